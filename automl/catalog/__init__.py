@@ -1,0 +1,10 @@
+"""How techniques, architectures, task types and formats are declared and found, and what follows from the declarations."""
+
+from automl.catalog.domains import Bool, Categorical, Float, Int
+from automl.catalog.entries import architecture, architectures, format, formats, task, tasks, technique, techniques
+from automl.catalog.plan import Component, TrainPlan
+
+__all__ = [
+    "Bool", "Categorical", "Component", "Float", "Int", "TrainPlan", "architecture", "architectures", "format",
+    "formats", "task", "tasks", "technique", "techniques",
+]

@@ -1,0 +1,92 @@
+"""From a recipe to a plan: checks that its parts go together, then lets each technique transform the plan in stage order."""
+
+from __future__ import annotations
+
+from automl.catalog import entries, slots
+from automl.catalog.plan import TrainPlan
+from automl.spec import Choice, InvalidInput, Profile, Recipe, Violation
+
+
+def violations(recipe: Recipe, profile: Profile | None = None) -> list[Violation]:
+    """Every reason why the recipe can't be built: unknown ids, values outside their domain, two techniques in one slot,
+    empty slots, conflicts, missing requirements, and (with a profile) what doesn't apply to the data."""
+    found: list[Violation] = []
+    chosen: list[entries.Technique] = []
+    if recipe.architecture.id not in entries.architectures:
+        found.append(_violation("architecture", entries.architectures.unknown(recipe.architecture.id), "UNKNOWN_ID"))
+    else:
+        family = entries.architectures[recipe.architecture.id]
+        found += _bad_values(f"architecture.{family.id}", recipe.architecture, family.params)
+        if profile is not None and (reason := family.reason_against(profile)):
+            found.append(_violation(f"architecture.{family.id}", reason, "NOT_APPLICABLE"))
+    for choice in recipe.techniques:
+        if choice.id not in entries.techniques:
+            found.append(_violation("techniques", entries.techniques.unknown(choice.id), "UNKNOWN_ID"))
+            continue
+        technique = entries.techniques[choice.id]
+        chosen.append(technique)
+        found += _bad_values(f"techniques.{choice.id}", choice, technique.params)
+        if profile is not None and (reason := technique.reason_against(profile)):
+            found.append(_violation(f"techniques.{choice.id}", reason, "NOT_APPLICABLE"))
+    for slot in slots.SLOTS.values():
+        held = [t.id for t in chosen if t.slot == slot.name]
+        if len(held) > 1:
+            found.append(_violation(f"techniques ({slot.name})", f"one technique expected, got {held}", "SLOT_TAKEN_TWICE"))
+        if not held and not slot.optional and profile is not None and slot_members(slot.name, profile):
+            found.append(_violation(f"techniques ({slot.name})", f"a technique is needed: {slot.meaning}", "SLOT_EMPTY"))
+    ids = {t.id for t in chosen} | {recipe.architecture.id}
+    for first, second, reason in conflicts_among(ids):
+        found.append(_violation(f"techniques.{first}", f"can't go with {second}: {reason}", "CONFLICT"))
+    for technique in chosen:
+        for needed, reason in technique.requires.items():
+            if needed not in ids:
+                found.append(_violation(f"techniques.{technique.id}", f"needs {needed}: {reason}", "REQUIREMENT"))
+    return found
+
+
+def conflicts_among(ids: set[str]) -> list[tuple[str, str, str]]:
+    """Pairs of ids that exclude each other, with the reason. Conflicts are declared on one side and hold for both."""
+    pairs = []
+    for id in sorted(ids):
+        if id in entries.techniques:
+            pairs += [(id, o, why) for o, why in sorted(entries.techniques[id].conflicts.items()) if o in ids]
+    return pairs
+
+
+def slot_members(slot: str, profile: Profile) -> list[entries.Technique]:
+    """The techniques that may fill a slot for these data."""
+    return [t for t in entries.techniques if t.slot == slot and t.reason_against(profile) is None]
+
+
+def plan_of(recipe: Recipe, profile: Profile) -> TrainPlan:
+    """The plan that the recipe's techniques make, applied by stage and then by id.
+
+    Raises `InvalidInput` with every violation when the recipe's parts don't go together.
+    """
+    if found := violations(recipe, profile):
+        raise InvalidInput(found)
+    plan = TrainPlan(batch_size=recipe.batch_size, epochs=recipe.epochs)
+    chosen = [(entries.techniques[choice.id], choice) for choice in recipe.techniques]
+    for technique, choice in sorted(chosen, key=lambda pair: (slots.STAGES.index(pair[0].stage), pair[0].id)):
+        plan = technique.apply(plan, **complete(choice, technique.params))
+    return plan
+
+
+def complete(choice: Choice, domains) -> dict:  # type: ignore[no-untyped-def, type-arg]
+    """A choice's parameters, with defaults where it names none."""
+    return {name: choice.params.get(name, domain.default) for name, domain in domains.items()}
+
+
+def _bad_values(field: str, choice: Choice, domains) -> list[Violation]:  # type: ignore[no-untyped-def]
+    found = []
+    for name, value in choice.params.items():
+        if name not in domains:
+            known = ", ".join(sorted(domains)) or "none"
+            found.append(_violation(f"{field}.{name}", f"no such parameter; there are: {known}", "UNKNOWN_PARAMETER"))
+        elif fault := domains[name].check(value):
+            found.append(_violation(f"{field}.{name}", fault, "OUT_OF_RANGE"))
+    return found
+
+
+def _violation(field: str, message: str, reason: str) -> Violation:
+    return Violation(field=field, message=message, reason=reason)

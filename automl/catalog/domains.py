@@ -1,0 +1,146 @@
+"""Domains of parameters. One declaration gives the search space, the check of a value, its error, and a bad value for tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from typing import Any, Protocol
+
+from automl.spec.recipe import ParameterValue
+
+
+class Domain(Protocol):
+    """The values that a parameter may take."""
+
+    @property
+    def default(self) -> ParameterValue: ...
+
+    def check(self, value: Any) -> str | None:
+        """None when the value lies in the domain, else what was expected and what came."""
+
+    def sample(self, rng: random.Random) -> ParameterValue:
+        """A value drawn uniformly (or log-uniformly) from the domain."""
+
+    def bad_values(self) -> list[Any]:
+        """Values outside the domain, for tests."""
+
+    def describe(self) -> str:
+        """The domain as people write it: "[0, 0.3]", "{a, b}"."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Float:
+    """A real number in a closed interval; `log` makes the search uniform in its logarithm."""
+
+    low: float
+    high: float
+    default: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.default <= self.high or (self.log and self.low <= 0):
+            raise ValueError(f"default {self.default} outside {self.describe()}, or a log scale that touches 0")
+
+    def check(self, value: Any) -> str | None:
+        sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return None if sound and self.low <= value <= self.high else f"expected a number in {self.describe()}, got {value!r}"
+
+    def sample(self, rng: random.Random) -> float:
+        if self.log:
+            return min(self.high, max(self.low, math.exp(rng.uniform(math.log(self.low), math.log(self.high)))))
+        return rng.uniform(self.low, self.high)
+
+    def bad_values(self) -> list[Any]:
+        return [self.low - 1, self.high + 1, math.nan, "x", None]
+
+    def describe(self) -> str:
+        return f"[{self.low:g}, {self.high:g}]" + (" log" if self.log else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Int:
+    """A whole number in a closed interval, in steps; `log` makes the search uniform in its logarithm."""
+
+    low: int
+    high: int
+    default: int
+    step: int = 1
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if self.check(self.default) or (self.log and self.low <= 0):
+            raise ValueError(f"default {self.default} outside {self.describe()}, or a log scale that touches 0")
+
+    def check(self, value: Any) -> str | None:
+        sound = isinstance(value, int) and not isinstance(value, bool)
+        on_grid = sound and self.low <= value <= self.high and (value - self.low) % self.step == 0
+        return None if on_grid else f"expected a whole number in {self.describe()}, got {value!r}"
+
+    def sample(self, rng: random.Random) -> int:
+        if self.log:
+            value = math.exp(rng.uniform(math.log(self.low), math.log(self.high + 1)))
+            return self.snap(value)
+        return rng.randrange(self.low, self.high + 1, self.step)
+
+    def snap(self, value: float) -> int:
+        """The nearest value of the domain."""
+        steps = round((min(self.high, max(self.low, value)) - self.low) / self.step)
+        return self.low + self.step * min(steps, (self.high - self.low) // self.step)
+
+    def bad_values(self) -> list[Any]:
+        return [self.low - 1, self.high + self.step, self.low + 0.5, "x", None]
+
+    def describe(self) -> str:
+        return f"[{self.low}, {self.high}]" + (f" step {self.step}" if self.step > 1 else "") + (" log" if self.log else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Categorical:
+    """One of a few named values."""
+
+    values: tuple[ParameterValue, ...]
+    default: ParameterValue
+
+    def __post_init__(self) -> None:
+        if self.default not in self.values:
+            raise ValueError(f"default {self.default!r} is none of {self.describe()}")
+
+    def check(self, value: Any) -> str | None:
+        same = any(value == v and type(value) is type(v) for v in self.values)
+        return None if same else f"expected one of {self.describe()}, got {value!r}"
+
+    def sample(self, rng: random.Random) -> ParameterValue:
+        return rng.choice(self.values)
+
+    def bad_values(self) -> list[Any]:
+        return ["no such value", -12345.5, None]
+
+    def describe(self) -> str:
+        return "{" + ", ".join(str(v).lower() if isinstance(v, bool) else str(v) for v in self.values) + "}"
+
+
+def Bool(default: bool) -> Categorical:
+    """Yes or no."""
+    return Categorical((False, True), default)
+
+
+def neighbour(domain: Domain, value: ParameterValue, rng: random.Random, scale: float = 0.2) -> ParameterValue:
+    """A value near `value`: a Gaussian step of `scale` × the range (in logs where the domain is), another category."""
+    if isinstance(domain, Categorical):
+        others = [v for v in domain.values if v != value]
+        return rng.choice(others) if others else value
+    if isinstance(domain, Float | Int):
+        assert isinstance(value, int | float)
+        low, high = (math.log(domain.low), math.log(domain.high)) if domain.log else (domain.low, domain.high)
+        here = math.log(value) if domain.log else value
+        step = min(high, max(low, here + rng.gauss(0, scale * (high - low))))
+        new = math.exp(step) if domain.log else step
+        if isinstance(domain, Int):
+            snapped = domain.snap(new)
+            if snapped == value and domain.high > domain.low:
+                direction = rng.choice((-1, 1))
+                snapped = domain.snap(value + direction * domain.step)
+            return snapped
+        return min(domain.high, max(domain.low, new))
+    raise TypeError(f"no neighbourhood is defined for {type(domain).__name__}")

@@ -1,0 +1,266 @@
+"""What the catalogue holds: techniques, architectures, task types and formats, each declared once by a decorator.
+
+A declaration is import-light: its module imports this package and nothing heavy; code that needs Keras stands in functions
+that a `plan.Component` names, or imports it where it is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from automl.catalog import registry, slots
+from automl.catalog.domains import Domain
+from automl.catalog.plan import TrainPlan
+from automl.spec import ColumnInfo, DatasetInfo, Modality, Profile
+
+When = Callable[[Profile], str | None]
+"""None where an entry applies to the data; else the reason why not ("needs at least 2 classes")."""
+
+
+def _always(profile: Profile) -> str | None:
+    return None
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0].rstrip(".")
+
+
+@dataclasses.dataclass(frozen=True)
+class Technique:
+    """A declared technique. `apply(plan, **params)` returns the changed plan."""
+
+    id: str
+    stage: str
+    """One of `slots.STAGES`: the order of application."""
+    slot: str | None
+    """A slot (see `slots.SLOTS`) holds exactly one technique; None is a switch."""
+    modalities: frozenset[Modality]
+    kinds: frozenset[str]
+    """"classification", "regression"."""
+    params: Mapping[str, Domain]
+    reference: str
+    conflicts: Mapping[str, str]
+    """Other technique's or architecture's id → why the two exclude each other (symmetric: declare it once)."""
+    requires: Mapping[str, str]
+    """Technique's or architecture's id → why this one needs it."""
+    unsupported_formats: Mapping[str, str]
+    """"tflite:int8" or "tflite" → why a model with this technique can't be given in it."""
+    when: When
+    cost: float
+    """Factor on the time of an epoch."""
+    default: bool
+    """In every recipe unless the search says otherwise: its slot's default, or a switch that starts on."""
+    apply: Callable[..., TrainPlan]
+    doc: str
+    """The essay: what it changes, why it may help, when it hurts, how it is computed."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the essay."""
+        return _first_line(self.doc)
+
+    def reason_against(self, profile: Profile) -> str | None:
+        """Why this technique doesn't apply to the data; None when it does."""
+        if profile.modality not in self.modalities:
+            return f"applies to {', '.join(sorted(self.modalities))}, the data are {profile.modality}"
+        if profile.kind not in self.kinds:
+            return f"applies to {', '.join(sorted(self.kinds))}, the task is {profile.kind}"
+        return self.when(profile)
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A declared, searchable family. `build(inputs, builder, **params)` returns the features before the head."""
+
+    id: str
+    modalities: frozenset[Modality]
+    params: Mapping[str, Domain]
+    reference: str
+    when: When
+    cost: float
+    provides: frozenset[str]
+    """Ids of catalogue techniques that are parts of this family (blocks), for listing."""
+    build: Callable[..., Any]
+    """`build(inputs: dict[str, KerasTensor], builder: automl.architectures.builder.Builder, **params) -> KerasTensor`
+    of shape [b, features]."""
+    size: Callable[..., int] | None
+    """`size(profile, **params)`: trainable parameters without building; None where only building tells."""
+    doc: str
+
+    @property
+    def summary(self) -> str:
+        return _first_line(self.doc)
+
+    def reason_against(self, profile: Profile) -> str | None:
+        if profile.modality not in self.modalities:
+            return f"applies to {', '.join(sorted(self.modalities))}, the data are {profile.modality}"
+        return self.when(profile)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A declared task type: what it takes, how it is measured, what its head looks like."""
+
+    id: str
+    modality: Modality
+    kind: str
+    metrics: tuple[str, ...]
+    """Ids known to `automl.tasks.metrics`, all reported."""
+    default_metric: Callable[[int], str]
+    """Metric to optimise, from the number of classes (0 for regression)."""
+    default_loss: str
+    """Id of the technique in the loss slot."""
+    needs_target: bool
+    infer: Callable[[DatasetInfo, ColumnInfo | None], float]
+    """How surely the data and target are of this task, in [0, 1]; 0 when they can't be."""
+    takes: str
+    """Data forms and target, as a phrase."""
+    returns: str
+    doc: str
+
+    @property
+    def summary(self) -> str:
+        return _first_line(self.doc)
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A declared artifact format with its precisions and where it runs."""
+
+    id: str
+    precisions: tuple[str, ...]
+    suffix: str
+    runtime: str
+    """Distribution that runs it."""
+    raw_input: bool
+    """The file takes raw columns (preprocessing inside); else the tables for it travel with the file."""
+    exporter: str
+    """"module:function" that writes, called in a fresh child process (see `automl.export.child`)."""
+    doc: str
+
+    @property
+    def summary(self) -> str:
+        return _first_line(self.doc)
+
+
+techniques: registry.Registry[Technique] = registry.Registry("technique", "automl.techniques")
+architectures: registry.Registry[Architecture] = registry.Registry("architecture", "automl.architectures")
+tasks: registry.Registry[Task] = registry.Registry("task type", "automl.tasks")
+formats: registry.Registry[Format] = registry.Registry("format", "automl.export")
+
+BOTH_KINDS = ("classification", "regression")
+
+
+def technique(
+    *,
+    id: str,
+    stage: str,
+    slot: str | None = None,
+    modalities: Iterable[str] = tuple(Modality),
+    kinds: Iterable[str] = BOTH_KINDS,
+    params: Mapping[str, Domain] | None = None,
+    reference: str = "",
+    conflicts: Mapping[str, str] | None = None,
+    requires: Mapping[str, str] | None = None,
+    unsupported_formats: Mapping[str, str] | None = None,
+    when: When = _always,
+    cost: float = 1.0,
+    default: bool = False,
+) -> Callable[[Callable[..., TrainPlan]], Callable[..., TrainPlan]]:
+    """Declares a technique. The decorated `apply(plan, *, …) -> plan` brings the essay as its docstring (or its module's)."""
+
+    def declare(apply: Callable[..., TrainPlan]) -> Callable[..., TrainPlan]:
+        if stage not in slots.STAGES:
+            raise ValueError(f"technique {id!r}: stage {stage!r} is none of {slots.STAGES}")
+        if slot is not None and slot not in slots.SLOTS:
+            raise ValueError(f"technique {id!r}: slot {slot!r} is none of {tuple(slots.SLOTS)}")
+        techniques.add(
+            Technique(
+                id=id, stage=stage, slot=slot, modalities=frozenset(map(Modality, modalities)), kinds=frozenset(kinds),
+                params=MappingProxyType(dict(params or {})), reference=reference,
+                conflicts=MappingProxyType(dict(conflicts or {})), requires=MappingProxyType(dict(requires or {})),
+                unsupported_formats=MappingProxyType(dict(unsupported_formats or {})), when=when, cost=cost,
+                default=default, apply=apply, doc=_doc(apply),
+            )
+        )
+        return apply
+
+    return declare
+
+
+def architecture(
+    *,
+    id: str,
+    modalities: Iterable[str],
+    params: Mapping[str, Domain],
+    reference: str = "",
+    when: When = _always,
+    cost: float = 1.0,
+    provides: Iterable[str] = (),
+    size: Callable[..., int] | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declares an architecture family by its `build(inputs, builder, **params)`."""
+
+    def declare(build: Callable[..., Any]) -> Callable[..., Any]:
+        architectures.add(
+            Architecture(
+                id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
+                reference=reference, when=when, cost=cost, provides=frozenset(provides), build=build, size=size,
+                doc=_doc(build),
+            )
+        )
+        return build
+
+    return declare
+
+
+def task(
+    *,
+    id: str,
+    modality: str,
+    kind: str,
+    metrics: Iterable[str],
+    default_metric: Callable[[int], str],
+    default_loss: str,
+    takes: str,
+    returns: str,
+    needs_target: bool = True,
+) -> Callable[[Callable[[DatasetInfo, ColumnInfo | None], float]], Callable[[DatasetInfo, ColumnInfo | None], float]]:
+    """Declares a task type by its `infer(info, target) -> certainty`; the essay is the module's or function's docstring."""
+
+    def declare(infer: Callable[[DatasetInfo, ColumnInfo | None], float]) -> Callable[..., float]:
+        tasks.add(
+            Task(
+                id=id, modality=Modality(modality), kind=kind, metrics=tuple(metrics), default_metric=default_metric,
+                default_loss=default_loss, needs_target=needs_target, infer=infer, takes=takes, returns=returns,
+                doc=_doc(infer),
+            )
+        )
+        return infer
+
+    return declare
+
+
+def format(
+    *, id: str, precisions: Iterable[str], suffix: str, runtime: str, raw_input: bool, exporter: str, doc: str
+) -> Format:
+    """Declares an artifact format; `doc` is usually the module's docstring."""
+    entry = Format(
+        id=id, precisions=tuple(precisions), suffix=suffix, runtime=runtime, raw_input=raw_input, exporter=exporter,
+        doc=inspect.cleandoc(doc),
+    )
+    formats.add(entry)
+    return entry
+
+
+def _doc(function: Callable[..., Any]) -> str:
+    """The function's own docstring, else its module's."""
+    module = inspect.getmodule(function)
+    text = function.__doc__ or (module.__doc__ if module else None)
+    if not text or not text.strip():
+        raise ValueError(f"{function.__module__}.{function.__qualname__}: a declaration needs a docstring")
+    return inspect.cleandoc(text)

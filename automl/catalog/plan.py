@@ -1,0 +1,119 @@
+"""The plan of a training: plain data that techniques transform and the trainer carries out.
+
+A plan holds no objects of Keras. Where behaviour is needed it names a `Component`: a factory as "module:function" with
+parameters, which the trainer resolves when it builds the model. So a technique brings its own code in its own file, the
+trainer knows only the hooks listed here, and deriving a space or listing the catalogue loads no Keras.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Self
+
+from automl.spec.recipe import ParameterValue
+
+
+@dataclasses.dataclass(frozen=True)
+class Component:
+    """A factory and its parameters; `make()` imports the module and calls the factory."""
+
+    factory: str
+    """"package.module:function"."""
+    params: Mapping[str, ParameterValue] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+
+    def make(self, *args: Any, **more: Any) -> Any:
+        """Calls the factory with `args`, the parameters, and `more`."""
+        module, _, name = self.factory.partition(":")
+        return getattr(importlib.import_module(module), name)(*args, **self.params, **more)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainPlan:
+    """Everything a training does, in the order in which the trainer reads it.
+
+    Hooks whose type is a tuple are applied in order. Each comment gives the call that the trainer makes, where
+    `X` is a dict of arrays by input name ("numeric" float32 [n, d], "categorical" int32 [n, c], or "image" uint8
+    [n, h, w, ch]) and `y` the targets (int32 [n] classes, or float32 [n] standardised numbers).
+    """
+
+    # --- data, before training -----------------------------------------------------------------
+    features: tuple[Component, ...] = ()
+    """Numeric columns of tables: `make(x_train [n, d] with NaN, y_train) -> list[dict]`, fitted encoder operations
+    (see `automl.data.encoder`), applied in order; the encoder imputes last."""
+    resampling: Component | None = None
+    """`make(X, y, rng) -> (X, y)`: training rows only."""
+    class_weights: Component | None = None
+    """`make(counts [classes]) -> weights [classes]` with mean 1 over the training rows."""
+
+    # --- each batch, as NumPy ------------------------------------------------------------------
+    augmentation: tuple[Component, ...] = ()
+    """`make(shape=(h, w, ch), seed) -> keras.Layer` on float pictures in [0, 255]; active in training only and not
+    part of the exported model."""
+    batch_steps: tuple[Component, ...] = ()
+    """`make() -> f(X, y_soft [b, classes] or y [b, 1], rng) -> (X, y)` on every training batch (mixup, noise)."""
+
+    # --- the model -----------------------------------------------------------------------------
+    activation: Component = Component("keras.layers:Activation", MappingProxyType({"activation": "relu"}))
+    """`make() -> keras.Layer`."""
+    norm: Component | None = None
+    """`make() -> keras.Layer`."""
+    init: Component = Component("keras.initializers:HeNormal")
+    """`make(seed=int) -> keras.initializers.Initializer` of kernels."""
+    regularizer: Component | None = None
+    """`make() -> keras.regularizers.Regularizer` of kernels."""
+    dropout: tuple[Component, ...] = ()
+    """`make(rank=2|3|4, seed=int) -> keras.Layer | None`: after each block's activation; rank 2 is a dense
+    layer's output, 4 a convolution's. None where it doesn't apply."""
+    stochastic_depth: float = 0.0
+    """Largest rate at which residual branches are dropped; rises linearly with depth."""
+    reparametrisation: Component | None = None
+    """`make(layer) -> layer`: wraps a kernel's layer (weight norm, spectral norm)."""
+
+    # --- the loss ------------------------------------------------------------------------------
+    loss: Component = Component("keras.losses:CategoricalCrossentropy", MappingProxyType({"from_logits": True}))
+    """`make() -> keras.losses.Loss` on logits and (soft) one-hot targets, or on standardised numbers [b, 1]."""
+    target_steps: tuple[Component, ...] = ()
+    """`make() -> f(y_soft [b, classes]) -> y_soft`: label smoothing."""
+    activity: tuple[Component, ...] = ()
+    """`make() -> f(y_true, y_pred) -> scalar`: terms added to the loss (confidence penalty)."""
+
+    # --- optimisation --------------------------------------------------------------------------
+    optimizer: Component = Component("keras.optimizers:Adam")
+    """`make(learning_rate=…, **optimizer_options) -> keras.optimizers.Optimizer`."""
+    optimizer_options: Mapping[str, Any] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+    """Arguments that every Keras optimizer takes: clipnorm, global_clipnorm, clipvalue, weight_decay, use_ema,
+    ema_momentum, gradient_accumulation_steps."""
+    optimizer_wrappers: tuple[Component, ...] = ()
+    """`make(optimizer) -> optimizer`: gradient centralisation, lookahead."""
+    learning_rate: float = 1e-3
+    """The peak rate."""
+    schedule: Component | None = None
+    """`make(peak=float, steps=int, steps_per_epoch=int) -> keras LearningRateSchedule | keras.callbacks.Callback`."""
+    batch_size: int = 128
+    epochs: int = 30
+    precision: str = "float32"
+    """A Keras dtype policy."""
+    callbacks: tuple[Component, ...] = ()
+    """`make(**context) -> keras.callbacks.Callback`; context: epochs, steps_per_epoch."""
+    patience: int | None = None
+    """Epochs without a better score after which the trial stops; None never. Best weights are always kept."""
+    tags: frozenset[str] = frozenset()
+    """Facts techniques leave for each other and for export: "batch-statistics", "soft-targets", "no-int8"…"""
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def extended(self, field: str, *components: Component) -> Self:
+        """A copy with components appended to one of the tuple hooks."""
+        return dataclasses.replace(self, **{field: (*getattr(self, field), *components)})
+
+    def with_options(self, **options: Any) -> Self:
+        """A copy with optimizer options set."""
+        return dataclasses.replace(self, optimizer_options=MappingProxyType({**self.optimizer_options, **options}))
+
+    def tagged(self, *tags: str) -> Self:
+        return dataclasses.replace(self, tags=self.tags | set(tags))

@@ -1,0 +1,339 @@
+"""The search space of a job, derived from the declarations: conditional dimensions, and the way from values to a recipe.
+
+An *assignment* is a dict from a dimension's name to a value. A dimension with a parent is active only when the parent has
+one of the given values; inactive ones are absent. `Space.recipe` turns any assignment into a recipe that can be
+built: what excludes each other is resolved by `Space.repair`, always the same way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Mapping
+
+from automl.catalog import compose, entries, slots
+from automl.catalog.domains import Bool, Categorical, Domain, neighbour
+from automl.spec import Choice, InvalidInput, Profile, Recipe, SearchSettings, Violation
+from automl.spec.recipe import ParameterValue
+
+NONE = "none"
+Assignment = dict[str, ParameterValue]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dimension:
+    """One parameter of the space."""
+
+    name: str
+    domain: Domain
+    parent: str | None = None
+    parent_values: tuple[ParameterValue, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """The derived space of a job. Parents stand before their children in `dimensions`."""
+
+    task: str
+    profile: Profile
+    dimensions: tuple[Dimension, ...]
+    forced: frozenset[str]
+    excluded: Mapping[str, str]
+    """Technique or architecture id → why it isn't in the space."""
+
+    @property
+    def techniques(self) -> tuple[str, ...]:
+        """Ids of all techniques that may be proposed."""
+        ids: set[str] = set(self.forced)
+        for dimension in self.dimensions:
+            if dimension.name.startswith("slot:"):
+                assert isinstance(dimension.domain, Categorical)
+                ids |= {str(v) for v in dimension.domain.values if v != NONE}
+            elif dimension.name.startswith("use:"):
+                ids.add(dimension.name[4:])
+        return tuple(sorted(ids))
+
+    def active(self, assignment: Mapping[str, ParameterValue]) -> list[Dimension]:
+        """The dimensions whose condition the assignment meets, in order."""
+        return [d for d in self.dimensions if d.parent is None or assignment.get(d.parent) in d.parent_values]
+
+    def complete(self, assignment: Mapping[str, ParameterValue]) -> Assignment:
+        """The assignment with defaults for active dimensions it lacks, and without inactive ones."""
+        full: Assignment = {}
+        for d in self.dimensions:
+            if d.parent is None or full.get(d.parent) in d.parent_values:
+                full[d.name] = assignment.get(d.name, d.domain.default)
+        return full
+
+    def default(self) -> Assignment:
+        return self.complete({})
+
+    def sample(self, rng: random.Random) -> Assignment:
+        """A repaired assignment drawn at random."""
+        values: Assignment = {}
+        for d in self.dimensions:
+            if d.parent is None or values.get(d.parent) in d.parent_values:
+                values[d.name] = d.domain.sample(rng)
+        return self.repair(values)
+
+    def mutate(self, assignment: Assignment, rng: random.Random, changes: int = 1) -> Assignment:
+        """A repaired copy in which `changes` active dimensions have a new, near value."""
+        values = dict(self.complete(assignment))
+        for d in rng.sample(self.active(values), k=min(changes, len(self.active(values)))):
+            if d.name in values:
+                values[d.name] = neighbour(d.domain, values[d.name], rng)
+        return self.repair(self.complete(values))
+
+    def repair(self, assignment: Mapping[str, ParameterValue]) -> Assignment:
+        """Resolves conflicts and missing requirements; the result is complete and can be built.
+
+        Forced techniques stay; between two others the switch gives way to the slot, and the later id to the earlier; a
+        slot that must give way goes back to its default. A switch whose requirement is not met is turned off.
+        """
+        values = self.complete(assignment)
+        for _ in range(len(self.dimensions)):
+            ids = self._ids(values)
+            pairs = compose.conflicts_among(ids)
+            lacking = [
+                (id, needed, why)
+                for id in sorted(ids & set(self.techniques))
+                for needed, why in entries.techniques[id].requires.items()
+                if needed not in ids
+            ]
+            if not pairs and not lacking:
+                return values
+            first, second = pairs[0][:2] if pairs else (lacking[0][0], "")
+            values = self.complete(self._without(values, first, second))
+        raise AssertionError(f"the space has conflicts that no repair resolves: {compose.conflicts_among(self._ids(values))}")
+
+    def recipe(self, assignment: Mapping[str, ParameterValue], seed: int) -> Recipe:
+        """The recipe of a repaired assignment."""
+        values = self.repair(assignment)
+        ids = self._ids(values)
+        family = str(values["architecture"])
+        return Recipe(
+            task=self.task,
+            architecture=Choice(id=family, params=self._params(values, family)),
+            techniques=tuple(Choice(id=id, params=self._params(values, id)) for id in sorted(ids - {family})),
+            batch_size=int(values["batch_size"]),
+            epochs=int(values["epochs"]),
+            seed=seed,
+        )
+
+    def assignment(self, recipe: Recipe) -> Assignment:
+        """The inverse of `recipe`: where the space lacks a dimension or value of the recipe, its default stands."""
+        values: Assignment = {
+            "architecture": recipe.architecture.id, "batch_size": recipe.batch_size, "epochs": recipe.epochs,
+        }
+        values |= {f"{recipe.architecture.id}.{k}": v for k, v in recipe.architecture.params.items()}
+        held = {choice.id for choice in recipe.techniques}
+        for choice in recipe.techniques:
+            values |= {f"{choice.id}.{k}": v for k, v in choice.params.items()}
+        for d in self.dimensions:
+            if d.name.startswith("slot:"):
+                assert isinstance(d.domain, Categorical)
+                inside = [v for v in d.domain.values if v in held]
+                values[d.name] = inside[0] if inside else (NONE if NONE in d.domain.values else d.domain.default)
+            elif d.name.startswith("use:"):
+                values[d.name] = d.name[4:] in held
+        kept = {}
+        for d in self.dimensions:
+            if d.name in values:
+                kept[d.name] = values[d.name] if d.domain.check(values[d.name]) is None else d.domain.default
+        return self.repair(kept)
+
+    def _ids(self, values: Mapping[str, ParameterValue]) -> set[str]:
+        ids = {str(values["architecture"])} | set(self.forced)
+        for name, value in values.items():
+            if name.startswith("slot:") and value != NONE:
+                ids.add(str(value))
+            elif name.startswith("use:") and value is True:
+                ids.add(name[4:])
+        return ids
+
+    def _params(self, values: Mapping[str, ParameterValue], id: str) -> dict[str, ParameterValue]:
+        return {name.partition(".")[2]: v for name, v in values.items() if name.startswith(f"{id}.")}
+
+    def _without(self, values: Assignment, first: str, second: str) -> Assignment:
+        """`values` with one of two ids removed (`second` may be empty)."""
+        changed = dict(values)
+
+        def removable(id: str) -> int:
+            """The larger the readier to go; 0 can't."""
+            if not id or id in self.forced:
+                return 0
+            if f"use:{id}" in values:
+                return 3
+            slot = self._slot_of(values, id)
+            if slot is None:
+                return 0
+            return 2 if values[slot] != self._dimension(slot).domain.default else 1
+
+        goes = max((second, first), key=removable)
+        if removable(goes) == 0:
+            raise AssertionError(f"{first} and {second} exclude each other, and neither may go")
+        if f"use:{goes}" in values:
+            changed[f"use:{goes}"] = False
+            return changed
+        slot = self._slot_of(values, goes)
+        assert slot is not None
+        domain = self._dimension(slot).domain
+        assert isinstance(domain, Categorical)
+        fallbacks = [v for v in (domain.default, NONE, *domain.values) if v in domain.values and v != goes]
+        other = second if goes == first else first
+        for value in fallbacks:
+            if not {(a, b) for a, b, _ in compose.conflicts_among({str(value), other})}:
+                changed[slot] = value
+                return changed
+        raise AssertionError(f"no technique of {slot} goes with {other}")
+
+    def _slot_of(self, values: Assignment, id: str) -> str | None:
+        return next((n for n, v in values.items() if n.startswith("slot:") and v == id), None)
+
+    def _dimension(self, name: str) -> Dimension:
+        return next(d for d in self.dimensions if d.name == name)
+
+
+def derive(task: str, profile: Profile, settings: SearchSettings, formats: frozenset[str] = frozenset()) -> Space:
+    """The space for a task, the data's profile and what the user allows, forbids and forces.
+
+    `formats` are the artifacts asked for ("tflite:int8", "saved-model"…): a technique that can't be given in one of them
+    isn't proposed. Raises `InvalidInput` with every contradiction (forced and forbidden, forced but not applicable, two
+    forced techniques that exclude each other, a slot with nothing left).
+    """
+    faults: list[Violation] = []
+    excluded: dict[str, str] = {}
+    families = {a.id: a for a in entries.architectures}
+    forced = set(settings.force)
+    for field in ("allow", "forbid", "force"):
+        for position, id in enumerate(getattr(settings, field)):
+            if id not in entries.techniques and id not in families:
+                faults.append(_fault(f"search.{field}[{position}]", entries.techniques.unknown(id), "UNKNOWN_ID"))
+    for id in sorted(forced & set(settings.forbid)):
+        faults.append(_fault("search.force", f"{id} is forced and forbidden at once", "CONTRADICTION"))
+
+    def reason(entry: entries.Technique | entries.Architecture) -> str | None:
+        if entry.id in settings.forbid:
+            return "forbidden by the user"
+        if against := entry.reason_against(profile):
+            return against
+        if isinstance(entry, entries.Technique):
+            for wanted in sorted(formats):
+                why = entry.unsupported_formats.get(wanted) or entry.unsupported_formats.get(wanted.partition(":")[0])
+                if why:
+                    return f"can't be given as {wanted}: {why}"
+            if settings.allow and entry.id not in settings.allow and entry.id not in forced and not entry.default:
+                return "not among the techniques that the user allows"
+        elif forced & set(families) and entry.id not in forced:
+            return f"the user forces {', '.join(sorted(forced & set(families)))}"
+        elif settings.allow and set(settings.allow) & set(families) and entry.id not in settings.allow:
+            return "not among the architectures that the user allows"
+        return None
+
+    dimensions: list[Dimension] = []
+    usable = []
+    for family in families.values():
+        if why := reason(family):
+            excluded[family.id] = why
+        else:
+            usable.append(family)
+    for id in sorted(forced & set(excluded)):
+        faults.append(_fault("search.force", f"{id} can't be forced: {excluded[id]}", "NOT_APPLICABLE"))
+    if not usable:
+        faults.append(_fault("search", "no architecture is left: " + _reasons(excluded), "EMPTY_SPACE"))
+    else:
+        ids = tuple(sorted(f.id for f in usable))
+        dimensions.append(Dimension("architecture", Categorical(ids, min(usable, key=lambda f: (f.cost, f.id)).id)))
+        for family in sorted(usable, key=lambda f: f.id):
+            dimensions += [
+                Dimension(f"{family.id}.{name}", domain, "architecture", (family.id,))
+                for name, domain in family.params.items()
+            ]
+
+    candidates = []
+    for technique in entries.techniques:
+        if technique.stage in ("task", "compress"):
+            continue
+        if why := reason(technique):
+            excluded[technique.id] = why
+            if technique.id in forced:
+                faults.append(_fault("search.force", f"{technique.id} can't be forced: {why}", "NOT_APPLICABLE"))
+        else:
+            candidates.append(technique)
+    # A forced technique's partners: what excludes it leaves the space, what it needs is forced too.
+    for id in sorted(forced):
+        if id in entries.techniques:
+            for needed, why in entries.techniques[id].requires.items():
+                if needed in settings.forbid:
+                    faults.append(_fault("search.force", f"{id} needs {needed} ({why}), which is forbidden", "CONTRADICTION"))
+                elif needed in entries.techniques:
+                    forced.add(needed)
+    for first, second, why in compose.conflicts_among(forced):
+        faults.append(_fault("search.force", f"{first} and {second} are both forced, but {why}", "CONFLICT"))
+    for technique in list(candidates):
+        if technique.id not in forced:
+            against = [(a, b, w) for a, b, w in compose.conflicts_among(forced | {technique.id}) if technique.id in (a, b)]
+            if against:
+                excluded[technique.id] = f"excluded by the forced {', '.join(sorted({*against[0][:2]} - {technique.id}))}: {against[0][2]}"
+                candidates.remove(technique)
+    for slot in slots.SLOTS.values():
+        members = [t for t in candidates if t.slot == slot.name]
+        required = [t for t in members if t.id in forced]
+        if len(required) > 1:
+            names = " and ".join(t.id for t in required)
+            faults.append(_fault("search.force", f"{names} are both forced, but there is one place: {slot.meaning}", "CONFLICT"))
+        if required:
+            members = required[:1]
+            for t in candidates:
+                if t.slot == slot.name and t.id not in forced:
+                    excluded[t.id] = f"the user forces {required[0].id} in its place"
+        if not members:
+            if not slot.optional and any(t.slot == slot.name and t.reason_against(profile) is None for t in entries.techniques):
+                faults.append(_fault("search", f"nothing is left for the slot {slot.name} ({slot.meaning})", "EMPTY_SPACE"))
+            continue
+        values: tuple[str, ...] = tuple(t.id for t in members)
+        defaults = [t.id for t in members if t.default]
+        if slot.optional and not required:
+            values = (NONE, *values)
+        default = required[0].id if required else defaults[0] if defaults else NONE if slot.optional else values[0]
+        dimensions.append(Dimension(f"slot:{slot.name}", Categorical(values, default)))
+        for t in members:
+            dimensions += [Dimension(f"{t.id}.{n}", d, f"slot:{slot.name}", (t.id,)) for n, d in t.params.items()]
+    for t in candidates:
+        if t.slot is None:
+            if t.id in forced:
+                dimensions += [Dimension(f"{t.id}.{n}", d) for n, d in t.params.items()]
+            else:
+                dimensions.append(Dimension(f"use:{t.id}", Bool(t.default)))
+                dimensions += [Dimension(f"{t.id}.{n}", d, f"use:{t.id}", (True,)) for n, d in t.params.items()]
+    dimensions += [Dimension("batch_size", batch_sizes(profile)), Dimension("epochs", epochs(profile))]
+    if faults:
+        raise InvalidInput(faults)
+    return Space(task, profile, tuple(dimensions), frozenset(forced & {t.id for t in candidates}), excluded)
+
+
+def batch_sizes(profile: Profile) -> Categorical:
+    """Powers of two between about a hundredth and a twentieth of the rows, within [16, 1024]."""
+    sizes = [s for s in (16, 32, 64, 128, 256, 512, 1024) if s <= max(16, profile.rows / 8)]
+    usual = min(sizes, key=lambda s: abs(s - max(32, min(256, profile.rows / 100))))
+    return Categorical(tuple(sizes[-5:]) if usual in sizes[-5:] else tuple(sizes[:5]), usual)
+
+
+def epochs(profile: Profile) -> Categorical:
+    """Lengths of a full training; schedules span the chosen one."""
+    if profile.modality == "image":
+        return Categorical((8, 15, 30, 60), 15)
+    if profile.rows < 2_000:
+        return Categorical((50, 100, 200), 100)
+    return Categorical((15, 30, 60, 120), 30)
+
+
+def _fault(field: str, message: str, reason: str) -> Violation:
+    return Violation(field=field, message=message, reason=reason)
+
+
+def _reasons(excluded: Mapping[str, str]) -> str:
+    return "; ".join(f"{id}: {why}" for id, why in sorted(excluded.items()))
+
+
+__all__ = ["NONE", "Assignment", "Dimension", "InvalidInput", "Space", "derive"]

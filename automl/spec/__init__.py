@@ -1,0 +1,19 @@
+"""The frozen types that everything turns on: plain values, no behaviour beyond their own meaning, no heavy imports."""
+
+from automl.spec.artifact import Artifact, Latency, Refused, Verification
+from automl.spec.dataset import ColumnInfo, ColumnKind, DatasetInfo, Finding, Modality, Profile, Severity
+from automl.spec.errors import AutoMLError, Infeasible, Internal, InvalidData, InvalidInput, Unavailable, Violation
+from automl.spec.event import Event, JobPhase, JobState
+from automl.spec.job import (
+    STRATEGIES, Budget, Constraints, DataSettings, FormatRequest, JobSpec, Precision, SearchSettings,
+)
+from automl.spec.recipe import Choice, Recipe
+from automl.spec.trial import REMEDIES, Fidelity, Measurement, Outcome, Trial
+
+__all__ = [
+    "REMEDIES", "STRATEGIES", "Artifact", "AutoMLError", "Budget", "Choice", "ColumnInfo", "ColumnKind", "Constraints",
+    "DataSettings", "DatasetInfo", "Event", "Fidelity", "Finding", "FormatRequest", "Infeasible", "Internal",
+    "InvalidData", "InvalidInput", "JobPhase", "JobSpec", "JobState", "Latency", "Measurement", "Modality", "Outcome",
+    "Precision", "Profile", "Recipe", "Refused", "SearchSettings", "Severity", "Trial", "Unavailable", "Verification",
+    "Violation",
+]

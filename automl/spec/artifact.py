@@ -1,0 +1,65 @@
+"""A delivered file and the proof that goes with it."""
+
+from __future__ import annotations
+
+from automl.spec.job import Precision
+from automl.spec.model import Frozen
+
+
+class Latency(Frozen):
+    """Time for one example, batch 1."""
+
+    median_ms: float
+    p90_ms: float
+    runs: int
+    threads: int
+    machine: str
+
+
+class Verification(Frozen):
+    """The artifact's bytes, run in their own runtime, against the float Keras model on the same held-out rows."""
+
+    part: str
+    """"test" or "validation": the rows used."""
+    rows: int
+    metric: str
+    float_value: float
+    artifact_value: float
+    agreement: float
+    """Share of rows with the same predicted class; for numbers, R² of the artifact against the float model."""
+    max_difference: float
+    """Largest absolute difference of the outputs."""
+    tolerance: float
+    passed: bool
+    reason: str = ""
+    """Why not, when it did not pass."""
+    latency: Latency | None = None
+    peak_memory_bytes: int | None = None
+    runtime: str
+    """Name and version of what ran it, e.g. "ai-edge-litert 2.3.0"."""
+
+
+class Artifact(Frozen):
+    """One file (SavedModel: a zip) of the result."""
+
+    id: str
+    """Unique in its model version: "tflite-int8", "saved-model"."""
+    format: str
+    precision: Precision
+    filename: str
+    size_bytes: int
+    compressed_bytes: int
+    """Of the file after gzip: what a download costs."""
+    sha256: str
+    parameters: int
+    sparsity: float = 0.0
+    """Share of exact zeros among the weights."""
+    verification: Verification
+
+
+class Refused(Frozen):
+    """An artifact that was asked for and is not returned, and why."""
+
+    format: str
+    precision: Precision
+    reason: str

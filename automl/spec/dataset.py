@@ -1,0 +1,118 @@
+"""What is known of a data set: the inspection of a version (no target chosen yet), its findings, and a task's profile."""
+
+from __future__ import annotations
+
+import enum
+from typing import Literal
+
+from automl.spec.model import Frozen
+
+
+class ColumnKind(enum.StrEnum):
+    """What a column holds, as the product treats it. Users override the inferred kind by name."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TEXT = "text"
+    CONSTANT = "constant"
+    """One value only: never a feature."""
+    ID = "id"
+    """Nearly every value different and no order to learn from: never a feature."""
+
+
+class Modality(enum.StrEnum):
+    """The form of one example."""
+
+    TABLE = "table"
+    IMAGE = "image"
+
+
+class Severity(enum.StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+
+
+class Finding(Frozen):
+    """Something the checks noticed that a person should know: missing values, a leak, duplicates…"""
+
+    check: str
+    """The check's id, e.g. "missing-values", "target-leak", "duplicate-rows", "constant-column", "imbalance"."""
+    severity: Severity
+    message: str
+    """One sentence with the figures, and what was done about it."""
+    columns: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
+    """Up to 20 row numbers, counted from 1 at the first data row."""
+
+
+class ColumnInfo(Frozen):
+    """One column of a table, as inferred."""
+
+    name: str
+    kind: ColumnKind
+    rows_missing: int
+    distinct: int
+    """Number of different present values (exact up to 100,000 rows, else of a sample)."""
+    examples: tuple[str, ...] = ()
+    """Up to five different values as text."""
+    top: tuple[tuple[str, int], ...] = ()
+    """Up to 50 most frequent values with their counts, when there are at most 1,000 different ones."""
+    minimum: float | None = None
+    maximum: float | None = None
+    integer: bool = False
+    """Numeric with whole numbers only."""
+
+
+class DatasetInfo(Frozen):
+    """What inspection found in one version of a data set. Needs no target, and is small enough to store and send."""
+
+    modality: Modality
+    format: str
+    """"csv", "tsv", "parquet", "image-folder", "image-manifest", "npz", "idx"."""
+    rows: int
+    columns: tuple[ColumnInfo, ...] = ()
+    """Tables: in file order. Pictures: one column "label" (categorical) when labels are there."""
+    has_header: bool = True
+    image_shape: tuple[int, int, int] | None = None
+    """Most frequent height, width, channels of pictures."""
+    parts: tuple[tuple[str, int], ...] = ()
+    """Parts that the data itself brings (folders train/ and test/, idx files t10k-*), with their sizes."""
+    findings: tuple[Finding, ...] = ()
+
+    def column(self, name: str) -> ColumnInfo | None:
+        """The column of that name, or None."""
+        return next((c for c in self.columns if c.name == name), None)
+
+
+class Profile(Frozen):
+    """The facts about the training part of a prepared data set that the search space turns on."""
+
+    modality: Modality
+    task: str
+    rows: int
+    """Rows of the training part."""
+    numeric: int = 0
+    """Columns of the encoded numeric matrix (dates and text expanded)."""
+    categorical: int = 0
+    cardinality_max: int = 0
+    missing_fraction: float = 0.0
+    heavy_tailed: float = 0.0
+    """Share of numeric columns whose kurtosis exceeds 10."""
+    classes: int = 0
+    """0 for regression."""
+    class_min: int = 0
+    """Training rows of the rarest class."""
+    imbalance: float = 1.0
+    """Training rows of the most frequent class over those of the rarest."""
+    image_shape: tuple[int, int, int] | None = None
+    target_skew: float = 0.0
+    """Skewness of a regression target."""
+    outputs: int = 1
+    """Units of the model's output: classes, or 1."""
+    sample_bytes: int = 0
+
+    @property
+    def kind(self) -> Literal["classification", "regression"]:
+        return "classification" if self.classes else "regression"

@@ -1,0 +1,267 @@
+"""What happens in a job, as numbered facts that are appended and never changed.
+
+A job's state is the fold of its events (`JobState.fold`), so a restarted job goes on from them, and a watcher resumes after
+the last one that it saw. The controller writes events as JSON lines; the store numbers them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Annotated, Literal, Union
+
+import pydantic
+
+from automl.spec.artifact import Artifact, Refused
+from automl.spec.dataset import Finding, Profile
+from automl.spec.model import Frozen, Json
+from automl.spec.recipe import Recipe
+from automl.spec.trial import Fidelity, Measurement, Outcome, Trial
+
+
+class JobPhase(enum.StrEnum):
+    """Where a running job stands, in this order."""
+
+    PREPARING = "PREPARING"
+    SEARCHING = "SEARCHING"
+    FINAL_FIT = "FINAL_FIT"
+    COMPRESSING = "COMPRESSING"
+    VERIFYING = "VERIFYING"
+    REPORTING = "REPORTING"
+
+
+class PhaseStarted(Frozen):
+    kind: Literal["phase-started"] = "phase-started"
+    phase: JobPhase
+    note: str = ""
+
+
+class DataPrepared(Frozen):
+    """The data are checked and written as memory-mapped columns."""
+
+    kind: Literal["data-prepared"] = "data-prepared"
+    task: str
+    task_inferred: bool
+    target: str | None
+    metric: str
+    parts: dict[str, int]
+    """Rows of train, validation and test."""
+    profile: Profile
+    findings: tuple[Finding, ...]
+    key: str
+    """Identity of the prepared data; with a recipe it makes a result repeatable."""
+
+
+class SpaceDerived(Frozen):
+    """What may be proposed, and why the rest may not."""
+
+    kind: Literal["space-derived"] = "space-derived"
+    strategy: str
+    techniques: tuple[str, ...]
+    excluded: dict[str, str]
+    """Technique id → reason."""
+    dimensions: int
+
+
+class TrialStarted(Frozen):
+    kind: Literal["trial-started"] = "trial-started"
+    trial: str
+    attempt: int
+    recipe: Recipe
+    fidelity: Fidelity
+    origin: str
+    slot: int
+
+
+class TrialMeasured(Frozen):
+    kind: Literal["trial-measured"] = "trial-measured"
+    trial: str
+    attempt: int
+    measurement: Measurement
+
+
+class TrialEnded(Frozen):
+    kind: Literal["trial-ended"] = "trial-ended"
+    trial: str
+    attempt: int
+    outcome: Outcome
+    message: str = ""
+    score: float | None = None
+    best_epoch: int | None = None
+    parameters: int | None = None
+    wall_s: float
+    step_s: float
+
+
+class BestChanged(Frozen):
+    """A new best usable model exists."""
+
+    kind: Literal["best-changed"] = "best-changed"
+    trial: str
+    score: float
+    validation: dict[str, float]
+    size_bytes: int
+
+
+class SamplerState(Frozen):
+    """What a sampler needs to go on after a restart (the newest one counts)."""
+
+    kind: Literal["sampler-state"] = "sampler-state"
+    sampler: str
+    state: Json
+
+
+class Noted(Frozen):
+    """A line for people: a decision, a warning."""
+
+    kind: Literal["noted"] = "noted"
+    severity: Literal["info", "warning"] = "info"
+    message: str
+
+
+class Compressed(Frozen):
+    """One rung of the compression ladder was tried."""
+
+    kind: Literal["compressed"] = "compressed"
+    technique: str
+    sparsity: float
+    validation_before: float
+    validation_after: float
+    accepted: bool
+    reason: str = ""
+
+
+class ArtifactMade(Frozen):
+    kind: Literal["artifact-made"] = "artifact-made"
+    artifact: Artifact
+
+
+class ArtifactRefused(Frozen):
+    kind: Literal["artifact-refused"] = "artifact-refused"
+    refused: Refused
+
+
+class JobFinished(Frozen):
+    """The last event of a job that was carried to its end by the controller."""
+
+    kind: Literal["job-finished"] = "job-finished"
+    state: Literal["SUCCEEDED", "FAILED", "CANCELLED"]
+    message: str = ""
+    reason: str = ""
+    metric: str = ""
+    validation: float | None = None
+    test: float | None = None
+    test_metrics: dict[str, float] = {}
+    recipe: Recipe | None = None
+    wall_s: float = 0.0
+    goodput: float | None = None
+
+
+Payload = Annotated[
+    Union[
+        PhaseStarted, DataPrepared, SpaceDerived, TrialStarted, TrialMeasured, TrialEnded, BestChanged, SamplerState,
+        Noted, Compressed, ArtifactMade, ArtifactRefused, JobFinished,
+    ],
+    pydantic.Field(discriminator="kind"),
+]
+
+
+class Event(Frozen):
+    """A payload with its place in the job's history."""
+
+    sequence: int
+    """From 1, without gaps."""
+    time: float
+    """Seconds since 1970 (UTC) when the controller said it."""
+    payload: Payload
+
+
+class JobState(pydantic.BaseModel):
+    """The fold of a job's events: what is known of it now."""
+
+    sequence: int = 0
+    phase: JobPhase | None = None
+    prepared: DataPrepared | None = None
+    space: SpaceDerived | None = None
+    trials: dict[str, Trial] = {}
+    best: BestChanged | None = None
+    sampler: SamplerState | None = None
+    notes: list[Noted] = []
+    compressed: list[Compressed] = []
+    artifacts: dict[str, Artifact] = {}
+    refused: list[Refused] = []
+    finished: JobFinished | None = None
+
+    @classmethod
+    def fold(cls, events: Iterable[Event]) -> JobState:
+        state = cls()
+        for event in events:
+            state.apply(event)
+        return state
+
+    def apply(self, event: Event) -> None:
+        """Take in the next event. One at or before `sequence` is ignored, so that a replay is harmless."""
+        if event.sequence <= self.sequence:
+            return
+        self.sequence = event.sequence
+        match event.payload:
+            case PhaseStarted(phase=phase):
+                self.phase = phase
+            case DataPrepared() as prepared:
+                self.prepared = prepared
+            case SpaceDerived() as space:
+                self.space = space
+            case TrialStarted() as started:
+                self.trials[started.trial] = Trial(
+                    id=started.trial, recipe=started.recipe, fidelity=started.fidelity, origin=started.origin,
+                    attempt=started.attempt,
+                )
+            case TrialMeasured() as measured:
+                self._measure(measured)
+            case TrialEnded() as ended:
+                trial = self.trials.get(ended.trial)
+                if trial is not None and ended.attempt >= trial.attempt:
+                    self.trials[ended.trial] = trial.model_copy(
+                        update={
+                            "outcome": ended.outcome, "message": ended.message, "best_epoch": ended.best_epoch,
+                            "score": ended.score if ended.score is not None else trial.score,
+                            "parameters": ended.parameters,
+                            "size_bytes": None if ended.parameters is None else 4 * ended.parameters,
+                            "wall_s": trial.wall_s + ended.wall_s, "step_s": trial.step_s + ended.step_s,
+                        }
+                    )
+            case BestChanged() as best:
+                self.best = best
+            case SamplerState() as sampler:
+                self.sampler = sampler
+            case Noted() as note:
+                self.notes.append(note)
+            case Compressed() as compressed:
+                self.compressed.append(compressed)
+            case ArtifactMade(artifact=artifact):
+                self.artifacts[artifact.id] = artifact
+            case ArtifactRefused(refused=refused):
+                self.refused.append(refused)
+            case JobFinished() as finished:
+                self.finished = finished
+
+    def _measure(self, measured: TrialMeasured) -> None:
+        trial = self.trials.get(measured.trial)
+        if trial is None or measured.attempt < trial.attempt:
+            return
+        earlier = tuple(m for m in trial.measurements if m.epoch < measured.measurement.epoch)
+        score = measured.measurement.score
+        self.trials[measured.trial] = trial.model_copy(
+            update={
+                "measurements": (*earlier, measured.measurement),
+                "score": score if trial.score is None else max(score, trial.score),
+            }
+        )
+
+    def outcomes(self) -> dict[str, int]:
+        """Ended trials by outcome, running ones under "RUNNING"."""
+        counts: dict[str, int] = {}
+        for trial in self.trials.values():
+            name = trial.outcome.value if trial.outcome else "RUNNING"
+            counts[name] = counts.get(name, 0) + 1
+        return counts

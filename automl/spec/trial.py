@@ -1,0 +1,89 @@
+"""A trial: a recipe at a fidelity, what was measured on it, and its one outcome."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import pydantic
+
+from automl.spec.model import Frozen
+from automl.spec.recipe import Recipe
+
+
+class Outcome(enum.StrEnum):
+    """How a trial ended. Only COMPLETED and PRUNED trials have a usable model."""
+
+    COMPLETED = "COMPLETED"
+    PRUNED = "PRUNED"
+    """Stopped early by the pruner or the budget; what it reached counts."""
+    NAN = "NAN"
+    OOM = "OOM"
+    OVERSIZE = "OVERSIZE"
+    """Refused before training: too many parameters, or its artifact could not meet the size limit."""
+    UNCONVERTIBLE = "UNCONVERTIBLE"
+    TIMED_OUT = "TIMED_OUT"
+    LOST = "LOST"
+    """The worker died and no attempt was left."""
+    ERROR = "ERROR"
+
+
+REMEDIES: dict[Outcome, str] = {
+    Outcome.NAN: "Loss or weights became NaN or infinite: a lower learning rate, or gradient clipping (--force gradient-clipping).",
+    Outcome.OOM: "The trial ran out of memory twice, the second time with half the batch: fewer slots or smaller models.",
+    Outcome.OVERSIZE: "The model is larger than the limits allow: raise --max-size, or leave the search to smaller models.",
+    Outcome.UNCONVERTIBLE: "The model can't be converted to a requested format: drop that format or forbid the technique named.",
+    Outcome.TIMED_OUT: "The trial made no progress within its time limit: a larger budget, or a smaller model.",
+    Outcome.LOST: "The worker process died: see the message for the signal; memory pressure from outside is the usual cause.",
+    Outcome.ERROR: "An exception in the trial: the message names it. Please report it with the recipe.",
+}
+"""What to do about each failure; printed by the failure ledger."""
+
+
+class Fidelity(Frozen):
+    """How much of a full training a trial gets."""
+
+    epochs: Annotated[int, pydantic.Field(ge=1)]
+    """Epochs to run; the recipe's own `epochs` is the full measure."""
+    data_fraction: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
+    resolution: float = 1.0
+    """Factor on the side of pictures."""
+
+
+class Measurement(Frozen):
+    """What one epoch showed."""
+
+    epoch: int
+    """Counted from 1."""
+    train_loss: float | None
+    validation: dict[str, float]
+    """Every metric of the task on the validation part, by id."""
+    score: float
+    """The job's metric on the validation part, signed so that larger is better."""
+    elapsed_s: float
+    """Since the trial's process began."""
+    step_s: float
+    """Of it, in training and evaluation steps (for goodput)."""
+    learning_rate: float | None = None
+
+
+class Trial(Frozen):
+    """One trial as the store and the report know it."""
+
+    id: str
+    recipe: Recipe
+    fidelity: Fidelity
+    origin: str
+    """Who proposed it: "portfolio", "tpe", "evolution", "final"…"""
+    attempt: int = 1
+    outcome: Outcome | None = None
+    message: str = ""
+    measurements: tuple[Measurement, ...] = ()
+    best_epoch: int | None = None
+    score: float | None = None
+    """Best `Measurement.score`; larger is better."""
+    parameters: int | None = None
+    size_bytes: int | None = None
+    """Of the model as float32 weights: 4 × parameters."""
+    wall_s: float = 0.0
+    step_s: float = 0.0
