@@ -1,0 +1,64 @@
+"""What a training left behind; plain values, so that a controller reads them without loading Keras."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from automl.spec import Fidelity, Measurement, Outcome
+from automl.spec.model import Frozen
+
+RESULT_FILE = "result.json"
+
+
+class TrainResult(Frozen):
+    """The account of one training; also the content of a candidate's `result.json`."""
+
+    outcome: Outcome
+    """COMPLETED (all epochs, or patience ended), PRUNED (told to stop, or the deadline), or NAN."""
+    message: str = ""
+    """Why it ended, for people; empty for a training that ran through."""
+    recipe: str
+    """Identity of the recipe."""
+    part: str
+    """The rows that were trained on: "train" or "train+validation"."""
+    metric: str
+    fidelity: Fidelity
+    epochs_done: int
+    """Whole epochs over all attempts and continuations."""
+    best_epoch: int | None = None
+    """Epoch (counted from 1) whose weights the candidate holds; None when no epoch was evaluated."""
+    score: float | None = None
+    """The job's metric of the candidate on the validation part, signed so that larger is better."""
+    validation: dict[str, float] = {}
+    """Every metric of the task for the candidate on the validation part."""
+    validation_seen: bool = False
+    """The validation rows were trained on, so `score` and `validation` say nothing about new data."""
+    averaged: bool = False
+    """The candidate holds averaged weights (EMA, SWA)."""
+    parameters: int = 0
+    """Weights of the inference model, trainable or not."""
+    size_bytes: int = 0
+    """Of these as float32: 4 × parameters."""
+    batch_size: int = 0
+    """As trained with (the recipe's, after any halving for memory)."""
+    measurements: tuple[Measurement, ...] = ()
+    """One an epoch, those of earlier attempts and continuations included."""
+    resumed_epoch: int = 0
+    """The epoch after which this attempt went on; 0 when it began anew."""
+    wall_s: float = 0.0
+    """Of this attempt, from the call of `train` to the written candidate."""
+    step_s: float = 0.0
+    """Of it, inside training and evaluation steps."""
+    overheads_s: dict[str, float] = {}
+    """Where the rest of this attempt went, by name: "data", "build", "trace", "checkpoint", "report", "export"."""
+
+    @property
+    def usable(self) -> bool:
+        """A candidate folder was written."""
+        return self.outcome in (Outcome.COMPLETED, Outcome.PRUNED) and self.best_epoch is not None
+
+
+def read(candidate: Path) -> TrainResult:
+    """The result in a candidate's folder. Raises `FileNotFoundError` where there is no candidate."""
+    return TrainResult.from_dict(json.loads((Path(candidate) / RESULT_FILE).read_text(encoding="utf-8")))
