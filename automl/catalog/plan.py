@@ -44,41 +44,44 @@ class TrainPlan:
     """Numeric columns of tables: `make(x_train [n, d] with NaN, y_train) -> list[dict]`, fitted encoder operations
     (see `automl.data.encoder`), applied in order; the encoder imputes last."""
     resampling: Component | None = None
-    """`make(X, y, rng) -> (X, y)`: training rows only."""
+    """`make(X, y, rng) -> (X, y)`: training rows only, after encoding (no NaN). `rng` is a `numpy.random.Generator`."""
     class_weights: Component | None = None
-    """`make(counts [classes]) -> weights [classes]` with mean 1 over the training rows."""
+    """`make(counts [classes]) -> weights [classes]` whose mean over the training rows is 1."""
 
     # --- each batch, as NumPy ------------------------------------------------------------------
-    augmentation: tuple[Component, ...] = ()
-    """`make(shape=(h, w, ch), seed) -> keras.Layer` on float pictures in [0, 255]; active in training only and not
-    part of the exported model."""
     batch_steps: tuple[Component, ...] = ()
-    """`make() -> f(X, y_soft [b, classes] or y [b, 1], rng) -> (X, y)` on every training batch (mixup, noise)."""
+    """`make() -> f(X, y_soft [b, classes] or y [b, 1], rng) -> (X, y)` on every training batch (flip, mixup, noise).
+    Pictures stay uint8. A step may return its arguments, but never changes them in place."""
 
-    # --- the model -----------------------------------------------------------------------------
-    activation: Component = Component("keras.layers:Activation", MappingProxyType({"activation": "relu"}))
-    """`make() -> keras.Layer`."""
+    # --- the model (read by `automl.architectures.builder`) ------------------------------------
+    pixel_scaling: Component | None = None
+    """Pictures: `make(images uint8 [n, h, w, ch]) -> (scale [ch], offset [ch])`, applied inside the model; None is
+    [-1, 1]."""
+    activation: Component = Component("keras.layers:ReLU")
+    """`make(rank=2|3|4) -> keras.Layer`; rank 2 is a dense layer's output [b, units], 3 one for each member of a packed
+    ensemble [b, members, units], 4 a convolution's [b, h, w, channels]."""
     norm: Component | None = None
-    """`make() -> keras.Layer`."""
+    """`make(rank=2|3|4, channels=int) -> keras.Layer | None`."""
     init: Component = Component("keras.initializers:HeNormal")
     """`make(seed=int) -> keras.initializers.Initializer` of kernels."""
     regularizer: Component | None = None
     """`make() -> keras.regularizers.Regularizer` of kernels."""
     dropout: tuple[Component, ...] = ()
-    """`make(rank=2|3|4, seed=int) -> keras.Layer | None`: after each block's activation; rank 2 is a dense
-    layer's output, 4 a convolution's. None where it doesn't apply."""
+    """`make(rank=2|3|4, seed=int) -> keras.Layer | None`: after each block's activation; None where it doesn't apply."""
     stochastic_depth: float = 0.0
     """Largest rate at which residual branches are dropped; rises linearly with depth."""
     reparametrisation: Component | None = None
     """`make(layer) -> layer`: wraps a kernel's layer (weight norm, spectral norm)."""
 
     # --- the loss ------------------------------------------------------------------------------
-    loss: Component = Component("keras.losses:CategoricalCrossentropy", MappingProxyType({"from_logits": True}))
-    """`make() -> keras.losses.Loss` on logits and (soft) one-hot targets, or on standardised numbers [b, 1]."""
+    loss: Component = Component("automl.layers.losses:CrossEntropy")
+    """`make() -> keras.losses.Loss` on (soft) one-hot targets [b, classes] and logits, or on standardised numbers
+    [b, 1]. It takes the core's output as it is: [b, outputs], or [b, members, outputs] of a packed ensemble, whose
+    members' losses are averaged."""
     target_steps: tuple[Component, ...] = ()
-    """`make() -> f(y_soft [b, classes]) -> y_soft`: label smoothing."""
+    """`make() -> f(y_soft [b, classes], rng) -> y_soft`: label smoothing. NumPy, before `batch_steps`."""
     activity: tuple[Component, ...] = ()
-    """`make() -> f(y_true, y_pred) -> scalar`: terms added to the loss (confidence penalty)."""
+    """`make() -> f(y_true, y_pred) -> scalar`: terms added to the loss (confidence penalty), Keras tensors."""
 
     # --- optimisation --------------------------------------------------------------------------
     optimizer: Component = Component("keras.optimizers:Adam")
@@ -87,17 +90,24 @@ class TrainPlan:
     """Arguments that every Keras optimizer takes: clipnorm, global_clipnorm, clipvalue, weight_decay, use_ema,
     ema_momentum, gradient_accumulation_steps."""
     optimizer_wrappers: tuple[Component, ...] = ()
-    """`make(optimizer) -> optimizer`: gradient centralisation, lookahead."""
+    """`make(optimizer) -> optimizer`, before the optimizer is built: gradient centralisation, decay's exemptions."""
     learning_rate: float = 1e-3
     """The peak rate."""
     schedule: Component | None = None
-    """`make(peak=float, steps=int, steps_per_epoch=int) -> keras LearningRateSchedule | keras.callbacks.Callback`."""
+    """`make(peak=float, steps=int, steps_per_epoch=int) -> keras LearningRateSchedule | keras.callbacks.Callback`. `steps`
+    is the recipe's whole training; a callback reads `logs["score"]` (larger is better) at the end of each epoch."""
+    averaging: Component | None = None
+    """`make(epochs=int, steps_per_epoch=int) -> averager`; after each epoch the trainer calls
+    `averager.after_epoch(model, epoch from 1, batches) -> list of arrays as of model.get_weights() | None`, and what it
+    returns is evaluated and kept instead of the raw weights, with which training goes on. `batches()` iterates training
+    inputs (dicts of arrays) for statistics. `averager.state() -> dict of arrays`, `averager.restore(dict)` for
+    checkpoints."""
     batch_size: int = 128
     epochs: int = 30
     precision: str = "float32"
     """A Keras dtype policy."""
     callbacks: tuple[Component, ...] = ()
-    """`make(**context) -> keras.callbacks.Callback`; context: epochs, steps_per_epoch."""
+    """`make(epochs=int, steps_per_epoch=int) -> keras.callbacks.Callback`."""
     patience: int | None = None
     """Epochs without a better score after which the trial stops; None never. Best weights are always kept."""
     tags: frozenset[str] = frozenset()
