@@ -1,0 +1,151 @@
+"""A prepared data set: checked, split and encoded once, opened by every trial in milliseconds.
+
+A folder with `meta.json` and memory-mapped `.npy` files. Rows are stored as train, then validation, in one file a kind of
+input, so that their union is a slice; within a part they are shuffled once, so that the first rows are a fair sample. The
+test part lies in the folder `test/`, which only verification opens.
+
+    meta.json
+    numeric.npy       float32 [n, d]          categorical.npy  int32 [n, c]          image.npy  uint8 [n, h, w, ch]
+    target.npy        int32 [n] classes, or float32 [n] in the target's own unit
+    rows.npy          int64 [n]: row in the source, from 0 (in a separate test file for the rows of such)
+    raw.npy           int32 [k, n]: index into the texts, for each column that is not numeric
+    raw_values.npy    uint8, and raw_offsets.npy int64: the different texts as UTF-8, one behind the other (also of test/)
+    test/             the same, but for meta.json and the texts
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl.data import encoder
+from automl.spec.dataset import Finding, Modality, Profile
+from automl.spec.errors import Internal
+from automl.spec.model import Frozen, Json
+
+Part = Literal["train", "validation", "train+validation", "test"]
+INPUTS = ("numeric", "categorical", "image")
+
+
+class PreparedMeta(Frozen):
+    """What is known of a prepared data set."""
+
+    task: str
+    kind: Literal["classification", "regression"]
+    modality: Modality
+    target: str
+    classes: tuple[str, ...]
+    """In the order of the model's outputs; empty for regression."""
+    parts: dict[str, int]
+    """Rows of "train", "validation" and "test"."""
+    profile: Profile
+    findings: tuple[Finding, ...]
+    key: str
+    """SHA-256 of the source's bytes, the data settings, the task and the seed: the identity of these data."""
+    preprocess: dict[str, Json]
+    """`preprocess.json` without its fitted operations (pictures: whole)."""
+    target_mean: float | None = None
+    """Regression: of the training rows, in the target's own unit; so are the three below."""
+    target_std: float | None = None
+    """Never 0."""
+    target_min: float | None = None
+    target_max: float | None = None
+
+
+class PreparedDataset:
+    """An opened prepared data set. Arrays are memory-mapped and read-only; files are opened at first use."""
+
+    def __init__(self, path: pathlib.Path, meta: PreparedMeta):
+        self.path = path
+        self.meta = meta
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    @classmethod
+    def open(cls, path: str | pathlib.Path) -> PreparedDataset:
+        """Opens the folder that `automl.data.prepare.prepare` wrote. Raises `Internal` when it is none or is damaged."""
+        path = pathlib.Path(path)
+        try:
+            meta = PreparedMeta.model_validate_json((path / "meta.json").read_bytes())
+        except (OSError, ValueError) as fault:
+            raise Internal(f"{path.name} is no prepared data set: {fault}") from fault
+        return cls(path, meta)
+
+    def inputs(self, part: Part | str) -> dict[str, NDArray[Any]]:
+        """Input name → array of the part's rows; an input without columns is absent."""
+        folder, rows = self._place(part)
+        there = [name for name in INPUTS if (self.path / f"{folder}{name}.npy").exists()]
+        return {name: self._array(f"{folder}{name}.npy")[rows] for name in there}
+
+    def target(self, part: Part | str) -> NDArray[Any]:
+        """int32 [n] class indices, or float32 [n] in the target's own unit."""
+        folder, rows = self._place(part)
+        return self._array(f"{folder}target.npy")[rows]
+
+    def rows(self, part: Part | str) -> NDArray[np.int64]:
+        """For each row of the part its place in the source, counted from 0."""
+        folder, rows = self._place(part)
+        return self._array(f"{folder}rows.npy")[rows]
+
+    def raw(self, part: Part | str, limit: int | None = None) -> dict[str, list[Any]]:
+        """The first `limit` raw rows of a table's part: column → float with NaN (numeric), or text with "" where missing.
+
+        The columns are those of `preprocess["columns"]`, in that order.
+        """
+        if self.meta.modality != Modality.TABLE:
+            raise Internal("raw rows exist for tables only")
+        folder, rows = self._place(part)
+        chosen = slice(rows.start, rows.stop if limit is None else min(rows.stop, rows.start + max(0, limit)))
+        out: dict[str, list[Any]] = {}
+        numeric = list(self.meta.preprocess["numeric"])
+        texts = 0
+        for column in self.meta.preprocess["columns"]:
+            name = column["name"]
+            if column["kind"] == "numeric":
+                out[name] = self._array(f"{folder}numeric.npy")[chosen, numeric.index(name)].tolist()
+            else:
+                codes = self._array(f"{folder}raw.npy")[texts, chosen]
+                out[name] = self._texts(codes)
+                texts += 1
+        return out
+
+    def encoder(self, numeric_ops: list[dict[str, Json]]) -> encoder.TableEncoder:
+        """The encoder with these fitted operations; `TableEncoder.fit(self, plan)` fits them."""
+        return encoder.TableEncoder(self.meta.preprocess, numeric_ops)
+
+    def _texts(self, codes: NDArray[np.int32]) -> list[str]:
+        offsets, values = self._array("raw_offsets.npy"), self._array("raw_values.npy")
+        distinct, places = np.unique(codes, return_inverse=True)
+        texts = [bytes(values[offsets[c]:offsets[c + 1]]).decode() for c in distinct.tolist()]
+        return [texts[i] for i in places.tolist()]
+
+    def _place(self, part: str) -> tuple[str, slice]:
+        """The folder and the rows that hold a part."""
+        train, validation = self.meta.parts["train"], self.meta.parts["validation"]
+        match part:
+            case "train":
+                return "", slice(0, train)
+            case "validation":
+                return "", slice(train, train + validation)
+            case "train+validation":
+                return "", slice(0, train + validation)
+            case "test":
+                return "test/", slice(0, self.meta.parts["test"])
+            case _:
+                raise ValueError(f"expected train, validation, train+validation or test, got {part!r}")
+
+    def _array(self, name: str) -> NDArray[Any]:
+        if name not in self._arrays:
+            try:
+                self._arrays[name] = np.load(self.path / name, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError) as fault:
+                raise Internal(f"prepared data set {self.path.name}: {name} can't be read ({fault})") from fault
+        return self._arrays[name]
+
+
+def write_meta(path: pathlib.Path, meta: PreparedMeta) -> None:
+    """Writes `meta.json`; the last file of a prepared data set."""
+    path.write_text(json.dumps(meta.to_dict(), ensure_ascii=False, allow_nan=False), encoding="utf-8")
