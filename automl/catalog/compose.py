@@ -59,7 +59,7 @@ def slot_members(slot: str, profile: Profile) -> list[entries.Technique]:
 
 
 def plan_of(recipe: Recipe, profile: Profile) -> TrainPlan:
-    """The plan that the recipe's techniques make, applied by stage and then by id.
+    """The plan that the recipe's techniques make, applied by stage, then by their `order`, then by id.
 
     Raises `InvalidInput` with every violation when the recipe's parts don't go together.
     """
@@ -67,7 +67,7 @@ def plan_of(recipe: Recipe, profile: Profile) -> TrainPlan:
         raise InvalidInput(found)
     plan = TrainPlan(batch_size=recipe.batch_size, epochs=recipe.epochs)
     chosen = [(entries.techniques[choice.id], choice) for choice in recipe.techniques]
-    for technique, choice in sorted(chosen, key=lambda pair: (slots.STAGES.index(pair[0].stage), pair[0].id)):
+    for technique, choice in sorted(chosen, key=lambda pair: (slots.STAGES.index(pair[0].stage), pair[0].order, pair[0].id)):
         plan = technique.apply(plan, **complete(choice, technique.params))
     return plan
 

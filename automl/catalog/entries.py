@@ -52,8 +52,10 @@ class Technique:
     when: When
     cost: float
     """Factor on the time of an epoch."""
-    default: bool
-    """In every recipe unless the search says otherwise: its slot's default, or a switch that starts on."""
+    default_for: frozenset[Modality]
+    """Modalities in whose recipes it is unless the search says otherwise: its slot's default, or a switch that starts on."""
+    order: int
+    """Place among the techniques of its stage: smaller ones are applied first, equal ones by id."""
     apply: Callable[..., TrainPlan]
     doc: str
     """The essay: what it changes, why it may help, when it hurts, how it is computed."""
@@ -62,6 +64,15 @@ class Technique:
     def summary(self) -> str:
         """The first line of the essay."""
         return _first_line(self.doc)
+
+    @property
+    def default(self) -> bool:
+        """A default for some data."""
+        return bool(self.default_for)
+
+    def is_default(self, profile: Profile) -> bool:
+        """A default for these data."""
+        return profile.modality in self.default_for
 
     def reason_against(self, profile: Profile) -> str | None:
         """Why this technique doesn't apply to the data; None when it does."""
@@ -169,9 +180,15 @@ def technique(
     unsupported_formats: Mapping[str, str] | None = None,
     when: When = _always,
     cost: float = 1.0,
-    default: bool = False,
+    default: bool | Iterable[str] = False,
+    order: int = 0,
 ) -> Callable[[Callable[..., TrainPlan]], Callable[..., TrainPlan]]:
-    """Declares a technique. The decorated `apply(plan, *, …) -> plan` brings the essay as its docstring (or its module's)."""
+    """Declares a technique. The decorated `apply(plan, *, …) -> plan` brings the essay as its docstring (or its module's).
+
+    `default` names the modalities in which the technique is the default of its slot, or a switch that starts on; True
+    means all that it applies to.
+    """
+    kept = tuple(modalities)
 
     def declare(apply: Callable[..., TrainPlan]) -> Callable[..., TrainPlan]:
         if stage not in slots.STAGES:
@@ -180,11 +197,12 @@ def technique(
             raise ValueError(f"technique {id!r}: slot {slot!r} is none of {tuple(slots.SLOTS)}")
         techniques.add(
             Technique(
-                id=id, stage=stage, slot=slot, modalities=frozenset(map(Modality, modalities)), kinds=frozenset(kinds),
+                id=id, stage=stage, slot=slot, modalities=frozenset(map(Modality, kept)), kinds=frozenset(kinds),
                 params=MappingProxyType(dict(params or {})), reference=reference,
                 conflicts=MappingProxyType(dict(conflicts or {})), requires=MappingProxyType(dict(requires or {})),
                 unsupported_formats=MappingProxyType(dict(unsupported_formats or {})), when=when, cost=cost,
-                default=default, apply=apply, doc=_doc(apply),
+                default_for=frozenset(map(Modality, kept if default is True else default or ())), order=order, apply=apply,
+                doc=_doc(apply),
             )
         )
         return apply

@@ -222,7 +222,7 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
                 why = entry.unsupported_formats.get(wanted) or entry.unsupported_formats.get(wanted.partition(":")[0])
                 if why:
                     return f"can't be given as {wanted}: {why}"
-            if settings.allow and entry.id not in settings.allow and entry.id not in forced and not entry.default:
+            if settings.allow and entry.id not in settings.allow and entry.id not in forced and not entry.is_default(profile):
                 return "not among the techniques that the user allows"
         elif forced & set(families) and entry.id not in forced:
             return f"the user forces {', '.join(sorted(forced & set(families)))}"
@@ -292,7 +292,7 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
                 faults.append(_fault("search", f"nothing is left for the slot {slot.name} ({slot.meaning})", "EMPTY_SPACE"))
             continue
         values: tuple[str, ...] = tuple(t.id for t in members)
-        defaults = [t.id for t in members if t.default]
+        defaults = [t.id for t in members if t.is_default(profile)]
         if slot.optional and not required:
             values = (NONE, *values)
         default = required[0].id if required else defaults[0] if defaults else NONE if slot.optional else values[0]
@@ -304,7 +304,7 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
             if t.id in forced:
                 dimensions += [Dimension(f"{t.id}.{n}", d) for n, d in t.params.items()]
             else:
-                dimensions.append(Dimension(f"use:{t.id}", Bool(t.default)))
+                dimensions.append(Dimension(f"use:{t.id}", Bool(t.is_default(profile))))
                 dimensions += [Dimension(f"{t.id}.{n}", d, f"use:{t.id}", (True,)) for n, d in t.params.items()]
     dimensions += [Dimension("batch_size", batch_sizes(profile)), Dimension("epochs", epochs(profile))]
     if faults:

@@ -1,0 +1,62 @@
+"""What families for pictures share: how often the resolution is halved, the entrance, the exit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from automl.architectures.builder import Builder
+from automl.spec import Profile
+
+
+def stem_strides(side: int) -> int:
+    """Stride of the first convolution: pictures from 64 pixels on are halved, from 160 on quartered, at the entrance."""
+    return 4 if side >= 160 else 2 if side >= 64 else 1
+
+
+def stages_within(side: int, stages: int) -> int:
+    """How many halvings a picture takes after the stem, so that at least 3 pixels a side are left; at least one."""
+    side = -(-side // stem_strides(side))
+    possible = 0
+    while -(-side // 2) >= 3 and possible < stages:
+        side = -(-side // 2)
+        possible += 1
+    return max(1, possible)
+
+
+def shortest_side(inputs: dict[str, Any]) -> int:
+    return int(min(inputs["image"].shape[1:3]))
+
+
+def profile_side(profile: Profile) -> int:
+    """The shorter side in pixels; 32 where the profile doesn't say."""
+    return min(profile.image_shape[:2]) if profile.image_shape else 32
+
+
+def profile_channels(profile: Profile) -> int:
+    return profile.image_shape[2] if profile.image_shape else 3
+
+
+def entrance(inputs: dict[str, Any], builder: Builder, filters: int) -> Any:
+    """Scaled pixels through the first convolution block; large strides get a kernel that sees every pixel."""
+    x = builder.pixels(inputs["image"])
+    strides = stem_strides(shortest_side(inputs))
+    return builder.conv(x, filters, {1: 3, 2: 5, 4: 7}[strides], strides=strides, name="stem")
+
+
+def exit(x: Any, builder: Builder) -> Any:
+    """The mean over places, [b, h, w, channels] → [b, channels], with the plan's dropout of features."""
+    return builder.drop(builder.layers.GlobalAveragePooling2D(name="pool")(x))
+
+
+def stem_size(profile: Profile, filters: int) -> int:
+    kernel = {1: 3, 2: 5, 4: 7}[stem_strides(profile_side(profile))]
+    return conv_size(profile_channels(profile), filters, kernel)
+
+
+def conv_size(channels: int, filters: int, kernel: int) -> int:
+    """Weights of a normalised convolution: kernel, and the normalisation's two for each filter."""
+    return kernel * kernel * channels * filters + 2 * filters
+
+
+def depthwise_size(channels: int, kernel: int) -> int:
+    return kernel * kernel * channels + 2 * channels

@@ -1,0 +1,72 @@
+"""What families for tables share: the way from a row's columns to one vector, and the size of it in closed form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from automl.architectures.builder import Builder
+from automl.catalog import Bool, Categorical, Float, Int
+from automl.spec import InvalidInput, Profile
+
+ENCODING_PARAMS = {
+    "numeric_embedding": Categorical(("none", "periodic", "piecewise-linear"), "periodic"),
+    "frequencies": Categorical((8, 16, 32, 64), 16),
+    "sigma": Float(0.01, 3.0, 0.1, log=True),
+    "embedding_width": Categorical((4, 8, 16, 24), 4),
+    "bins": Categorical((8, 16, 32), 16),
+    "category_width": Categorical((4, 8, 16), 8),
+    "one_hot_limit": Int(2, 32, 10),
+    "feature_scale": Bool(True),
+}
+"""`numeric_embedding` none: numbers as they are; periodic: `frequencies` cosines with spread `sigma` and `embedding_width`
+outputs for each column; piecewise-linear: `bins` between quantiles. Categories with up to `one_hot_limit` codes (missing and
+unseen count as codes) are one-hot, others learned vectors of `category_width`. `feature_scale`: a learned factor for each."""
+
+
+def encode(
+    inputs: dict[str, Any], builder: Builder, *, numeric_embedding: str, frequencies: int, sigma: float, embedding_width: int,
+    bins: int, category_width: int, one_hot_limit: int, feature_scale: bool,
+) -> Any:
+    """A row's columns as one vector [b, features]. Raises `InvalidInput` for a table without usable columns."""
+    import keras
+
+    from automl.layers import tables
+
+    parts = []
+    if "numeric" in inputs:
+        x = inputs["numeric"]
+        if numeric_embedding == "periodic":
+            x = tables.PeriodicEmbedding(frequencies, embedding_width, sigma, seed=builder.seed(), name="periodic")(x)
+        elif numeric_embedding == "piecewise-linear":
+            x = tables.PiecewiseLinearEncoding(quantile_edges(builder.sample["numeric"], bins), name="piecewise")(x)
+        parts.append(x)
+    if "categorical" in inputs:
+        cardinalities = [int(n) for n in builder.preprocess["cardinalities"]]
+        widths = category_widths(cardinalities, category_width, one_hot_limit)
+        parts.append(
+            tables.CategoryEncoding(cardinalities, widths, seed=builder.seed(), name="categories")(inputs["categorical"])
+        )
+    if not parts:
+        raise InvalidInput.at("data", "no column is left to learn from", reason="NO_FEATURES")
+    x = keras.layers.Concatenate(name="columns")(parts) if len(parts) > 1 else parts[0]
+    return tables.FeatureScale(name="feature_scale")(x) if feature_scale else x
+
+
+def category_widths(cardinalities: list[int], category_width: int, one_hot_limit: int) -> list[int]:
+    """Outputs of each categorical column: its codes where one-hot, else the vectors' width."""
+    return [n if n <= max(one_hot_limit, 2) else min(category_width, n - 1) for n in cardinalities]
+
+
+def quantile_edges(x: Any, bins: int) -> list[list[float]]:
+    """For each column of x [n, d] the quantiles 0, 1/bins … 1, which are the edges of bins with equally many rows."""
+    return np.quantile(np.asarray(x, np.float64), np.linspace(0, 1, bins + 1), axis=0).T.tolist()
+
+
+def encoded_width(profile: Profile, **params: Any) -> int:
+    """Features that `encode` makes, estimated from the profile: categories are taken as vectors of `category_width`."""
+    factor = {
+        "none": 1, "periodic": params["embedding_width"], "piecewise-linear": params["bins"] + 1,
+    }[params["numeric_embedding"]]
+    return profile.numeric * factor + profile.categorical * params["category_width"]

@@ -1,0 +1,154 @@
+"""Builds blocks as a plan says: each kernel gets the plan's initializer, penalty and reparametrisation, each block its
+normalisation, activation and dropout, in one place, so that a family states only its shape.
+
+A block is kernel → normalisation → activation → dropout. Every random part has a seed of its own, derived from the recipe's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl.catalog import TrainPlan
+from automl.spec import Profile
+
+
+def divisible(channels: float, by: int = 8) -> int:
+    """Channels rounded to a multiple of `by`, at least `by`, never more than 10 % below (as MobileNet does)."""
+    rounded = max(by, int(channels + by / 2) // by * by)
+    return rounded + by if rounded < 0.9 * channels else rounded
+
+
+class Builder:
+    """Makes Keras layers for one recipe's plan."""
+
+    def __init__(
+        self, plan: TrainPlan, profile: Profile, *, seed: int, preprocess: Mapping[str, Any],
+        sample: Mapping[str, NDArray[Any]],
+    ):
+        # Not at the module's top: the catalogue walks this package, and listing it loads no Keras.
+        import keras
+
+        self.layers = keras.layers
+        self.plan = plan
+        self.profile = profile
+        self.preprocess = preprocess
+        """The encoder's tables; "cardinalities" are the codes of each categorical column."""
+        self.sample = sample
+        """Encoded training inputs by name (some thousand rows)."""
+        self._seed = seed
+        self._calls = 0
+
+    def seed(self) -> int:
+        """The next layer's seed: 31 bits, the same for the same recipe and place."""
+        self._calls += 1
+        digest = hashlib.sha256(f"{self._seed}:{self._calls}".encode()).digest()
+        return int.from_bytes(digest[:4], "big") >> 1
+
+    def initializer(self) -> Any:
+        return self.plan.init.make(seed=self.seed())
+
+    def regularizer(self) -> Any:
+        return self.plan.regularizer.make() if self.plan.regularizer else None
+
+    # --- dense ---------------------------------------------------------------------------------
+
+    def dense(self, x: Any, units: int, *, name: str, activate: bool = True, use_bias: bool | None = None) -> Any:
+        """A dense block on [b, f] or [b, members, f]."""
+        layer = self.layers.Dense(
+            units, use_bias=self.plan.norm is None if use_bias is None else use_bias, kernel_initializer=self.initializer(),
+            kernel_regularizer=self.regularizer(), name=name,
+        )
+        x = self._reparametrised(layer)(x)
+        return self.finish(x, name=name) if activate else x
+
+    # --- convolutions --------------------------------------------------------------------------
+
+    def conv(
+        self, x: Any, filters: int, kernel: int, *, name: str, strides: int = 1, normalize: bool = True, activate: bool = True,
+    ) -> Any:
+        """A convolution block on [b, h, w, channels] with "same" padding."""
+        layer = self.layers.Conv2D(
+            filters, kernel, strides=strides, padding="same", use_bias=not (normalize and self.plan.norm),
+            kernel_initializer=self.initializer(), kernel_regularizer=self.regularizer(), name=name,
+        )
+        x = self._reparametrised(layer)(x)
+        return self.finish(x, name=name, normalize=normalize, activate=activate)
+
+    def depthwise(self, x: Any, kernel: int, *, name: str, strides: int = 1, activate: bool = True) -> Any:
+        """A depthwise convolution block: one filter for each channel."""
+        layer = self.layers.DepthwiseConv2D(
+            kernel, strides=strides, padding="same", use_bias=self.plan.norm is None,
+            depthwise_initializer=self.initializer(), depthwise_regularizer=self.regularizer(), name=name,
+        )
+        return self.finish(layer(x), name=name, activate=activate)
+
+    def squeeze_excite(self, x: Any, ratio: float, *, name: str) -> Any:
+        """Scales channels by gates that a small net computes from their means (Hu et al., arXiv:1709.01507)."""
+        channels = x.shape[-1]
+        squeezed = self.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
+        # 1×1 convolutions, not Dense: they keep rank 4, which every converter broadcasts.
+        squeezed = self.layers.Conv2D(
+            max(4, int(channels * ratio)), 1, activation="relu", kernel_initializer=self.initializer(), name=f"{name}_reduce"
+        )(squeezed)
+        gates = self.layers.Conv2D(
+            channels, 1, activation="sigmoid", kernel_initializer=self.initializer(), name=f"{name}_excite"
+        )(squeezed)
+        return self.layers.Multiply(name=f"{name}_scale")([x, gates])
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def finish(self, x: Any, *, name: str, normalize: bool = True, activate: bool = True, drop: bool = True) -> Any:
+        """Normalisation, activation and dropout, as far as the plan has them."""
+        if normalize:
+            x = self.normalize(x, name=name)
+        if activate:
+            x = self.activate(x, name=name)
+            if drop:
+                x = self.drop(x)
+        return x
+
+    def normalize(self, x: Any, *, name: str) -> Any:
+        if self.plan.norm is None:
+            return x
+        layer = self.plan.norm.make(rank=len(x.shape), channels=int(x.shape[-1]))
+        return x if layer is None else _named(layer, f"{name}_norm")(x)
+
+    def activate(self, x: Any, *, name: str) -> Any:
+        return _named(self.plan.activation.make(rank=len(x.shape)), f"{name}_act")(x)
+
+    def drop(self, x: Any) -> Any:
+        """The plan's dropout for this rank."""
+        for component in self.plan.dropout:
+            layer = component.make(rank=len(x.shape), seed=self.seed())
+            if layer is not None:
+                x = layer(x)
+        return x
+
+    def residual(self, x: Any, branch: Any, *, depth: float, name: str) -> Any:
+        """x + branch, the branch dropped for whole examples at the plan's rate × `depth` (0 first block … 1 last)."""
+        rate = self.plan.stochastic_depth * depth
+        if rate > 0:
+            shape = (None,) + (1,) * (len(branch.shape) - 1)
+            branch = self.layers.Dropout(rate, noise_shape=shape, seed=self.seed(), name=f"{name}_drop_path")(branch)
+        return self.layers.Add(name=f"{name}_add")([x, branch])
+
+    def pixels(self, x: Any) -> Any:
+        """uint8 pictures → floats as the plan scales them; [-1, 1] if it says nothing."""
+        if self.plan.pixel_scaling is None:
+            return self.layers.Rescaling(1 / 127.5, offset=-1.0, name="pixels")(x)
+        scale, offset = self.plan.pixel_scaling.make(np.asarray(self.sample["image"]))
+        return self.layers.Rescaling([float(s) for s in scale], offset=[float(o) for o in offset], name="pixels")(x)
+
+    def _reparametrised(self, layer: Any) -> Any:
+        return layer if self.plan.reparametrisation is None else self.plan.reparametrisation.make(layer)
+
+
+def _named(layer: Any, name: str) -> Any:
+    """The layer under a name that says its place. Only before the layer is used."""
+    layer.name = name
+    return layer

@@ -1,0 +1,61 @@
+"""Feed-forward networks for tables, plain or residual, with learned encodings of the columns.
+
+Each numeric column may be embedded (by cosines of learned frequencies, or by its place between quantiles), each category is
+one-hot or a learned vector, and a learned factor weighs every feature before the first layer. These three make the difference
+between a plain network and one that stands beside gradient-boosted trees (Holzmüller et al., RealMLP, arXiv:2407.04491;
+Gorishniy et al., arXiv:2203.05556).
+
+The plain form is `depth` blocks of `width` units (dense, normalisation, activation, dropout). The residual form keeps a stream
+of `width` features, to which each block adds dense(2 · width) → activation → dropout → dense(width), normalised at the
+branch's entrance (Gorishniy et al., arXiv:2106.11959): deeper nets stay trainable, small data gain nothing from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from automl.architectures import _tables
+from automl.architectures.builder import Builder
+from automl.catalog import Bool, Categorical, Int, architecture
+from automl.spec import Profile
+
+
+def size(profile: Profile, *, width: int, depth: int, residual: bool, **encoding: Any) -> int:
+    """Trainable parameters, with categories estimated (see `_tables.encoded_width`), normalisation left out."""
+    features = _tables.encoded_width(profile, **encoding)
+    if residual:
+        body = features * width + width + depth * (2 * width * 2 * width + 3 * width)
+    else:
+        body = features * width + width + (depth - 1) * (width * width + width)
+    return body + (width + 1) * profile.outputs
+
+
+@architecture(
+    id="mlp",
+    modalities=("table",),
+    params={
+        "width": Categorical((32, 64, 128, 256, 384, 512), 256),
+        "depth": Int(1, 6, 3),
+        "residual": Bool(False),
+        **_tables.ENCODING_PARAMS,
+    },
+    reference="arXiv:2407.04491; arXiv:2203.05556; arXiv:2106.11959",
+    cost=1.0,
+    provides=("residual",),
+    size=size,
+)
+def build(inputs: dict[str, Any], builder: Builder, *, width: int, depth: int, residual: bool, **encoding: Any) -> Any:
+    x = _tables.encode(inputs, builder, **encoding)
+    if not residual:
+        for i in range(depth):
+            x = builder.dense(x, width, name=f"dense_{i + 1}")
+        return x
+    x = builder.dense(x, width, name="entry", activate=False, use_bias=True)
+    for i in range(depth):
+        name = f"block_{i + 1}"
+        branch = builder.normalize(x, name=name)
+        branch = builder.dense(branch, 2 * width, name=f"{name}_expand", activate=False, use_bias=True)
+        branch = builder.drop(builder.activate(branch, name=f"{name}_expand"))
+        branch = builder.dense(branch, width, name=f"{name}_project", activate=False, use_bias=True)
+        x = builder.residual(x, branch, depth=(i + 1) / depth, name=name)
+    return builder.finish(x, name="exit", drop=False)

@@ -1,0 +1,57 @@
+"""From a recipe to the Keras model that is trained: inputs, the family's body, the head.
+
+This module imports no Keras until a model is built, like every module of this package that the catalogue walks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from automl.catalog import TrainPlan, architectures, compose
+from automl.spec import Modality, Profile, Recipe
+from automl.tasks import head
+
+
+def build_core(
+    recipe: Recipe, plan: TrainPlan, profile: Profile, preprocess: Mapping[str, Any], sample: Mapping[str, NDArray[Any]]
+) -> Any:
+    """The functional model that is trained: a dict of inputs → logits or standardised numbers.
+
+    `preprocess` says the inputs' sizes: of tables `{"inputs": {"numeric": d, "categorical": c}, "cardinalities": […]}`, of
+    pictures `{"height", "width", "channels"}` at the resolution of this training. `sample` are encoded training inputs
+    (dict of arrays, some thousand rows), from which bins and pixel statistics are taken. The output is [b, outputs], or
+    [b, members, outputs] of a packed ensemble. Weights are seeded by the recipe's seed.
+    """
+    import keras
+
+    from automl.architectures import builder as builders
+
+    family = architectures[recipe.architecture.id]
+    builder = builders.Builder(plan, profile, seed=recipe.seed, preprocess=preprocess, sample=sample)
+    inputs = input_tensors(profile, preprocess)
+    features = family.build(dict(inputs), builder, **compose.complete(recipe.architecture, family.params))
+    # Glorot keeps the first outputs of the order of 1 whatever hidden layers' initialisation is made for.
+    last = keras.initializers.GlorotUniform(seed=builder.seed())
+    outputs = head.logits(features, profile.outputs, initializer=last, regularizer=builder.regularizer())
+    if plan.precision != "float32":
+        outputs = keras.layers.Activation("linear", dtype="float32", name="logits_float32")(outputs)
+    return keras.Model(inputs, outputs, name="core")
+
+
+def input_tensors(profile: Profile, preprocess: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's inputs by name."""
+    import keras
+
+    if profile.modality == Modality.IMAGE:
+        shape = tuple(int(preprocess[side]) for side in ("height", "width", "channels"))
+        return {"image": keras.Input(shape, dtype="uint8", name="image")}
+    sizes = preprocess["inputs"]
+    inputs = {}
+    if sizes.get("numeric"):
+        inputs["numeric"] = keras.Input((int(sizes["numeric"]),), dtype="float32", name="numeric")
+    if sizes.get("categorical"):
+        inputs["categorical"] = keras.Input((int(sizes["categorical"]),), dtype="int32", name="categorical")
+    return inputs

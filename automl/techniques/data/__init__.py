@@ -1,0 +1,1 @@
+"""Techniques on the data: scaling, resampling, weighting, augmentation."""

@@ -1,0 +1,1 @@
+"""Optimizers; each brings its own learning rate."""

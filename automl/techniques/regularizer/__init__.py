@@ -1,0 +1,1 @@
+"""Penalties, noise and stopping rules against overfitting."""
