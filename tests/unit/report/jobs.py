@@ -7,8 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
-from automl.spec import Artifact, Choice, Constraints, Event, Fidelity, Finding, JobPhase, JobSpec, JobState, Latency, Measurement
-from automl.spec import Modality, Outcome, Profile, Recipe, Refused, Severity, Verification
+from automl.spec import (
+    Artifact,
+    Choice,
+    Constraints,
+    Event,
+    Fidelity,
+    Finding,
+    JobPhase,
+    JobSpec,
+    JobState,
+    Latency,
+    Measurement,
+    Modality,
+    Outcome,
+    Profile,
+    Recipe,
+    Refused,
+    Severity,
+    Verification,
+)
 from automl.spec import event as events
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</style>\u202e"
@@ -17,7 +35,9 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&</style>\u202e"
 def recipe(rng: random.Random, task: str, seed: int) -> Recipe:
     return Recipe(
         task=task,
-        architecture=Choice(id="mlp", params={"width": rng.choice([64, 128, 256]), "depth": rng.choice([1, 2, 3, 4]), "residual": True}),
+        architecture=Choice(
+            id="mlp", params={"width": rng.choice([64, 128, 256]), "depth": rng.choice([1, 2, 3, 4]), "residual": True}
+        ),
         techniques=(
             Choice(id="adamw", params={"learning_rate": 10 ** rng.uniform(-4, -2)}),
             Choice(id=rng.choice(["dropout", "label-smoothing", "batch-norm"]), params={"rate": 0.1}),
@@ -38,22 +58,43 @@ def history(kind: str, *, trials: int = 40, finished: bool = True, names: str = 
     said: list[events.Payload] = [
         events.PhaseStarted(phase=JobPhase.PREPARING),
         events.DataPrepared(
-            task=f"tabular-{kind}", task_inferred=True, target=target, metric=metric,
+            task=f"tabular-{kind}",
+            task_inferred=True,
+            target=target,
+            metric=metric,
             parts={"train": 5_200, "validation": 1_300, "test": 1_147},
             profile=Profile(
-                modality=Modality.TABLE, task=f"tabular-{kind}", rows=5_200, numeric=9, categorical=3, missing_fraction=0.031,
-                classes=3 if classification else 0, class_min=412, imbalance=2.2,
+                modality=Modality.TABLE,
+                task=f"tabular-{kind}",
+                rows=5_200,
+                numeric=9,
+                categorical=3,
+                missing_fraction=0.031,
+                classes=3 if classification else 0,
+                class_min=412,
+                imbalance=2.2,
             ),
             findings=(
-                Finding(check="target-leak", severity=Severity.WARNING, columns=(column,), rows=(3, 17),
-                        message=f"Column {column!r} alone gives the target away in 99.2 % of the rows; it was kept."),
-                Finding(check="missing-values", severity=Severity.INFO, message="11 rows lack values in 5 columns; they were imputed."),
+                Finding(
+                    check="target-leak",
+                    severity=Severity.WARNING,
+                    columns=(column,),
+                    rows=(3, 17),
+                    message=f"Column {column!r} alone gives the target away in 99.2 % of the rows; it was kept.",
+                ),
+                Finding(
+                    check="missing-values",
+                    severity=Severity.INFO,
+                    message="11 rows lack values in 5 columns; they were imputed.",
+                ),
             ),
             key="3f9ac1" * 8,
         ),
         events.SpaceDerived(
-            strategy="auto", techniques=("adamw", "sgd", "dropout", "label-smoothing", "batch-norm", "one-cycle", "mixup"),
-            excluded={"cutout": "applies to image, the data are table", "focal": "forbidden by the user"}, dimensions=61,
+            strategy="auto",
+            techniques=("adamw", "sgd", "dropout", "label-smoothing", "batch-norm", "one-cycle", "mixup"),
+            excluded={"cutout": "applies to image, the data are table", "focal": "forbidden by the user"},
+            dimensions=61,
         ),
         events.Noted(message="The task was inferred from the target: 3 classes as text."),
         events.PhaseStarted(phase=JobPhase.SEARCHING),
@@ -63,7 +104,11 @@ def history(kind: str, *, trials: int = 40, finished: bool = True, names: str = 
         name = f"t{i + 1:03d}"
         said.append(
             events.TrialStarted(
-                trial=name, attempt=1, recipe=recipe(rng, f"tabular-{kind}", i), fidelity=Fidelity(epochs=30), slot=i % 2,
+                trial=name,
+                attempt=1,
+                recipe=recipe(rng, f"tabular-{kind}", i),
+                fidelity=Fidelity(epochs=30),
+                slot=i % 2,
                 origin="portfolio" if i < 3 else rng.choice(["tpe", "evolution"]),
             )
         )
@@ -71,7 +116,11 @@ def history(kind: str, *, trials: int = 40, finished: bool = True, names: str = 
             outcome = [Outcome.NAN, Outcome.OOM, Outcome.ERROR, Outcome.TIMED_OUT][i // 9 % 4]
             said.append(
                 events.TrialEnded(
-                    trial=name, attempt=1, outcome=outcome, wall_s=3.1, step_s=1.0,
+                    trial=name,
+                    attempt=1,
+                    outcome=outcome,
+                    wall_s=3.1,
+                    step_s=1.0,
                     message=f"ValueError: {HOSTILE}" if hostile else f"{outcome.value.lower()} in epoch 2",
                 )
             )
@@ -84,44 +133,81 @@ def history(kind: str, *, trials: int = 40, finished: bool = True, names: str = 
             score = sign * value
             said.append(
                 events.TrialMeasured(
-                    trial=name, attempt=1,
+                    trial=name,
+                    attempt=1,
                     measurement=Measurement(
-                        epoch=epoch, train_loss=1.4 * (1 - speed) ** epoch + 0.05, validation={metric: value}, score=score,
-                        elapsed_s=epoch * 0.4, step_s=epoch * 0.36,
+                        epoch=epoch,
+                        train_loss=1.4 * (1 - speed) ** epoch + 0.05,
+                        validation={metric: value},
+                        score=score,
+                        elapsed_s=epoch * 0.4,
+                        step_s=epoch * 0.36,
                     ),
                 )
             )
             if best is None or score > best[0]:
                 best = (score, name)
                 said.append(
-                    events.BestChanged(trial=name, score=score, validation={metric: value, "log-loss": 0.21}, size_bytes=90_000)
+                    events.BestChanged(
+                        trial=name, score=score, validation={metric: value, "log-loss": 0.21}, size_bytes=90_000
+                    )
                 )
         said.append(
             events.TrialEnded(
-                trial=name, attempt=1, outcome=Outcome.COMPLETED if epochs == 30 else Outcome.PRUNED, best_epoch=epochs,
-                parameters=int(10 ** rng.uniform(3.2, 5.6)), wall_s=epochs * 0.45, step_s=epochs * 0.36,
+                trial=name,
+                attempt=1,
+                outcome=Outcome.COMPLETED if epochs == 30 else Outcome.PRUNED,
+                best_epoch=epochs,
+                parameters=int(10 ** rng.uniform(3.2, 5.6)),
+                wall_s=epochs * 0.45,
+                step_s=epochs * 0.36,
             )
         )
     if finished:
         assert best is not None
         said += [
             events.PhaseStarted(phase=JobPhase.COMPRESSING),
-            events.Compressed(technique="magnitude-pruning", sparsity=0.5, validation_before=0.982, validation_after=0.981, accepted=True),
-            events.Compressed(technique="magnitude-pruning", sparsity=0.8, validation_before=0.982, validation_after=0.941,
-                              accepted=False, reason="lost 0.041, more than the tolerance of 0.01"),
+            events.Compressed(
+                technique="magnitude-pruning", sparsity=0.5, validation_before=0.982, validation_after=0.981, accepted=True
+            ),
+            events.Compressed(
+                technique="magnitude-pruning",
+                sparsity=0.8,
+                validation_before=0.982,
+                validation_after=0.941,
+                accepted=False,
+                reason="lost 0.041, more than the tolerance of 0.01",
+            ),
         ]
         for format, precision, bytes_, ms in (
-            ("tflite", "int8", 24_312, 0.011), ("tflite", "float32", 90_120, 0.02), ("saved-model", "float32", 210_400, 1.4),
+            ("tflite", "int8", 24_312, 0.011),
+            ("tflite", "float32", 90_120, 0.02),
+            ("saved-model", "float32", 210_400, 1.4),
         ):
             value = abs(best[0]) - (0.002 if precision == "int8" else 0.0)
             said.append(
                 events.ArtifactMade(
                     artifact=Artifact(
-                        id=f"{format}-{precision}", format=format, precision=precision, filename=f"model-{precision}.{format}",  # type: ignore[arg-type]
-                        size_bytes=bytes_, compressed_bytes=bytes_ * 2 // 3, sha256="ab" * 32, parameters=22_000, sparsity=0.5,
+                        id=f"{format}-{precision}",
+                        format=format,
+                        precision=precision,
+                        filename=f"model-{precision}.{format}",  # type: ignore[arg-type]
+                        size_bytes=bytes_,
+                        compressed_bytes=bytes_ * 2 // 3,
+                        sha256="ab" * 32,
+                        parameters=22_000,
+                        sparsity=0.5,
                         verification=Verification(
-                            part="test", rows=1_147, metric=metric, float_value=abs(best[0]), artifact_value=value, agreement=0.998,
-                            max_difference=0.013, tolerance=0.01, passed=True, runtime="ai-edge-litert 2.3.0",
+                            part="test",
+                            rows=1_147,
+                            metric=metric,
+                            float_value=abs(best[0]),
+                            artifact_value=value,
+                            agreement=0.998,
+                            max_difference=0.013,
+                            tolerance=0.01,
+                            passed=True,
+                            runtime="ai-edge-litert 2.3.0",
                             latency=Latency(median_ms=ms, p90_ms=ms * 1.2, runs=200, threads=1, machine="2 cores"),
                             peak_memory_bytes=31_000_000,
                         ),
@@ -129,10 +215,17 @@ def history(kind: str, *, trials: int = 40, finished: bool = True, names: str = 
                 )
             )
         said += [
-            events.ArtifactRefused(refused=Refused(format="tflite", precision="dynamic", reason="lost 0.021 of accuracy, more than 0.01")),
+            events.ArtifactRefused(
+                refused=Refused(format="tflite", precision="dynamic", reason="lost 0.021 of accuracy, more than 0.01")
+            ),
             events.JobFinished(
-                state="SUCCEEDED", metric=metric, validation=abs(best[0]), test=abs(best[0]) - sign * 0.006,
-                test_metrics={metric: abs(best[0]) - sign * 0.006, "log-loss": 0.24}, wall_s=171.3, goodput=0.74,
+                state="SUCCEEDED",
+                metric=metric,
+                validation=abs(best[0]),
+                test=abs(best[0]) - sign * 0.006,
+                test_metrics={metric: abs(best[0]) - sign * 0.006, "log-loss": 0.24},
+                wall_s=171.3,
+                goodput=0.74,
                 recipe=recipe(rng, f"tabular-{kind}", 3),
             ),
         ]
@@ -141,7 +234,8 @@ def history(kind: str, *, trials: int = 40, finished: bool = True, names: str = 
 
 def job(kind: str, **how: object) -> tuple[JobState, JobSpec]:
     spec = JobSpec(
-        dataset="projects/default/datasets/penguins@0123456789abcdef", constraints=Constraints(max_size_bytes=1_000_000),
+        dataset="projects/default/datasets/penguins@0123456789abcdef",
+        constraints=Constraints(max_size_bytes=1_000_000),
         budget={"wall_s": 180},  # type: ignore[arg-type]
         display_name=HOSTILE if how.get("names") == "hostile" else "",
     )
