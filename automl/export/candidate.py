@@ -1,0 +1,100 @@
+"""A candidate's folder (see docs: what training leaves and compression and export take) and its Keras model."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl.spec import Internal, Recipe
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+MODEL = "model.keras"
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A trained model on disk. Reading its JSON loads no Keras; `model` does."""
+
+    path: Path
+
+    @functools.cached_property
+    def preprocess(self) -> dict[str, Any]:
+        """The whole preprocess.json, as `TableEncoder.from_dict` takes it."""
+        return dict(json.loads((self.path / "preprocess.json").read_text(encoding="utf-8")))
+
+    @functools.cached_property
+    def recipe(self) -> Recipe:
+        return Recipe.from_dict(json.loads((self.path / "recipe.json").read_text(encoding="utf-8")))
+
+    @functools.cached_property
+    def result(self) -> dict[str, Any]:
+        """The training's account (`automl.training.result.TrainResult` as JSON)."""
+        return dict(json.loads((self.path / "result.json").read_text(encoding="utf-8")))
+
+    @property
+    def model_file(self) -> Path:
+        return self.path / MODEL
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the outputs; empty for numbers."""
+        return tuple(self.preprocess.get("classes") or ())
+
+    @functools.cached_property
+    def model(self) -> keras.Model:
+        """The inference model under TensorFlow. Raises `Internal` in a process where Keras runs on another backend."""
+        return load_keras().saving.load_model(self.model_file, compile=False)
+
+    def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Prepared inputs (see `PreparedDataset.inputs`) as the model takes them: fitted operations applied to tables."""
+        return encode(self.preprocess, inputs)
+
+
+def encode(preprocess: dict[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Prepared inputs through the fitted operations of a preprocess.json; pictures pass as they are."""
+    import numpy as np
+
+    if preprocess.get("modality") == "image":
+        return {name: np.asarray(value) for name, value in inputs.items()}
+    from automl.data.encoder import TableEncoder
+
+    return dict(TableEncoder.from_dict(preprocess).transform(dict(inputs)))
+
+
+def load_keras() -> Any:
+    """The keras module on the TensorFlow backend, with this project's layers (`automl.layers.LAYERS`) registered.
+
+    Artifacts are made and run with TensorFlow whatever backend trained: a process that has loaded Keras with another
+    backend can't do that, and `Internal` is raised.
+    """
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise Internal(f"artifacts are made under the TensorFlow backend, but this process runs {keras.backend.backend()}")
+    from automl import layers
+
+    for name in layers.LAYERS:
+        importlib.import_module(name.partition(":")[0])
+    return keras
+
+
+def limit_tensorflow_threads(threads: int) -> None:
+    """Must run before the process's first TensorFlow operation; where one has run the setting stays as it was."""
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+
+    if context.context()._context_handle is None:  # TensorFlow raises when it has been initialised
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -1,0 +1,185 @@
+"""The model card that travels in an artifact: what the model is for, how good it is, how to run it, and where its limits
+are.
+
+Follows the headings of "Model Cards for Model Reporting" (Mitchell et al., 2019) as far as the service knows their
+content; what it can't know (who is affected, what is fair) it asks of the person who publishes the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from automl.export import candidate as candidates
+from automl.export import saved_model
+from automl.report import quantities
+
+
+def model_card(
+    source: candidates.Candidate, *, format: str, precision: str, filename: str, data_key: str, parts: Mapping[str, int],
+    metric: str, validation: Mapping[str, float], test: Mapping[str, float], tolerance: float,
+) -> str:
+    """Markdown. `validation` and `test` are the float model's metrics by id; `parts` counts rows; `data_key` names the
+    prepared data."""
+    preprocess, recipe = source.preprocess, source.recipe
+    name = f"{format}:{precision}" if format == "tflite" else format
+    target = preprocess.get("target")
+    lines = [
+        f"# Model card: {_cell(str(target))}" if target else f"# Model card: {recipe.task}",
+        "",
+        "Made by automl; the recipe that trains it again is in `recipe.json`.",
+        "",
+        "## The model",
+        "",
+        f"- Task: {recipe.task}" + (f", target `{_cell(str(target))}`" if target else ""),
+        f"- Architecture: {recipe.architecture.id} {_settings(recipe.architecture.params)}".rstrip(),
+        f"- Techniques: {', '.join(choice.id for choice in recipe.techniques) or 'none beyond the defaults'}",
+        f"- Recipe: `{recipe.identity}`",
+        f"- Data: prepared data `{data_key}`, {', '.join(f'{count:,} rows {part}' for part, count in parts.items())}",
+        f"- This file: `{filename}`, {name}",
+        "",
+        "## How good it is",
+        "",
+        "The float model, before conversion. The test rows were used neither for training nor for any choice; they were",
+        "read once, at the end.",
+        "",
+        "| metric | validation | test |",
+        "|---|---|---|",
+    ]
+    for id in dict.fromkeys([metric, *test, *validation]):
+        mark = " (optimised)" if id == metric else ""
+        lines.append(f"| {id}{mark} | {quantities.figure(validation.get(id))} | {quantities.figure(test.get(id))} |")
+    lines += [
+        "",
+        f"This file was returned because its own outputs on the test rows, computed in its own runtime, lose at most {tolerance:g}",
+        f"of {metric} against the float model. The validation figure chose the model among others, so it flatters; the test",
+        "figure doesn't.",
+        "",
+        "## Input and output",
+        "",
+        *_inputs(preprocess, format),
+        "",
+        *_outputs(source),
+        "",
+        "## How to run it",
+        "",
+        "```",
+        f"automl predict {filename} DATA --out predictions.csv",
+        "```",
+        "",
+        *_how_to_run(format, filename, preprocess),
+        "",
+        "`samples.json` has raw inputs with the float model's outputs, to check an integration against.",
+        "",
+        "## Preprocessing",
+        "",
+        *_preprocessing(preprocess, format),
+        "",
+        "## Limits",
+        "",
+        "- It knows what its training rows showed: rows from elsewhere or from a later time may be predicted badly, and surely.",
+        "- Its probabilities weren't calibrated separately."
+        if source.classes
+        else "- Predictions stay within the range of the training target.",
+        "- Differences between groups of people were not examined: do that before it decides about anyone.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _inputs(preprocess: Mapping[str, Any], format: str) -> list[str]:
+    if preprocess.get("modality") == "image":
+        h, w, ch = preprocess["height"], preprocess["width"], preprocess["channels"]
+        return [f"Input `image`: uint8 [batch, {h}, {w}, {ch}], values 0 to 255."]
+    if format == "saved-model":
+        lines = [
+            "Inputs of the signature `serving_default`, one for each column, all of shape [batch]:",
+            "",
+            "| input | column | kind | type | missing |",
+            "|---|---|---|---|---|",
+        ]
+        for input_name, column in zip(saved_model.input_names(preprocess), preprocess["columns"]):
+            type, missing = ("float32", "NaN") if column["kind"] == "numeric" else ("string", "empty text")
+            lines.append(f"| `{input_name}` | {_cell(column['name'])} | {column['kind']} | {type} | {missing} |")
+        return lines
+    sizes = preprocess["inputs"]
+    lines = ["Encoded inputs, from raw columns by `preprocess.json`:", ""]
+    if sizes.get("numeric"):
+        lines.append(f"- `numeric`: float32 [batch, {sizes['numeric']}]")
+    if sizes.get("categorical"):
+        lines.append(f"- `categorical`: int32 [batch, {sizes['categorical']}]: 0 missing, 1 unseen, 2 + index in the vocabulary")
+    return lines
+
+
+def _outputs(source: candidates.Candidate) -> list[str]:
+    if not source.classes:
+        return ["Output `prediction`: float32 [batch, 1], in the target's unit."]
+    shown = ", ".join(f"`{_cell(name)}`" for name in source.classes[:20])
+    more = f", … ({len(source.classes)} in all)" if len(source.classes) > 20 else ""
+    return [f"Output `probabilities`: float32 [batch, {len(source.classes)}], in the order of `labels.txt`: {shown}{more}."]
+
+
+def _how_to_run(format: str, filename: str, preprocess: Mapping[str, Any]) -> list[str]:
+    if format == "tflite":
+        return [
+            "or in Python, with encoded inputs by name:",
+            "",
+            "```python",
+            "from ai_edge_litert.interpreter import Interpreter",
+            f'runner = Interpreter(model_path="{filename}").get_signature_runner("serving_default")',
+            f"outputs = runner({', '.join(f'{n}={n}' for n in _input_names(preprocess))})",
+            "```",
+        ]
+    if format == "saved-model":
+        return [
+            "or in Python, after unpacking the archive, with one tensor for each raw column:",
+            "",
+            "```python",
+            "import tensorflow as tf",
+            'predict = tf.saved_model.load("saved_model").signatures["serving_default"]',
+            "```",
+        ]
+    return [
+        "or in Python, with encoded inputs by name:",
+        "",
+        "```python",
+        "import keras",
+        "import automl.layers.tables  # layers that Keras doesn't have",
+        f'model = keras.saving.load_model("{filename}", compile=False)',
+        "```",
+    ]
+
+
+def _input_names(preprocess: Mapping[str, Any]) -> list[str]:
+    if preprocess.get("modality") == "image":
+        return ["image"]
+    return [name for name in ("categorical", "numeric") if preprocess["inputs"].get(name)]
+
+
+def _preprocessing(preprocess: Mapping[str, Any], format: str) -> list[str]:
+    if preprocess.get("modality") == "image":
+        size = f"{preprocess['height']} × {preprocess['width']} ({preprocess.get('resize', 'bilinear')})"
+        return [f"Pictures are resized to {size} before they come in; scaling happens inside the model."]
+    inside = "inside the file" if format == "saved-model" else "the caller's, by `preprocess.json` (`automl predict` does it)"
+    kinds: dict[str, int] = {}
+    for column in preprocess["columns"]:
+        kinds[column["kind"]] = kinds.get(column["kind"], 0) + 1
+    steps = ", ".join(step["op"] for step in preprocess.get("operations", ())) or "none"
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    missing = ", ".join(f"`{_cell(m)}`" for m in preprocess.get("missing", ()) if m)
+    return [
+        f"Columns: {counted}. Encoding is {inside}. Operations on the numeric matrix, in order: {steps}.",
+        f"Values that count as missing: empty, {missing}." if missing else "Empty values count as missing.",
+    ]
+
+
+def _settings(params: Mapping[str, Any]) -> str:
+    return "(" + ", ".join(f"{name} {value}" for name, value in sorted(params.items())) + ")" if params else ""
+
+
+def _cell(text: str) -> str:
+    """Text from the user's data inside Markdown: one line, nothing that opens a table cell, code, link or tag."""
+    flat = " ".join(text.split())
+    for character in "\\`|<>[]*_#":
+        flat = flat.replace(character, "\\" + character if character != "<" else "&lt;")
+    return flat if len(flat) <= 80 else flat[:79] + "…"

@@ -1,0 +1,64 @@
+"""The small files that travel inside every artifact, and how they are put there.
+
+A `.tflite` file gets them as a zip archive appended to its end: TFLite runtimes read the flatbuffer from the front by its
+own offsets and ignore what follows, zip readers find their directory from the end. A `.keras` file and a zipped
+SavedModel are zip archives already and get them as further members. So one reader, `read`, serves all three.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+PREPROCESS = "preprocess.json"
+RECIPE = "recipe.json"
+LABELS = "labels.txt"
+CARD = "model_card.md"
+SAMPLES = "samples.json"
+NAMES = (PREPROCESS, RECIPE, LABELS, CARD, SAMPLES)
+
+MAX_MEMBER_BYTES = 64 * 2**20
+"""A companion larger than this isn't read: they are kilobytes, and a zip may claim anything."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def append(archive: Path, members: Mapping[str, bytes]) -> None:
+    """Appends members to a file: as further members of a zip archive, else as a new archive behind the file's bytes.
+
+    The members' order and dates are fixed, so equal contents make equal files.
+    """
+    with zipfile.ZipFile(archive, "a", compression=zipfile.ZIP_DEFLATED, compresslevel=9) as target:
+        for name in sorted(members):
+            target.writestr(entry(name), members[name])
+
+
+def entry(name: str) -> zipfile.ZipInfo:
+    """A member's header without the time of day or the writer's file mode."""
+    info = zipfile.ZipInfo(name, date_time=_EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    return info
+
+
+def read(artifact: Path | bytes) -> dict[str, bytes]:
+    """The companions in an artifact, by name; those that it lacks are absent.
+
+    Raises `zipfile.BadZipFile` for a file without an archive or with a damaged one, `ValueError` for an outsized member.
+    """
+    source = io.BytesIO(artifact) if isinstance(artifact, bytes) else artifact
+    found: dict[str, bytes] = {}
+    with zipfile.ZipFile(source) as archive:
+        for info in archive.infolist():
+            if info.filename in NAMES:
+                if info.file_size > MAX_MEMBER_BYTES:
+                    raise ValueError(f"{info.filename} claims {info.file_size} bytes; at most {MAX_MEMBER_BYTES} are read")
+                found[info.filename] = archive.read(info)
+    return found
+
+
+def labels(classes: tuple[str, ...]) -> bytes:
+    """One class a line, in the order of the outputs; line breaks inside a name become blanks. Empty for numbers."""
+    return "".join(" ".join(name.splitlines()) + "\n" for name in classes).encode()

@@ -1,0 +1,370 @@
+"""The end of a job: the formats asked for, each written by a child process, verified by another, and returned or refused.
+
+    reference (float model on the held-out rows, once)
+        → for each format, in the order asked:  write → size limit → verify → latency limit → made | refused
+
+What is refused says why; the reasons of limits name the nearest artifact that meets them, so these come last. A crash of
+a converter, a file that its runtime rejects and a lack of time each cost that one artifact.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import importlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from automl import catalog
+from automl.export import candidate as candidates
+from automl.export import card, companions, verify
+from automl.report import quantities
+from automl.spec import Artifact, AutoMLError, Constraints, FormatRequest, Infeasible, Internal, Refused, Verification
+from automl.spec.event import ArtifactMade, ArtifactRefused, Noted
+from automl.spec.model import Json
+
+if TYPE_CHECKING:
+    from automl.data.prepared import PreparedDataset
+
+Emit = Callable[[Any], None]
+"""Takes a payload of `automl.spec.event`. Called from one thread at a time."""
+
+CHILD_MEMORY_BYTES = 6 * 2**30
+_REFERENCE_S = 5.0
+_VERIFY_S = {"ai-edge-litert": 2.5, "tensorflow": 6.0, "keras": 5.0}
+"""Beside the time for the rows."""
+_SLACK = 1.5
+"""A child may take so many times its estimate before it is ended, when time is short."""
+_CHILD_LIMIT_S = 600.0
+
+
+class RunInChild(Protocol):
+    """Runs `module:function` on a request in a fresh process (`automl.execution.children.run_in_child`).
+
+    Raises an `AutoMLError` whose text is for people when the child fails: an exception, a signal, its time or memory limit.
+    """
+
+    def __call__(
+        self, *, target: str, request: dict[str, Json], timeout_s: float, memory_bytes: int | None = None,
+        preload: str | None = None,
+    ) -> dict[str, Json]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class _Outsized:
+    """Written and sound, but beyond a limit; refused at the end, when the nearest that meets it is known."""
+
+    format: str
+    precision: str
+    exceeds: str
+    """What and by how much: "is 231 KB, and at most 200 KB were asked for"."""
+
+
+def deliver(
+    candidate: Path,
+    prepared: PreparedDataset,
+    *,
+    formats: Sequence[FormatRequest],
+    constraints: Constraints,
+    tolerance: float,
+    metric: str,
+    out: Path,
+    run_in_child: RunInChild,
+    deadline: float | None,
+    emit: Emit,
+    reference: Path | None = None,
+    scratch: Path | None = None,
+    part: str = "test",
+    slots: int = 2,
+    seed: int = 0,
+) -> list[Artifact | Refused]:
+    """Writes and verifies a candidate's artifacts; returns one result for each of `formats`, in their order.
+
+    `candidate` is a candidate's folder, `out` the folder that gets the files (each appears whole or not at all).
+    `deadline` is on the clock of `time.monotonic()`; an artifact for which too little time is left is refused, and with
+    little time two are made at once if there are two `slots`. `reference` is the candidate whose model counts as the
+    float model: the candidate itself, unless compression changed it. `emit` hears of each artifact as it is known.
+
+    `scratch` (default: `verification` beside `out`) keeps `reference.json` (the float model's metrics on the held-out
+    rows) and `predictions.npz` (`y`, `float`, `classes`, and each artifact's outputs under its id) for the report.
+
+    Raises the child's error when the float model itself can't be run; failures of single artifacts are results, not errors.
+    """
+    job = _Delivery(
+        source=candidates.Candidate(Path(candidate)), prepared=prepared, constraints=constraints, tolerance=tolerance,
+        metric=metric, out=Path(out), scratch=Path(scratch) if scratch is not None else Path(out).parent / "verification",
+        run_in_child=run_in_child, deadline=deadline, emit=emit, part=part, slots=slots, seed=seed,
+        float_candidate=Path(reference) if reference is not None else Path(candidate),
+    )
+    return job.run(list(formats))
+
+
+def held_out_metrics(scratch: Path) -> dict[str, float]:
+    """Every metric of the float model on the held-out rows, as the delivery into `scratch` measured them.
+
+    Raises `FileNotFoundError` when no delivery came so far.
+    """
+    return dict(json.loads((scratch / verify.ACCOUNT).read_text(encoding="utf-8"))["metrics"])
+
+
+def estimate_s(formats: Sequence[FormatRequest], *, parameters: int = 100_000, rows: int = 10_000, slots: int = 1) -> float:
+    """Seconds that `deliver` takes for a model of so many parameters and so many held-out rows, so that they can be
+    reserved.
+
+    From measurements on one machine with two cores (docs: benchmarks); the rows' share is a guess until the model is
+    known, and verification predicts fewer rows rather than be late.
+    """
+    each = [_artifact_s(wanted, parameters, rows) for wanted in formats]
+    lanes = max(1, min(slots, len(each)))
+    return _REFERENCE_S + _rows_s(parameters, rows) + max(sum(each) / lanes, max(each, default=0.0))
+
+
+def infeasible(results: Sequence[Artifact | Refused], constraints: Constraints) -> Infeasible | None:
+    """The error to end a job with when limits were set and no artifact is left; None when one is, or nothing was
+    limited."""
+    if any(isinstance(result, Artifact) for result in results) or constraints == Constraints():
+        return None
+    reasons = [f"{_name(r.format, r.precision)}: {r.reason}" for r in results if isinstance(r, Refused)]
+    return Infeasible("no artifact meets the limits: " + "; ".join(reasons))
+
+
+def _rows_s(parameters: int, rows: int) -> float:
+    """One pass over the rows, assuming 20 operations a parameter (convolutions share weights) at 10⁹ a second, within
+    bounds."""
+    return min(20.0, rows * (2e-5 + 20 * parameters * 1e-9 / 10))
+
+
+def _artifact_s(wanted: FormatRequest, parameters: int, rows: int) -> float:
+    entry = catalog.formats[wanted.format]
+    write_s = importlib.import_module(entry.exporter.partition(":")[0]).estimate_s(parameters)
+    return float(write_s) + _VERIFY_S.get(entry.runtime, 6.0) + _rows_s(parameters, rows)
+
+
+def _name(format: str, precision: str) -> str:
+    return str(FormatRequest(format=format, precision=precision))
+
+
+@dataclasses.dataclass
+class _Delivery:
+    source: candidates.Candidate
+    float_candidate: Path
+    prepared: PreparedDataset
+    constraints: Constraints
+    tolerance: float
+    metric: str
+    out: Path
+    scratch: Path
+    run_in_child: RunInChild
+    deadline: float | None
+    emit: Emit
+    part: str
+    slots: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        self._emitting = threading.Lock()
+        self._account: dict[str, Any] = {}
+
+    def run(self, formats: list[FormatRequest]) -> list[Artifact | Refused]:
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        self._account = self.run_in_child(
+            target="automl.export.verify:reference", preload="tensorflow", memory_bytes=CHILD_MEMORY_BYTES,
+            timeout_s=self._limit(_CHILD_LIMIT_S),
+            request={
+                "candidate": str(self.float_candidate), "prepared": str(self.prepared.path), "part": self.part,
+                "out": str(self.scratch), "threads": self.slots,
+            },
+        )
+        parameters, rows = int(self.source.result.get("parameters") or 100_000), int(self._account["rows"])
+        needed = sum(_artifact_s(wanted, parameters, rows) for wanted in formats)
+        short = self._left() < 1.3 * needed
+        with ThreadPoolExecutor(min(2, self.slots) if short else 1, thread_name_prefix="deliver") as lanes:
+            tasks = [lanes.submit(self._one, wanted, parameters, rows) for wanted in formats]
+            outcomes = [task.result() for task in tasks]
+        made = [outcome for outcome in outcomes if isinstance(outcome, Artifact)]
+        results: list[Artifact | Refused] = []
+        for outcome in outcomes:
+            if isinstance(outcome, _Outsized):
+                reason = f"{outcome.exceeds}; {self._nearest(made, outcomes)}"
+                results.append(self._refuse(outcome.format, outcome.precision, reason))
+            else:
+                results.append(outcome)
+        self._store_predictions(made)
+        return results
+
+    def _one(self, wanted: FormatRequest, parameters: int, rows: int) -> Artifact | Refused | _Outsized:
+        """One format from nothing to its verdict."""
+        expected_s = _artifact_s(wanted, parameters, rows)
+        fixed_s = expected_s - _rows_s(parameters, rows)
+        if self._left() < fixed_s:
+            return self._refuse(
+                wanted.format, wanted.precision,
+                f"no time was left: it takes about {fixed_s:.0f} s, and the budget had {max(0.0, self._left()):.1f} s left",
+            )
+        try:
+            return self._make(wanted, expected_s)
+        except AutoMLError as error:
+            return self._refuse(wanted.format, wanted.precision, _plain(error))
+        finally:
+            self._temporary(wanted).unlink(missing_ok=True)
+
+    def _make(self, wanted: FormatRequest, expected_s: float) -> Artifact | Refused | _Outsized:
+        entry = catalog.formats[wanted.format]
+        final = self.out / filename(wanted)
+        temporary = self._temporary(wanted)
+        temporary.unlink(missing_ok=True)
+        written = self.run_in_child(
+            target=entry.exporter, preload="tensorflow", memory_bytes=CHILD_MEMORY_BYTES,
+            timeout_s=self._limit(_CHILD_LIMIT_S),
+            request={
+                "candidate": str(self.source.path), "prepared": str(self.prepared.path), "precision": wanted.precision,
+                "companions": str(self._companions(wanted, final.name)), "out": str(temporary), "seed": self.seed,
+            },
+        )
+        if not temporary.is_file():
+            raise Internal("the converter ended without an error and without a file")
+        size = temporary.stat().st_size
+        limit = self.constraints.max_size_bytes
+        if limit is not None and size > limit:
+            return _Outsized(
+                wanted.format, wanted.precision,
+                f"the file is {quantities.size(size)}, and at most {quantities.size(limit)} were asked for",
+            )
+        digest = verify.sha256(temporary)
+        id = artifact_id(wanted)
+        verdict = Verification.from_dict(
+            self.run_in_child(
+                target="automl.export.verify:artifact", memory_bytes=CHILD_MEMORY_BYTES,
+                timeout_s=self._limit(_CHILD_LIMIT_S),
+                preload=None if entry.runtime == "ai-edge-litert" else "tensorflow",
+                request={
+                    "artifact": str(temporary), "format": wanted.format, "sha256": digest,
+                    "prepared": str(self.prepared.path), "part": self.part, "metric": self.metric, "tolerance": self.tolerance, "reference": str(self.scratch),
+                    "predictions": str(self.scratch / f"{id}.npy"), "threads": 1, "seed": self.seed,
+                    # A slow model is compared on fewer rows rather than late.
+                    "time_s": max(1.0, min(60.0, self._left() / 3)),
+                },
+            )
+        )
+        if not verdict.passed:
+            return self._refuse(wanted.format, wanted.precision, verdict.reason)
+        slowest = self.constraints.max_latency_ms
+        if slowest is not None and verdict.latency is not None and verdict.latency.median_ms > slowest:
+            return _Outsized(
+                wanted.format, wanted.precision,
+                f"one example takes {verdict.latency.median_ms:.3g} ms (median, one thread), "
+                f"and at most {slowest:g} ms were asked for",
+            )
+        made = Artifact(
+            id=id, format=wanted.format, precision=wanted.precision, filename=final.name, size_bytes=size,
+            compressed_bytes=len(gzip.compress(temporary.read_bytes(), compresslevel=6, mtime=0)), sha256=digest,
+            parameters=int(written["parameters"]), sparsity=float(written["sparsity"]), verification=verdict,
+        )
+        _appear(temporary, final)
+        for note in written.get("notes") or ():
+            self._emit(Noted(message=str(note)))
+        self._emit(ArtifactMade(artifact=made))
+        return made
+
+    def _companions(self, wanted: FormatRequest, name: str) -> Path:
+        """A folder with what travels in this artifact."""
+        folder = self.scratch / artifact_id(wanted)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = card.model_card(
+            self.source, format=wanted.format, precision=wanted.precision, filename=name, data_key=self.prepared.meta.key,
+            parts=self.prepared.meta.parts, metric=self.metric, validation=self.source.result.get("validation") or {},
+            test=self._account["metrics"], tolerance=self.tolerance,
+        )
+        contents: Mapping[str, bytes] = {
+            companions.PREPROCESS: json.dumps(self.source.preprocess, ensure_ascii=False, separators=(",", ":")).encode(),
+            companions.RECIPE: self.source.recipe.canonical_json(),
+            companions.LABELS: companions.labels(self.source.classes),
+            companions.CARD: text.encode(),
+            companions.SAMPLES: (self.scratch / companions.SAMPLES).read_bytes(),
+        }
+        for member, content in contents.items():
+            (folder / member).write_bytes(content)
+        return folder
+
+    def _nearest(self, made: list[Artifact], outcomes: Sequence[object]) -> str:
+        if made:
+            best = min(made, key=lambda a: a.size_bytes)
+            took = best.verification.latency
+            speed = f" and takes {took.median_ms:.3g} ms" if took is not None else ""
+            return f"{_name(best.format, best.precision)} meets the limits: it is {quantities.size(best.size_bytes)}{speed}"
+        others = [f"{_name(o.format, o.precision)}: {o.exceeds}" for o in outcomes if isinstance(o, _Outsized)]
+        return "no artifact of this model meets the limits" + (f" ({'; '.join(others)})" if len(others) > 1 else "")
+
+    def _store_predictions(self, made: list[Artifact]) -> None:
+        """`predictions.npz`: targets, the float model's outputs, and those of each artifact that reached every row."""
+        import numpy as np
+
+        temporary = self.scratch / "predictions.npz.part"
+        with np.load(self.scratch / verify.REFERENCE, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        for artifact in made:
+            outputs = self.scratch / f"{artifact.id}.npy"
+            if outputs.exists():
+                arrays[artifact.id] = np.load(outputs, allow_pickle=False)
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        temporary.replace(self.scratch / "predictions.npz")
+
+    def _refuse(self, format: str, precision: str, reason: str) -> Refused:
+        refused = Refused(format=format, precision=precision, reason=reason)
+        self._emit(ArtifactRefused(refused=refused))
+        return refused
+
+    def _emit(self, payload: Any) -> None:
+        with self._emitting:
+            self.emit(payload)
+
+    def _temporary(self, wanted: FormatRequest) -> Path:
+        """Beside the scratch files, with the suffix that Keras insists on."""
+        return self.scratch / ("unverified-" + filename(wanted))
+
+    def _left(self) -> float:
+        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+
+    def _limit(self, most_s: float) -> float:
+        """The time limit of a child: what is left of the budget, at most `most_s`."""
+        return max(1.0, min(most_s, self._left()))
+
+
+def artifact_id(wanted: FormatRequest) -> str:
+    """"tflite-int8", "saved-model"."""
+    return str(wanted).replace(":", "-")
+
+
+def filename(wanted: FormatRequest) -> str:
+    """"model-int8.tflite", "model.keras"."""
+    entry = catalog.formats[wanted.format]
+    return f"model-{wanted.precision}{entry.suffix}" if len(entry.precisions) > 1 else f"model{entry.suffix}"
+
+
+def _appear(temporary: Path, final: Path) -> None:
+    """Moves a file to its place so that it is there whole or not at all, also after a power cut."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(final)
+    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _plain(error: AutoMLError) -> str:
+    """The error's text as one line, within bounds."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 400 else text[:399] + "…"
+
+
+__all__ = ["RunInChild", "artifact_id", "deliver", "estimate_s", "filename", "infeasible", "held_out_metrics"]

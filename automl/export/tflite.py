@@ -1,0 +1,275 @@
+"""TensorFlow Lite: one flatbuffer for phones, microcontrollers and servers without TensorFlow.
+
+The file takes the encoded inputs of the model (`numeric` float32 [b, d], `categorical` int32 [b, c], or `image` uint8
+[b, h, w, channels]) through the signature `serving_default` and returns `probabilities` [b, classes] or `prediction` [b, 1]
+as float32, in every precision alike. The batch is free: it is 1 until the caller resizes. What turns raw rows into these
+inputs is data, in `preprocess.json`, appended to the file with the other companions as a zip archive.
+
+Precisions:
+
+- `float32`: the model as trained.
+- `float16`: weights as float16, expanded on loading. Half the size, no gain in speed on a CPU.
+- `dynamic`: integer weights with a scale for each channel, activations quantised as they come. A quarter of the size; needs
+  no data. Tensors under 1,024 elements stay float, so tiny models shrink less.
+- `int8`: weights and activations integer, the activations' ranges taken from training rows. A quarter of the size, and the
+  fastest on CPUs and on integer-only accelerators. Where an operation has no integer kernel it stays float between
+  a dequantise and a quantise; the model card and the job's notes then say which.
+
+Only TFLite's built-in operations are used, never TensorFlow's ("flex"), which the small runtimes can't execute.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl import catalog
+from automl.export import candidate as candidates
+from automl.export import companions, predictor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SIGNATURE = "serving_default"
+REPRESENTATIVE_ROWS = 300
+"""Calibration takes minimum and maximum of each activation: a few hundred rows settle them."""
+
+FORMAT = catalog.format(
+    id="tflite", precisions=("float32", "float16", "dynamic", "int8"), suffix=".tflite", runtime="ai-edge-litert",
+    raw_input=False, exporter=f"{__name__}:write", doc=__doc__ or "",
+)
+
+
+def estimate_s(parameters: int) -> float:
+    """Seconds for one conversion in a process that has TensorFlow loaded; measured, one core."""
+    return 2.5 + 2.0 * parameters / 1e6
+
+
+def write(request: dict[str, Any]) -> dict[str, Any]:
+    """Converts a candidate; runs in a fresh child process, because the converter may crash.
+
+    `request`: candidate, prepared, companions, out (paths), precision, seed. Returns parameters, sparsity, and notes for
+    people.
+    """
+    source = candidates.Candidate(Path(request["candidate"]))
+    precision = str(request["precision"])
+    out = Path(request["out"])
+    rows = _representative(source, Path(request["prepared"]), int(request["seed"])) if precision == "int8" else None
+    content = convert(source.model, precision, rows)
+    out.write_bytes(content)
+    folder = Path(request["companions"])
+    companions.append(out, {name: (folder / name).read_bytes() for name in companions.NAMES})
+    notes = []
+    if precision == "int8" and (floats := float_operations(content)):
+        notes.append(f"tflite:int8: {', '.join(floats)} stay in float: TFLite has no integer kernel for them here")
+    weights = weight_arrays(content)
+    total = sum(w.size for w in weights)
+    return {
+        "parameters": int(source.model.count_params()),
+        "sparsity": float(sum(int((w == 0).sum()) for w in weights) / total) if total else 0.0,
+        "notes": notes,
+    }
+
+
+def convert(model: Any, precision: str, representative: dict[str, np.ndarray] | None = None) -> bytes:
+    """A Keras 3 model as a TFLite flatbuffer.
+
+    `representative` (int8 only): encoded training rows by input name, from which the ranges of activations come.
+    """
+    import tensorflow as tf
+
+    if precision == "int8":
+        model = _with_float_pictures(model)
+        if representative is None:
+            raise ValueError("int8 needs representative rows")
+    module = _inference_module(model)
+    name = "prediction" if model.outputs[0].shape[-1] == 1 else "probabilities"
+    with tempfile.TemporaryDirectory(prefix="automl-tflite-") as folder:
+        tf.saved_model.save(module, folder, signatures={SIGNATURE: module.signature(name)})
+
+        def converter() -> Any:
+            made = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
+            if precision != "float32":
+                made.optimizations = [tf.lite.Optimize.DEFAULT]
+            if precision == "float16":
+                made.target_spec.supported_types = [tf.float16]
+            if precision == "int8":
+                assert representative is not None
+                made.representative_dataset = lambda: _calibration(representative)
+                if "image" in representative:
+                    made.inference_input_type = tf.uint8
+            return made
+
+        if precision != "int8":
+            made = converter()
+            made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+            return bytes(made.convert())
+        made = converter()
+        # Both sets: an operation without an integer kernel stays float rather than failing the whole model.
+        made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+        return bytes(made.convert())
+
+
+def _inference_module(model: Any) -> Any:
+    """The model as a plain `tf.Module` with one concrete function whose inputs are named as the model's are.
+
+    `TFLiteConverter.from_keras_model` fails on models with a dict of inputs, and converting a concrete function whose
+    variables the module doesn't hold writes a file with uninitialised variables, without a word: so `variables` are held
+    as tf.Variables.
+    """
+    import tensorflow as tf
+
+    class Inference(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = [variable.value for variable in model.variables]
+
+        def signature(self, output: str) -> Any:
+            specs = {i.name: tf.TensorSpec((None, *i.shape[1:]), i.dtype, name=i.name) for i in model.inputs}
+            structure = model.input if isinstance(model.input, dict) else None
+
+            def call(**inputs: Any) -> dict[str, Any]:
+                given = inputs if structure is not None else [inputs[i.name] for i in model.inputs]
+                return {output: model(given[0] if isinstance(given, list) and len(given) == 1 else given, training=False)}
+
+            return tf.function(call).get_concrete_function(**specs)
+
+    return Inference()
+
+
+def _with_float_pictures(model: Any) -> Any:
+    """The model with float32 in place of uint8 inputs (the same weights): the converter then quantises the input itself and
+    the file takes uint8, without a cast to float in front."""
+    import keras
+
+    if all(i.dtype != "uint8" for i in model.inputs):
+        return model
+
+    inputs = {
+        i.name: keras.Input(i.shape[1:], dtype="float32" if i.dtype == "uint8" else i.dtype, name=i.name) for i in model.inputs
+    }
+    tensors = inputs if isinstance(model.input, dict) else [inputs[i.name] for i in model.inputs]
+    clone = keras.models.clone_model(model, input_tensors=tensors)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def _representative(source: candidates.Candidate, prepared: Path, seed: int) -> dict[str, np.ndarray]:
+    """Encoded training rows drawn at random, at most `REPRESENTATIVE_ROWS`."""
+    import numpy as np
+
+    from automl.data.prepared import PreparedDataset
+
+    inputs = PreparedDataset.open(prepared).inputs("train")
+    count = len(next(iter(inputs.values())))
+    chosen = np.sort(np.random.default_rng(seed).permutation(count)[:REPRESENTATIVE_ROWS])
+    return source.encode({name: np.asarray(value[chosen]) for name, value in inputs.items()})
+
+
+def _calibration(rows: dict[str, np.ndarray]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """One row at a time. In the first picture two values become 0 and 255: the input's range is then the bytes' own, its
+    scale exactly 1, and the file's uint8 input are the raw pixels; two pixels in one picture move no other range."""
+    import numpy as np
+
+    for i in range(len(next(iter(rows.values())))):
+        row = {name: value[i : i + 1] for name, value in rows.items()}
+        if "image" in row:
+            picture = row["image"].astype(np.float32)
+            if i == 0:
+                picture.flat[0], picture.flat[-1] = 0.0, 255.0
+            row = {"image": picture}
+        yield SIGNATURE, row
+
+
+def _flatbuffer(content: bytes) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.Model.GetRootAs(content, 0)
+
+
+def weight_arrays(content: bytes) -> list[np.ndarray]:
+    """The constant tensors of rank 2 and more (kernels, embeddings) in their stored type: what may be sparse."""
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
+
+    types = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.FLOAT16: np.float16, schema.TensorType.INT8: np.int8}
+    model, found = _flatbuffer(content), []
+    for s in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(s)
+        for t in range(graph.TensorsLength()):
+            tensor = graph.Tensors(t)
+            buffer = model.Buffers(tensor.Buffer())
+            if tensor.Type() in types and tensor.ShapeLength() >= 2 and buffer is not None and buffer.DataLength():
+                found.append(np.frombuffer(buffer.DataAsNumpy().tobytes(), types[tensor.Type()]))
+    return found
+
+
+def float_operations(content: bytes) -> list[str]:
+    """Names of operations whose output is float32, but for the dequantisation at the end: what isn't integer in the
+    file."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    found: set[str] = set()
+    model = _flatbuffer(content)
+    for s in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(s)
+        for o in range(graph.OperatorsLength()):
+            operator = graph.Operators(o)
+            name = names[model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()]
+            outputs = [graph.Tensors(operator.Outputs(k)) for k in range(operator.OutputsLength())]
+            if name != "DEQUANTIZE" and any(t.Type() == schema.TensorType.FLOAT32 for t in outputs):
+                found.add(name)
+    return sorted(found)
+
+
+class TFLitePredictor:
+    """A `.tflite` file in `ai_edge_litert`'s interpreter with its default delegate (XNNPACK)."""
+
+    raw_input = False
+
+    def __init__(self, content: bytes, threads: int):
+        import importlib.metadata
+
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.runtime = f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
+        self._content = content
+        self._interpreter = Interpreter(model_content=content, num_threads=threads)
+        signatures = self._interpreter.get_signature_list()
+        if SIGNATURE not in signatures:
+            raise ValueError(f"expected the signature {SIGNATURE!r}, the file has {sorted(signatures)}")
+        self._names = list(signatures[SIGNATURE]["inputs"])
+        self._runner = self._interpreter.get_signature_runner(SIGNATURE)
+
+    def predict(self, rows: predictor.Rows) -> np.ndarray:
+        import numpy as np
+
+        (output,) = self._runner(**predictor.required(rows, self._names)).values()
+        return np.array(output, dtype=np.float32)
+
+    def single(self, row: predictor.Rows) -> Callable[[], object]:
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=self._content, num_threads=1)
+        interpreter.allocate_tensors()
+        given = predictor.required(row, self._names)
+        # The runner knows the signature's names, the interpreter only tensors called "serving_default_<name>:0".
+        tensors = {d["name"]: d["index"] for d in interpreter.get_input_details()}
+        inputs = [(tensors[f"{SIGNATURE}_{name}:0"], given[name]) for name in self._names]
+        output = interpreter.get_output_details()[0]["index"]
+
+        def predict() -> object:
+            for index, value in inputs:
+                interpreter.set_tensor(index, value)
+            interpreter.invoke()
+            return interpreter.get_tensor(output)
+
+        return predict
+
+
+def load(path: Path, threads: int) -> TFLitePredictor:
+    """Raises `ValueError` for bytes that are no TFLite model."""
+    return TFLitePredictor(path.read_bytes(), threads)

@@ -1,0 +1,313 @@
+"""The proof of an artifact: its very bytes, run in their own runtime on held-out rows, beside the float model.
+
+Two child processes, never in one: `reference` runs the float Keras model once and stores its outputs; `artifact` opens one
+artifact's file and nothing else of the model, predicts the same rows, and compares.
+
+The held-out rows may be many and the artifact slow, so `artifact` predicts in a random order (fixed by a seed) until its
+time is up, and compares on the rows that it reached; `Verification.rows` says how many. At least `MINIMUM_ROWS` are
+predicted.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import os
+import platform
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl.export import candidate as candidates
+from automl.export import companions
+from automl.spec import Internal, Latency, Verification
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from automl.export.predictor import Predictor
+
+REFERENCE = "reference.npz"
+ACCOUNT = "reference.json"
+MINIMUM_ROWS = 500
+SAMPLE_ROWS = 5
+SAMPLE_PICTURE_BYTES = 16_384
+"""Of all sample pictures together: they travel in artifacts whose size is counted in kilobytes."""
+_BATCH = 256
+_LATENCY_S = 1.0
+_LATENCY_RUNS = 200
+_ROUNDING = 1e-9
+"""A loss that equals the tolerance but for floating-point rounding is within it."""
+
+
+def reference(request: dict[str, Any]) -> dict[str, Any]:
+    """Opens the held-out part, runs the float model on it, and stores targets and outputs for every comparison to come.
+
+    `request`: candidate, prepared, part, out (a folder), threads. Writes `reference.npz` (`y`, `float`), `reference.json`
+    and the samples (raw rows of the validation part with the float model's outputs) there; returns `{"metrics", "rows",
+    "model_sha256"}`. A complete account of the same model and part is returned as it stands, so that the held-out part is
+    opened once.
+    """
+    source = candidates.Candidate(Path(request["candidate"]))
+    out, part = Path(request["out"]), str(request["part"])
+    identity = {"model_sha256": sha256(source.model_file), "part": part}
+    account_file = out / ACCOUNT
+    if account_file.exists():
+        earlier = dict(json.loads(account_file.read_text(encoding="utf-8")))
+        if {key: earlier.get(key) for key in identity} == identity:
+            return earlier
+
+    import numpy as np
+
+    from automl.data.prepared import PreparedDataset
+    from automl.tasks import metrics
+
+    candidates.limit_tensorflow_threads(int(request["threads"]))
+    prepared = PreparedDataset.open(Path(request["prepared"]))
+    inputs, y = prepared.inputs(part), np.asarray(prepared.target(part))
+    outputs = model_outputs(source, inputs)
+    sample = _samples(source, prepared)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / companions.SAMPLES).write_text(json.dumps(sample, allow_nan=False), encoding="utf-8")
+    with (out / (REFERENCE + ".part")).open("wb") as file:
+        np.savez(file, allow_pickle=False, y=y, float=outputs, classes=np.asarray(source.classes, dtype=np.str_))
+    (out / (REFERENCE + ".part")).rename(out / REFERENCE)
+    account = {**identity, "metrics": metrics.evaluate(prepared.meta.task, y, outputs), "rows": len(y)}
+    _write_json(account_file, account)
+    return account
+
+
+def artifact(request: dict[str, Any]) -> dict[str, Any]:
+    """Verifies one artifact.
+
+    `request`: artifact (path), format, sha256, prepared, part, metric, tolerance, reference (folder), predictions (path
+    for the outputs, .npy), threads, time_s, seed. Returns a `Verification` as JSON. Raises `Internal` when the file isn't
+    the one whose digest was given, and whatever the runtime raises for bytes that it can't run.
+    """
+    import importlib
+
+    import numpy as np
+
+    from automl import catalog
+    from automl.data.prepared import PreparedDataset
+
+    began = time.monotonic()
+    path = Path(request["artifact"])
+    if (found := sha256(path)) != request["sha256"]:
+        raise Internal(f"{path.name} changed after it was written: SHA-256 {request['sha256'][:12]}… then, {found[:12]}… now")
+    prepared = PreparedDataset.open(Path(request["prepared"]))
+    part = str(request["part"])
+    with np.load(Path(request["reference"]) / REFERENCE, allow_pickle=False) as stored:
+        y, expected = stored["y"], stored["float"]
+
+    module = importlib.import_module(catalog.formats[request["format"]].exporter.partition(":")[0])
+    memory = PeakMemory()
+    predictor: Predictor = module.load(path, int(request["threads"]))
+    rows = Part(prepared, part, predictor, path)
+    latency, first = measure_latency(predictor, rows.take(np.array([0])))
+    peak = memory.growth_bytes()
+    if first.shape[-1] != expected.shape[-1]:
+        raise ValueError(f"expected {expected.shape[-1]} outputs a row, the artifact gives {first.shape[-1]}")
+
+    outputs = np.full(expected.shape, np.nan, dtype=np.float32)
+    order = np.random.default_rng(int(request["seed"])).permutation(len(y))
+    done = 0
+    while done < len(y) and (done < MINIMUM_ROWS or time.monotonic() - began < float(request["time_s"])):
+        chosen = np.sort(order[done : done + _BATCH])
+        outputs[chosen] = predictor.predict(rows.take(chosen))
+        done += len(chosen)
+    reached = np.sort(order[:done])
+    if done == len(y):
+        np.save(Path(request["predictions"]), outputs)
+    return compare(
+        y[reached], expected[reached], outputs[reached], part=part, metric=str(request["metric"]),
+        tolerance=float(request["tolerance"]), latency=latency, peak_memory_bytes=peak, runtime=predictor.runtime,
+    ).to_dict()
+
+
+def compare(
+    y: np.ndarray, expected: np.ndarray, outputs: np.ndarray, *, part: str, metric: str, tolerance: float,
+    latency: Latency | None, peak_memory_bytes: int | None, runtime: str,
+) -> Verification:
+    """The artifact's outputs against the float model's `expected` ones, both [n, outputs], by the metric on `y` [n].
+
+    Passes when the metric's loss is at most the tolerance: absolute for metrics whose perfect value is 1, relative to the
+    float model's value for errors, whose perfect value is 0.
+    """
+    import numpy as np
+
+    from automl.tasks import metrics
+
+    declared = metrics.get(metric)
+    before = metrics.value(metric, y, expected)
+    finite = bool(np.isfinite(outputs).all())
+    if not finite:
+        rows = int((~np.isfinite(outputs).all(axis=1)).sum())
+        nan_reason = f"the outputs of {rows} of {len(y)} rows are NaN or infinite"
+        outputs = np.where(np.isfinite(outputs), outputs, 0.0).astype(np.float32)
+    after = metrics.value(metric, y, outputs)
+    loss = declared.signed(before) - declared.signed(after)
+    if not declared.larger_is_better:
+        loss = loss / abs(before) if before else (math.inf if loss > 0 else 0.0)
+    reason = ""
+    if not finite:
+        reason = nan_reason
+    elif loss > tolerance + _ROUNDING:
+        unit = "" if declared.larger_is_better else " of it"
+        reason = (
+            f"{metric} is {after:.4f} on {len(y)} held-out rows, {before:.4f} for the float model: "
+            f"{loss:.4f}{unit} worse, and the tolerance is {tolerance:g}"
+        )
+    return Verification(
+        part=part, rows=len(y), metric=metric, float_value=before, artifact_value=after,
+        agreement=agreement(expected, outputs), max_difference=float(np.abs(expected - outputs).max()),
+        tolerance=tolerance, passed=not reason, reason=reason, latency=latency, peak_memory_bytes=peak_memory_bytes,
+        runtime=runtime,
+    )
+
+
+def agreement(expected: np.ndarray, outputs: np.ndarray) -> float:
+    """Share of rows with the same largest class; for one output, R² of `outputs` against `expected`."""
+    import numpy as np
+
+    if expected.shape[1] > 1:
+        return float(np.mean(expected.argmax(axis=1) == outputs.argmax(axis=1)))
+    residual = float(np.sum((expected.astype(np.float64) - outputs) ** 2))
+    total = float(np.sum((expected.astype(np.float64) - expected.mean(dtype=np.float64)) ** 2))
+    if total == 0:
+        return 1.0 if residual == 0 else 0.0
+    return 1 - residual / total
+
+
+class Part:
+    """Rows of a part as an artifact takes them: raw, or encoded by the preprocess.json that the artifact itself holds."""
+
+    def __init__(self, prepared: Any, part: str, predictor: Predictor, artifact: Path):
+        self._inputs = prepared.inputs(part)
+        self._raw = prepared.raw(part) if predictor.raw_input and "image" not in self._inputs else None
+        self._preprocess = None if predictor.raw_input else json.loads(companions.read(artifact)[companions.PREPROCESS])
+
+    def take(self, rows: np.ndarray) -> dict[str, Any]:
+        """Those rows, by index in ascending order."""
+        if self._raw is not None:
+            return {name: [column[i] for i in rows] for name, column in self._raw.items()}
+        chosen = {name: value[rows] for name, value in self._inputs.items()}
+        return chosen if self._preprocess is None else candidates.encode(self._preprocess, chosen)
+
+
+def measure_latency(predictor: Predictor, row: dict[str, Any]) -> tuple[Latency, np.ndarray]:
+    """Time of one example, batch 1, one thread, after warming up; and the row's outputs. About `_LATENCY_S` seconds at
+    most."""
+    import numpy as np
+
+    outputs = predictor.predict(row)
+    single = predictor.single(row)
+    began = time.perf_counter()
+    warm = 0
+    while warm < 3 or (warm < 20 and time.perf_counter() - began < _LATENCY_S / 4):
+        single()
+        warm += 1
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < 5 or (len(times) < _LATENCY_RUNS and time.perf_counter() - began < _LATENCY_S):
+        start = time.perf_counter()
+        single()
+        times.append(time.perf_counter() - start)
+    median, p90 = np.percentile(np.array(times) * 1e3, [50, 90])
+    return Latency(median_ms=float(median), p90_ms=float(p90), runs=len(times), threads=1, machine=machine()), outputs
+
+
+def model_outputs(source: candidates.Candidate, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """The float model's outputs float32 [n, outputs] for prepared inputs, in batches."""
+    import numpy as np
+
+    count = len(next(iter(inputs.values())))
+    model = source.model
+    found = []
+    for start in range(0, count, 1024):
+        batch = source.encode({name: np.asarray(value[start : start + 1024]) for name, value in inputs.items()})
+        given = batch if isinstance(model.input, dict) else [batch[t.name] for t in model.inputs]
+        found.append(np.asarray(model(given if isinstance(given, dict) or len(given) > 1 else given[0], training=False)))
+    return np.concatenate(found).astype(np.float32)
+
+
+def _samples(source: candidates.Candidate, prepared: Any) -> dict[str, Any]:
+    """The content of samples.json: the first validation rows, raw, with the float model's outputs.
+
+    Tables: `inputs` is a list of dicts from column to value (null: a missing number, "": a missing text). Pictures: a dict
+    `{"image": {"shape": [h, w, ch], "dtype": "uint8", "data": base64 of the bytes}}`.
+    """
+    inputs = prepared.inputs("validation")
+    count = min(SAMPLE_ROWS, len(next(iter(inputs.values()))))
+    if "image" in inputs:
+        shape = [int(n) for n in inputs["image"].shape[1:]]
+        count = max(1, min(count, SAMPLE_PICTURE_BYTES // math.prod(shape)))
+        raw: list[dict[str, Any]] = [
+            {"image": {"shape": shape, "dtype": "uint8", "data": base64.b64encode(picture.tobytes()).decode()}}
+            for picture in inputs["image"][:count]
+        ]
+    else:
+        columns = prepared.raw("validation", limit=count)
+        raw = [{name: _plain(values[i]) for name, values in columns.items()} for i in range(count)]
+    outputs = model_outputs(source, {name: value[:count] for name, value in inputs.items()})
+    return {"inputs": raw, "outputs": [[float(v) for v in row] for row in outputs]}
+
+
+def _plain(value: Any) -> Any:
+    """A raw value as JSON has it."""
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    return None if math.isnan(number) else number
+
+
+class PeakMemory:
+    """Growth of this process's peak resident memory from here on; None where the system doesn't tell.
+
+    Linux keeps a peak that a process may reset for itself; elsewhere the peak since the process began can't be told apart
+    from what was loaded before the artifact, so nothing is reported.
+    """
+
+    _status, _reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def __init__(self) -> None:
+        self._before: int | None = None
+        if self._status.exists() and os.access(self._reset, os.W_OK):
+            self._reset.write_text("5")  # "5": the peak becomes the present size (proc(5))
+            self._before = self._read("VmRSS")
+
+    def growth_bytes(self) -> int | None:
+        if self._before is None:
+            return None
+        return max(0, self._read("VmHWM") - self._before)
+
+    def _read(self, field: str) -> int:
+        for line in self._status.read_text().splitlines():
+            if line.startswith(field + ":"):
+                return 1024 * int(line.split()[1])
+        raise Internal(f"{self._status} has no field {field}")
+
+
+def machine() -> str:
+    """The machine as a report names it: processor, cores that this process may use, system."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = (line.partition(":") for line in info.read_text().splitlines())
+        name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores, {platform.system()} {platform.machine()}"
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(value, allow_nan=False), encoding="utf-8")
+    temporary.replace(path)
