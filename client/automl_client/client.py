@@ -21,12 +21,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
-from automl_protos.v1 import dataset_service_pb2 as dataset_pb
-from automl_protos.v1 import job_service_pb2 as job_pb
-from automl_protos.v1 import model_service_pb2 as model_pb
 from google.protobuf.message import Message
 
 from automl_client import converters, endpoint, errors, names, operations, retry, streams, submission, transfer, types
+from automl_protos.v1 import dataset_service_pb2 as dataset_pb
+from automl_protos.v1 import job_service_pb2 as job_pb
+from automl_protos.v1 import model_service_pb2 as model_pb
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import grpc
-from automl_protos.v1 import catalog_service_pb2 as catalog_pb
-from automl_protos.v1 import dataset_service_pb2 as dataset_pb
-from automl_protos.v1 import job_service_pb2 as job_pb
-from automl_protos.v1 import model_service_pb2 as model_pb
 from google.protobuf import duration_pb2, timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from automl_client import errors, types
+from automl_protos.v1 import catalog_service_pb2 as catalog_pb
+from automl_protos.v1 import dataset_service_pb2 as dataset_pb
+from automl_protos.v1 import job_service_pb2 as job_pb
+from automl_protos.v1 import model_service_pb2 as model_pb
 
 # --- pieces ---------------------------------------------------------------------------------------------------------------
 

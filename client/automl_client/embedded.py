@@ -27,6 +27,9 @@ START_TIMEOUT_S = 60.0
 """A server is ready in a second or two; a cold disk and a migration of its store may take longer."""
 IDLE_EXIT_S = 3600.0
 
+_FOLDER_IN_USE = 3
+"""Exit code of the server."""
+
 _SOCKET_PATH_MAX = 100
 """Bytes; the system allows about 104 to 108 in the path of a Unix socket."""
 
@@ -172,7 +175,7 @@ def _start(place: Place, deadline: float) -> None:
         raise errors.Unavailable(f"The folder {place.socket.parent} belongs to somebody else. Name a shorter AUTOML_HOME.")
     command = [
         sys.executable, "-m", "automl_server", "--listen", place.address, "--data", os.fspath(place.data),
-        "--ready-file", os.fspath(place.ready), "--idle-exit-s", str(IDLE_EXIT_S),
+        "--ready-file", os.fspath(place.ready), "--idle-exit", str(IDLE_EXIT_S),
     ]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_THE_SERVER}
     with place.log.open("ab") as log:
@@ -191,6 +194,11 @@ def _start(place: Place, deadline: float) -> None:
                     f"{log_tail(place)}"
                 ) from None
         else:
+            if code == _FOLDER_IN_USE:
+                raise errors.Unavailable(
+                    f"The folder {place.data} belongs to a server that runs already, at an address of its own. Name it with "
+                    "--server or AUTOML_SERVER, or name another folder with AUTOML_HOME."
+                )
             raise errors.Unavailable(
                 f"The server could not be started: it ended with code {code}. The end of its log ({place.log}):\n"
                 f"{log_tail(place)}"

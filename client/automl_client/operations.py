@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.message import Message
+
+from automl_client import converters, types
 from automl_protos.v1 import catalog_service_pb2 as catalog_pb
 from automl_protos.v1 import dataset_service_pb2 as dataset_pb
 from automl_protos.v1 import job_service_pb2 as job_pb
 from automl_protos.v1 import model_service_pb2 as model_pb
-from google.protobuf.message import Message
-
-from automl_client import converters, types
 
 T = TypeVar("T")
 

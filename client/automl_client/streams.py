@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from automl_protos.v1 import job_service_pb2 as job_pb
 from google.protobuf.message import Message
 
 from automl_client import converters, operations, types
+from automl_protos.v1 import job_service_pb2 as job_pb
 
 
 class Watch:

@@ -19,10 +19,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 import google_crc32c
-from automl_protos.v1 import dataset_service_pb2 as dataset_pb
-from automl_protos.v1 import model_service_pb2 as model_pb
 
 from automl_client import errors, types
+from automl_protos.v1 import dataset_service_pb2 as dataset_pb
+from automl_protos.v1 import model_service_pb2 as model_pb
 
 CHUNK_BYTES = 1 << 20
 

@@ -1,0 +1,122 @@
+"""`automl models …`: what jobs returned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from automl_client.cli import connection
+
+
+@click.group(short_help="List, show and download models.")
+def models() -> None:
+    """List, show and download models. MODEL is "MODEL" (its latest version) or "MODEL/VERSION"."""
+
+
+@models.command("list", short_help="Models, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array.")
+@connection.options
+def list_models(connection: connection.Connection, as_json: bool) -> None:
+    """Models, newest first."""
+    from automl_client import names
+    from automl_client.cli import output
+
+    with connection.open() as client:
+        found = list(client.list_models())
+    if as_json:
+        output.emit([{"id": names.short(one.name), **output.jsonable(one)} for one in found])
+        return
+    if not found:
+        click.echo("No models yet. A job that succeeds makes one: automl submit DATA --target COLUMN")
+        return
+    output.table(
+        ("model", "name", "task", "versions", "latest", "made"),
+        (
+            (
+                names.short(one.name), one.display_name, one.task, str(one.versions),
+                names.short_version(one.latest_version), output.when(one.create_time),
+            )
+            for one in found
+        ),
+        right=("versions",),
+    )
+
+
+@models.command("show", short_help="One version and its artifacts.")
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object.")
+@connection.options
+def show(connection: connection.Connection, model: str, as_json: bool) -> None:
+    """One model version: where it is from, its metrics, and its artifacts with their proofs."""
+    from automl_client import names
+    from automl_client.cli import output, quantities
+
+    with connection.open() as client:
+        version = client.get_model_version(model)
+    if as_json:
+        output.emit({"id": names.short_version(version.name), **output.jsonable(version)})
+        return
+    for name, value in (
+        ("Model", names.short_version(version.name)),
+        ("Job", names.short(version.job)),
+        ("Data", names.short(version.dataset)),
+        ("Task", version.task),
+        ("Metric", version.metric),
+        ("Validation", quantities.number_text(version.validation_metric)),
+        ("Test", quantities.number_text(version.test_metric)),
+        ("Made", output.when(version.create_time)),
+    ):
+        if value:
+            click.echo(f"{name + ':':<12}{output.clean(value)}")
+    click.echo()
+    rows = []
+    for artifact in version.artifacts:
+        proof = artifact.verification
+        rows.append(
+            (
+                artifact.filename, f"{artifact.format} {artifact.precision}", quantities.size_text(artifact.size_bytes),
+                f"{artifact.parameters:,}",
+                "–" if proof is None or proof.latency_median_ms is None else f"{proof.latency_median_ms:.3g} ms",
+                quantities.number_text(proof.artifact_value if proof else None),
+                "–" if proof is None else f"{proof.agreement:.2%}", proof.runtime if proof else "",
+            )
+        )
+    output.table(
+        ("file", "format", "size", "weights", "one example", version.metric, "agrees", "run by"), rows,
+        right=("size", "weights", "one example", version.metric, "agrees"),
+    )
+
+
+@models.command("download", short_help="Bring artifacts here.")
+@click.argument("model")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("."), show_default=True, help="Folder for the files.")
+@click.option(
+    "--format", "formats", multiple=True, metavar="FORMAT[:PRECISION]",
+    help="Only these: tflite:int8, saved-model… May be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="A JSON array with paths, sizes and hashes.")
+@connection.options
+def download(
+    connection: connection.Connection, model: str, out: Path, formats: tuple[str, ...], as_json: bool
+) -> None:
+    """Bring a version's artifacts here; a broken download goes on where it was, and hashes are checked."""
+    from automl_client import errors, types
+    from automl_client.cli import delivery, output, quantities
+
+    place = delivery.Place.checked(out).of("")
+    with connection.open() as client:
+        version = client.get_model_version(model)
+        there = {types.Format(artifact.format, artifact.precision): artifact for artifact in version.artifacts}
+        wanted = [types.Format.parse(text) for text in formats] or list(there)
+        lacking = [one for one in wanted if one not in there]
+        if lacking:
+            raise errors.InvalidInput.at(
+                "--format", f"this version has no {', '.join(map(str, lacking))}; it has {', '.join(map(str, there))}."
+            )
+        made = [(there[one], client.download(there[one], place)) for one in wanted]
+    if as_json:
+        output.emit([{**output.jsonable(artifact), "path": str(path)} for artifact, path in made])
+        return
+    for artifact, path in made:
+        click.echo(f"{path}  {quantities.size_text(artifact.size_bytes)}  sha256 {artifact.sha256}")

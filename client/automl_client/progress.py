@@ -1,0 +1,162 @@
+"""A job's events folded to what a watcher wants to see. Reads events alone, draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from automl_client import types
+
+
+@dataclass
+class TrialProgress:
+    """A trial as far as its events tell."""
+
+    id: str
+    origin: str
+    architecture: str
+    epochs_planned: int
+    epoch: int = 0
+    outcome: str = "RUNNING"
+    message: str = ""
+    score: float | None = None
+    """The best so far; larger is better."""
+    value: float | None = None
+    """The job's metric where the score was best, in the metric's own sign."""
+    parameters: int | None = None
+
+
+@dataclass
+class JobProgress:
+    """The fold: `apply` each event in turn."""
+
+    metric: str = ""
+    task: str = ""
+    task_inferred: bool = False
+    target: str = ""
+    state: types.JobState = types.JobState.QUEUED
+    message: str = ""
+    """Of the last change of state: why it waits or ended."""
+    phase: types.JobPhase | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
+    findings: list[types.Finding] = field(default_factory=list)
+    trials: dict[str, TrialProgress] = field(default_factory=dict)
+    best_trial: str = ""
+    best_value: float | None = None
+    """The job's metric of the best model, on validation rows."""
+    best_size_bytes: int | None = None
+    """Of its weights as float32."""
+    artifacts: list[Mapping[str, Any]] = field(default_factory=list)
+    refused: list[types.Refused] = field(default_factory=list)
+    last: int = 0
+    """Number of the last event."""
+
+    def apply(self, event: types.Event) -> str:
+        """Takes in an event; returns the line that tells people about it, empty when it isn't worth one."""
+        self.last = event.sequence
+        said = event.payload
+        match event.kind:
+            case "state-changed":
+                self.state, self.message = types.JobState(said["state"]), said["message"]
+                note = f": {self.message}" if self.message else ""
+                return f"Job is {self.state.lower()}{note}."
+            case "phase-started":
+                self.phase = next((phase for phase in types.JobPhase if phase.value == said["phase"]), None)
+                return f"{phase_text(self.phase)}{': ' + said['note'] if said.get('note') else ''}"
+            case "data-prepared":
+                return self._prepared(said)
+            case "space-derived":
+                return f"Searching over {len(said['techniques'])} techniques ({said['strategy']})."
+            case "trial-started":
+                recipe = said["recipe"]
+                earlier = self.trials.get(said["trial"])
+                self.trials[said["trial"]] = TrialProgress(
+                    said["trial"], said["origin"], recipe["architecture"]["id"], said["fidelity"]["epochs"],
+                    score=earlier.score if earlier else None, value=earlier.value if earlier else None,
+                )
+            case "trial-measured":
+                self._measured(said)
+            case "trial-ended":
+                return self._ended(said)
+            case "best-changed":
+                self.best_trial, self.best_size_bytes = said["trial"], said["size_bytes"]
+                self.best_value = said["validation"].get(self.metric, self.best_value)
+                value = "" if self.best_value is None else f": {self.metric} {self.best_value:.4f}"
+                return f"Best so far is trial {self.best_trial}{value}."
+            case "noted":
+                return f"{'Warning: ' if said.get('severity') == 'warning' else ''}{said['message']}"
+            case "compressed":
+                taken = "taken" if said["accepted"] else f"not taken{': ' + said['reason'] if said.get('reason') else ''}"
+                return f"{said['technique']} at sparsity {said['sparsity']:.2f}: {taken}."
+            case "artifact-made":
+                self.artifacts.append(said["artifact"])
+                return f"Verified {said['artifact']['filename']}."
+            case "artifact-refused":
+                refused = said["refused"]
+                self.refused.append(types.Refused(refused["format"], refused["precision"], refused["reason"]))
+                return f"Not returned, {refused['format']}:{refused['precision']}: {refused['reason']}"
+            case _:
+                # A newer server may say more than this client knows; job-finished and sampler-state are for others.
+                pass
+        return ""
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Trials by outcome, running ones under RUNNING."""
+        counts: dict[str, int] = {}
+        for trial in self.trials.values():
+            counts[trial.outcome] = counts.get(trial.outcome, 0) + 1
+        return counts
+
+    def leaders(self, count: int) -> list[TrialProgress]:
+        """The best trials, best first."""
+        scored = [trial for trial in self.trials.values() if trial.score is not None]
+        return sorted(scored, key=lambda trial: -(trial.score or 0.0))[:count]
+
+    def _prepared(self, said: Mapping[str, Any]) -> str:
+        self.task, self.task_inferred, self.metric = said["task"], bool(said["task_inferred"]), said["metric"]
+        self.target, self.rows = said.get("target") or "", dict(said["parts"])
+        self.findings = [
+            types.Finding(
+                one["check"], one["severity"] == "warning", one["message"], tuple(one.get("columns", ())),
+                tuple(one.get("rows", ())),
+            )
+            for one in said["findings"]
+        ]
+        how = " (inferred from the data)" if self.task_inferred else ""
+        counts = ", ".join(f"{count} {part}" for part, count in self.rows.items())
+        return f"Task: {self.task}{how}, metric {self.metric}. Rows: {counts}."
+
+    def _measured(self, said: Mapping[str, Any]) -> None:
+        trial, measured = self.trials.get(said["trial"]), said["measurement"]
+        if trial is None:
+            return
+        trial.epoch = measured["epoch"]
+        if trial.score is None or measured["score"] > trial.score:
+            trial.score, trial.value = measured["score"], measured["validation"].get(self.metric, trial.value)
+
+    def _ended(self, said: Mapping[str, Any]) -> str:
+        trial = self.trials.get(said["trial"])
+        if trial is None:
+            return ""
+        trial.outcome, trial.message = said["outcome"], said.get("message", "")
+        trial.parameters = said.get("parameters")
+        value = "" if trial.value is None else f", {self.metric} {trial.value:.4f}"
+        why = f": {trial.message}" if trial.message and trial.outcome not in ("COMPLETED", "PRUNED") else ""
+        return f"Trial {trial.id} ({trial.architecture}, {trial.origin}) {trial.outcome.lower()}{value}{why}"
+
+
+_PHASES = {
+    types.JobPhase.PREPARING: "Preparing the data",
+    types.JobPhase.SEARCHING: "Searching",
+    types.JobPhase.FINAL_FIT: "Training the best recipe on all training rows",
+    types.JobPhase.COMPRESSING: "Compressing",
+    types.JobPhase.VERIFYING: "Verifying the files in their own runtimes",
+    types.JobPhase.REPORTING: "Writing the report",
+}
+
+
+def phase_text(phase: types.JobPhase | None) -> str:
+    """What a phase does, for people."""
+    return _PHASES.get(phase, "Starting") if phase else "Starting"
