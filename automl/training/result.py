@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pydantic
+
 from automl.spec import Fidelity, Measurement, Outcome
 from automl.spec.model import Frozen
 
@@ -30,7 +32,7 @@ class TrainResult(Frozen):
     """Epoch (counted from 1) whose weights the candidate holds; None when no epoch was evaluated."""
     score: float | None = None
     """The job's metric of the candidate on the validation part, signed so that larger is better."""
-    validation: dict[str, float] = {}
+    validation: dict[str, float] = pydantic.Field(default_factory=dict)
     """Every metric of the task for the candidate on the validation part."""
     validation_seen: bool = False
     """The validation rows were trained on, so `score` and `validation` say nothing about new data."""
@@ -50,8 +52,9 @@ class TrainResult(Frozen):
     """Of this attempt, from the call of `train` to the written candidate."""
     step_s: float = 0.0
     """Of it, inside training and evaluation steps."""
-    overheads_s: dict[str, float] = {}
-    """Where the rest of this attempt went, by name: "data", "build", "trace", "checkpoint", "report", "export"."""
+    overheads_s: dict[str, float] = pydantic.Field(default_factory=dict)
+    """Where the rest of this attempt went, by name: "start", "data", "build", "trace",
+    "batches" (made between steps), "averaging", "checkpoint", "report" (waiting for the controller), "export"."""
 
     @property
     def usable(self) -> bool:

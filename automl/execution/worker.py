@@ -1,0 +1,135 @@
+"""A worker: the process of one attempt at a trial. It gets its work over a channel, trains, and says how it went.
+
+The channel is a stream of JSON lines. The controller sends the work, then `{"go_on": bool}` for each epoch, and perhaps
+`{"stop": true}`; the worker sends `{"kind": "beat"}` while its steps make progress, `{"kind": "epoch"}` and then waits, and
+last `{"kind": "done"}` with the result or `{"kind": "failed"}` with an outcome.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import select
+import socket
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from automl.execution import outcomes
+from automl.execution.executor import Work
+from automl.spec import Fidelity, Measurement, Recipe
+from automl.training.result import TrainResult
+
+BEAT_S = 0.5
+"""Least time between two beats."""
+
+
+def to_json(work: Work) -> dict[str, Any]:
+    """The work as plain JSON types."""
+    return {
+        "trial": work.trial, "attempt": work.attempt, "recipe": work.recipe.to_dict(), "fidelity": work.fidelity.to_dict(),
+        "prepared": str(work.prepared), "metric": work.metric, "workdir": str(work.workdir), "part": work.part,
+        "deadline": work.deadline, "memory_bytes": work.memory_bytes,
+        "init_from": None if work.init_from is None else str(work.init_from), "batch_scale": work.batch_scale,
+    }
+
+
+def from_json(data: dict[str, Any]) -> Work:
+    """The work that `to_json` wrote."""
+    return Work(**{
+        **data, "recipe": Recipe.from_dict(data["recipe"]), "fidelity": Fidelity.from_dict(data["fidelity"]),
+        "prepared": Path(data["prepared"]), "workdir": Path(data["workdir"]),
+        "init_from": None if data["init_from"] is None else Path(data["init_from"]),
+    })
+
+
+class ControllerGone(Exception):
+    """The controller closed the channel: nobody waits for this trial any more."""
+
+
+class Session:
+    """What a training may say to its controller and ask of it."""
+
+    def __init__(self, channel: socket.socket):
+        self._channel = channel
+        self._pending = b""
+        self._last_beat = 0.0
+        self._stop = False
+
+    def receive(self) -> dict[str, Any]:
+        """The next message; waits. Raises `ControllerGone` at the end of the stream."""
+        while b"\n" not in self._pending:
+            data = self._channel.recv(65536)
+            if not data:
+                raise ControllerGone
+            self._pending += data
+        line, _, self._pending = self._pending.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def send(self, message: dict[str, Any]) -> None:
+        try:
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
+        except (BrokenPipeError, ConnectionError) as error:
+            raise ControllerGone from error
+
+    def epoch(self, measurement: Measurement) -> bool:
+        """Reports an epoch and waits for the answer: whether to go on."""
+        self.send({"kind": "epoch", "measurement": measurement.to_dict()})
+        while True:
+            message = self.receive()
+            if "go_on" in message:
+                return bool(message["go_on"]) and not self._stop
+            self._stop = True
+
+    def beat(self) -> None:
+        """Says that training makes progress; cheap, may be called at every step."""
+        now = time.monotonic()
+        if now - self._last_beat >= BEAT_S:
+            self._last_beat = now
+            self.send({"kind": "beat"})
+
+    def should_stop(self) -> bool:
+        """The controller wants the best so far, now. Doesn't wait."""
+        while not self._stop and (b"\n" in self._pending or select.select([self._channel], [], [], 0)[0]):
+            self._stop = bool(self.receive().get("stop"))
+        return self._stop
+
+
+def train(work: Work, session: Session, threads: int) -> TrainResult:
+    """Trains the trial: the entry that the executor uses unless it is told another."""
+    from automl.data.prepared import PreparedDataset
+    from automl.training import trainer
+
+    return trainer.train(
+        work.recipe, PreparedDataset.open(work.prepared), fidelity=work.fidelity, part=work.part,
+        metric=work.metric, workdir=work.workdir, on_epoch=session.epoch, deadline=work.deadline, threads=threads,
+        continue_from=work.init_from, batch_scale=work.batch_scale, beat=session.beat, should_stop=session.should_stop,
+    )
+
+
+def main(channel: socket.socket) -> None:
+    """The target of the fork server. Returns when the controller has been told; its death ends the worker silently."""
+    session = Session(channel)
+    with contextlib.suppress(ControllerGone):
+        order = session.receive()
+        work = from_json(order["work"])
+        module, _, name = order["entry"].partition(":")
+        try:
+            result = getattr(importlib.import_module(module), name)(work, session, order["threads"])
+        except ControllerGone:
+            raise
+        except Exception as error:  # noqa: BLE001 — any failure of a trial is a report to its controller.
+            traceback.print_exc()
+            session.send({"kind": "failed", "outcome": outcomes.of_exception(error), "message": outcomes.message_of(error)})
+        else:
+            session.send({"kind": "done", "result": result.to_dict()})
+
+
+def preload() -> None:
+    """Imports what trainings need, without touching a device."""
+    from automl.training import trainer
+
+    trainer.preload()

@@ -1,0 +1,70 @@
+"""What a backend does for the trainer: many steps in one call, and predictions. All else is NumPy and Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl.spec import Unavailable
+from automl.training.batches import Batch
+from automl.training.samples import Inputs
+
+Term = Callable[[Any, Any], Any]
+"""`f(y_true, y_pred) -> scalar`, a term of the loss."""
+
+
+class Engine(Protocol):
+    """Steps of one model on one backend.
+
+    Weights, optimizer state and random states live in the Keras variables between calls, so they may be read and assigned
+    there. Losses are sums over the steps, of the data's loss and every penalty; not finite when a step's was not.
+    """
+
+    accelerated: bool
+    """Steps run on a GPU, while this process is free to make batches."""
+
+    def hold(self, whole: Batch) -> Any:
+        """Puts all rows where the steps run."""
+
+    def run_rows(self, held: Any, rows: NDArray[np.int32]) -> float:
+        """One step for each line of `rows` [k, batch], on held data."""
+
+    def run_batches(self, stacked: Batch) -> float:
+        """One step for each of k stacked batches."""
+
+    def trace(self, held: Any | None, example: Batch) -> None:
+        """Builds the graph of the steps ahead of the first call, so that its time isn't taken for a step's. `example` is a
+        single batch; `held` is given when `run_rows` will be called."""
+
+    def outputs(self, inputs: Inputs, batch_size: int) -> NDArray[np.float32]:
+        """The model's outputs for all rows, in order, without training behaviour."""
+
+
+def create(core: Any, optimizer: Any, loss: Any, terms: list[Term]) -> Engine:
+    """The engine of the backend that Keras runs on. Raises `Unavailable` for one that has none."""
+    import keras
+
+    match keras.backend.backend():
+        case "tensorflow":
+            from automl.training import backend_tensorflow
+
+            return backend_tensorflow.TensorFlowEngine(core, optimizer, loss, terms)
+        case "jax":
+            from automl.training import backend_jax
+
+            return backend_jax.JaxEngine(core, optimizer, loss, terms)
+        case other:
+            raise Unavailable(f"training runs under the backends tensorflow and jax, KERAS_BACKEND is {other}")
+
+
+def limit_threads(threads: int) -> None:
+    """Holds the backend to so many threads, where its runtime hasn't started yet."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        from automl.training import backend_tensorflow
+
+        backend_tensorflow.limit_threads(threads)
