@@ -7,6 +7,7 @@ members, and for regression the way back to the target's unit with the predictio
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,7 +38,7 @@ def logits(features: Any, outputs: int, *, initializer: Any, regularizer: Any) -
     if len(features.shape) == 3:
         members = features.shape[1]
         return keras.layers.EinsumDense(
-            "bmf,mfo->bmo", output_shape=(members, outputs), bias_axes="mo", kernel_initializer=initializer,
+            "bmf,mfo->bmo", output_shape=(members, outputs), bias_axes="o", kernel_initializer=initializer,
             kernel_regularizer=regularizer, name="logits",
         )(features)
     return keras.layers.Dense(outputs, kernel_initializer=initializer, kernel_regularizer=regularizer, name="logits")(features)
@@ -55,11 +56,18 @@ def inference_model(core: Any, meta: Target) -> Any:
     else:
         if len(x.shape) == 3:
             x = keras.layers.GlobalAveragePooling1D(name="ensemble")(x)
-        mean, std, low, high = _standardisation(meta)
+        scaling = Standardisation.of(meta)
         # min(max(x, low), high) as layers that every converter knows: shift to 0, clip by ReLU, and shift and scale back.
-        x = keras.layers.Rescaling(1.0, offset=-low, name="above_minimum")(x)
-        x = keras.layers.ReLU(max_value=high - low, name="within_range")(x)
-        x = keras.layers.Rescaling(std, offset=mean + low * std, name="prediction")(x)
+        x = keras.layers.Rescaling(1.0, offset=-scaling.low, name="above_minimum")(x)
+        x = keras.layers.ReLU(max_value=scaling.high - scaling.low, name="within_range")(x)
+        unit = scaling.unit
+        coarse, fine = scaling.float16_parts()
+        x = keras.layers.Rescaling(scaling.std / unit, offset=(fine or coarse) / unit, name="scale")(x)
+        if fine:
+            # The ReLU changes nothing, since nothing is negative here; it keeps converters from adding up the two offsets.
+            x = keras.layers.ReLU(name="positive")(x)
+            x = keras.layers.Rescaling(1.0, offset=coarse / unit, name="shift")(x)
+        x = keras.layers.Rescaling(unit, name="prediction")(x)
     return keras.Model(core.input, x, name="model")
 
 
@@ -70,20 +78,73 @@ def predictions(output: NDArray[Any], meta: Target) -> NDArray[np.float32]:
         exponentials = np.exp(shifted)
         probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
         return np.asarray(probabilities.mean(axis=1) if probabilities.ndim == 3 else probabilities, np.float32)
-    mean, std, low, high = _standardisation(meta)
     number = output.mean(axis=1) if output.ndim == 3 else output
-    return np.asarray(np.clip(number, low, high) * std + mean, np.float32)
+    scaling = Standardisation.of(meta)
+    return np.asarray(np.clip(number, scaling.low, scaling.high) * scaling.std + scaling.mean, np.float32)
 
 
 def standardised(y: NDArray[Any], meta: Target) -> NDArray[np.float32]:
-    """A regression target [n] as the core learns it: [n, 1], zero mean and unit variance over the training rows."""
-    mean, std, _, _ = _standardisation(meta)
-    return ((np.asarray(y, np.float64) - mean) / std).astype(np.float32).reshape(-1, 1)
+    """A regression target [n] as the core learns it: [n, 1], of about zero mean and unit variance over the training rows."""
+    scaling = Standardisation.of(meta)
+    return ((np.asarray(y, np.float64) - scaling.mean) / scaling.std).astype(np.float32).reshape(-1, 1)
 
 
-def _standardisation(meta: Target) -> tuple[float, float, float, float]:
-    """(mean, standard deviation, standardised minimum, standardised maximum) of the training target."""
-    mean, std, least, largest = meta.target_mean, meta.target_std, meta.target_min, meta.target_max
-    if mean is None or not std or least is None or largest is None:
-        raise Internal("a regression task's prepared data lack the target's mean, deviation or range")
-    return mean, std, (least - mean) / std, (largest - mean) / std
+@dataclasses.dataclass(frozen=True)
+class Standardisation:
+    """How a regression target is shifted and scaled for training, with its range.
+
+    The mean and deviation of the training rows, moved so slightly that the constants of the way back (`std`, `low`, and the parts
+    of the least prediction) are exact in float16: an artifact with float16 weights holds them in that precision, where 65,504
+    is the largest number and 2,049 doesn't exist.
+    """
+
+    mean: float
+    std: float
+    low: float
+    """Least and largest training target, standardised; predictions are kept within."""
+    high: float
+    floor: float
+    """The least prediction, in the target's unit: `low` · std + mean."""
+    unit: float
+    """A power of two, in which the constants are small enough for float16."""
+
+    @classmethod
+    def of(cls, meta: Target) -> Standardisation:
+        """Raises `Internal` when the prepared data lack what regression needs."""
+        mean, std, least, largest = meta.target_mean, meta.target_std, meta.target_min, meta.target_max
+        if mean is None or not std or least is None or largest is None:
+            raise Internal("a regression task's prepared data lack the target's mean, deviation or range")
+        unit = _unit(std, least)
+        std = _float16(std / unit) * unit
+        low = _float16((least - mean) / std)
+        floor = sum(_split(least / unit, resolution=1e-3 * std / unit)) * unit
+        return cls(floor - low * std, std, low, low + (largest - floor) / std, floor, unit)
+
+    def float16_parts(self) -> tuple[float, float]:
+        """(coarse, fine): the least prediction `floor` is their sum; both and `std`, divided by the unit, are exact in float16.
+        `fine` is not negative, and 0 where the coarse part is near enough."""
+        coarse, fine = _split(self.floor / self.unit, resolution=1e-3 * self.std / self.unit)
+        return coarse * self.unit, fine * self.unit
+
+
+def _float16(value: float) -> float:
+    return float(np.float16(value))
+
+
+def _unit(std: float, least: float) -> float:
+    """A power of two by which the deviation and the least value become numbers that float16 has. Itself it must be one, so beyond
+    2 × 10⁹ there is none: the float model is right all the same, and an artifact in float16 is refused by its verification."""
+    wanted = max(np.log2(std), np.log2(abs(least) / 30_000) if least else -np.inf)
+    return float(2.0 ** np.clip(np.floor(wanted), -14, 15))
+
+
+def _split(value: float, resolution: float) -> tuple[float, float]:
+    """`value`, to about 22 bits, as the sum of two float16 numbers, of which the second isn't negative; it is 0 where the first is
+    within `resolution`. Unchanged where float16 ends."""
+    if abs(value) > float(np.finfo(np.float16).max):
+        return value, 0.0
+    coarse = np.float16(value)
+    if float(coarse) > value:
+        coarse = np.nextafter(coarse, np.float16(-np.inf))
+    rest = value - float(coarse)
+    return float(coarse), 0.0 if rest <= resolution else _float16(rest)
