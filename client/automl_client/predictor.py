@@ -1,0 +1,313 @@
+"""Running a downloaded artifact here.
+
+    predictor = Predictor("automl-JOB/model.tflite")
+    result = predictor.predict({"age": [39, 50], "job": ["clerk", None]})
+    result.labels            # ["<=50K", ">50K"]
+    result.outputs           # float32 [2, 2]: probabilities; for numbers [n, 1]
+
+A `.tflite` file runs in this process, without TensorFlow, from the tables that travel in it. SavedModel and `.keras` files
+need TensorFlow and run in a process of their own, `python -m automl.export.run`, which is part of the server's installation.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_client import encoder, errors, pictures, tables
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import SignatureRunner
+
+SIGNATURE = "serving_default"
+BATCH = 256
+
+_MAX_DOCUMENT_BYTES = 64 << 20
+_PRECISIONS = ("float32", "float16", "dynamic", "int8")
+"""Best first: the closer to the float model, the better."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says about some rows, in their order."""
+
+    outputs: NDArray[np.float32]
+    """Probabilities [n, classes], or numbers [n, 1] in the target's own unit."""
+    classes: tuple[str, ...]
+    """Empty for numbers."""
+    files: tuple[str, ...] = ()
+    """What the pictures are called; empty for tables."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The likeliest class of each row. Empty for numbers."""
+        return [self.classes[place] for place in self.outputs.argmax(axis=1)] if self.classes else []
+
+
+class Predictor:
+    """An artifact, ready to run. Not safe for several threads.
+
+    `path` is a .tflite or .keras file, a SavedModel's .zip, or a folder that `automl submit` wrote: then its best file.
+    Raises `NotFound`, `InvalidInput` for a file that is no artifact of ours, `Unavailable` for what this machine can't run.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = _chosen(Path(path))
+        self.preprocess = _document(self.path)
+        self.classes: tuple[str, ...] = tuple(self.preprocess.get("classes", ()))
+        self.modality = str(self.preprocess["modality"])
+        self.task = str(self.preprocess.get("task", ""))
+        self._run: Callable[[encoder.Inputs], NDArray[np.float32]] | None = None
+        self._encoder = encoder.Encoder(self.preprocess) if self.modality == "table" else None
+        if self.path.suffix.lower() == ".tflite":
+            self._run = _TFLite(self.path)
+        else:
+            _check_runnable(self.path)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that a table must have; empty for pictures."""
+        return self._encoder.columns if self._encoder else ()
+
+    @property
+    def size(self) -> pictures.Size:
+        """Height, width and channels that pictures are brought to."""
+        return (int(self.preprocess["height"]), int(self.preprocess["width"]), int(self.preprocess["channels"]))
+
+    def predict(
+        self, rows: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] | NDArray[Any]
+    ) -> Predictions:
+        """Tables: columns (name → values) or rows (name → value), in text or numbers, None for missing. Pictures: uint8
+        [n, h, w] or [n, h, w, channels] of any size. Raises `InvalidData` naming the columns that are lacking."""
+        if isinstance(rows, np.ndarray):
+            return self._predict_pictures(rows)
+        if self.modality != "table":
+            raise errors.InvalidInput.at("rows", "this model takes pictures: give uint8 [n, height, width, channels].")
+        columns = rows if isinstance(rows, Mapping) else {
+            name: [row.get(name) for row in rows] for name in dict.fromkeys(key for row in rows for key in row)
+        }
+        return self._predict_columns(columns)
+
+    def predict_file(self, data: str | Path, *, has_header: bool | None = None) -> Iterator[Predictions]:
+        """A CSV, TSV (also .gz) or Parquet file, or for pictures a file, folder, zip, CSV of paths, .npz or idx: block by
+        block, in order. Raises `InvalidData` naming file, row and column."""
+        path = Path(data)
+        if self._run is None:
+            with tempfile.TemporaryDirectory(prefix="automl-") as folder:
+                out = Path(folder) / "predictions.csv"
+                run_child(self.path, path, out, has_header=has_header)
+                yield _read_back(out, self.classes)
+            return
+        if self._encoder is not None:
+            for block in tables.blocks(path, self._encoder.columns, has_header):
+                yield Predictions(self._run(self._encoder.encode(block)), self.classes)
+            return
+        for names, images in pictures.blocks(path, self.size):
+            yield Predictions(self._run({"image": images}), self.classes, tuple(names))
+
+    def predict_to_csv(self, data: str | Path, out: str | Path, *, has_header: bool | None = None) -> int:
+        """Writes one row an input row, in order: `prediction`, `p_<class>` for each class, and for pictures first `file`.
+
+        Returns the number of rows. The file appears whole or not at all.
+        """
+        target = Path(out)
+        with tempfile.TemporaryDirectory(prefix=".automl-", dir=target.parent) as folder:
+            made = Path(folder) / target.name
+            with made.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(header(self.classes, with_files=self.modality == "image"))
+                rows = 0
+                for block in self.predict_file(data, has_header=has_header):
+                    writer.writerows(lines(block))
+                    rows += len(block.outputs)
+            made.replace(target)
+        return rows
+
+    def _predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> Predictions:
+        if self._run is not None:
+            assert self._encoder is not None
+            return Predictions(self._run(self._encoder.encode(columns)), self.classes)
+        with tempfile.TemporaryDirectory(prefix="automl-") as folder:
+            data = Path(folder) / "rows.csv"
+            with data.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(columns)
+                writer.writerows(
+                    [encoder.text_of(value) for value in row] for row in zip(*columns.values(), strict=True)
+                )
+            out = Path(folder) / "predictions.csv"
+            run_child(self.path, data, out, has_header=True)
+            return _read_back(out, self.classes)
+
+    def _predict_pictures(self, images: NDArray[Any]) -> Predictions:
+        if self.modality != "image":
+            raise errors.InvalidInput.at("rows", f"this model takes a table with the columns {', '.join(self.columns)}.")
+        if images.dtype != np.uint8 or images.ndim not in (3, 4):
+            raise errors.InvalidInput.at(
+                "rows", f"expected uint8 [n, height, width, channels], got {images.dtype} {list(images.shape)}."
+            )
+        fitted = pictures.fit_array(images, self.size)
+        if self._run is not None:
+            return Predictions(self._run({"image": fitted}), self.classes)
+        with tempfile.TemporaryDirectory(prefix="automl-") as folder:
+            data, out = Path(folder) / "pictures.npz", Path(folder) / "predictions.csv"
+            np.savez(data, x=fitted)
+            run_child(self.path, data, out)
+            return _read_back(out, self.classes)
+
+
+def header(classes: Sequence[str], *, with_files: bool) -> list[str]:
+    """The first line of a file of predictions."""
+    return [*(["file"] if with_files else []), "prediction", *(f"p_{name}" for name in classes)]
+
+
+def lines(block: Predictions) -> Iterator[list[str]]:
+    """The other lines."""
+    said = block.labels if block.classes else [f"{value:.9g}" for value in block.outputs[:, 0]]
+    for place, prediction in enumerate(said):
+        shares = [f"{value:.7g}" for value in block.outputs[place]] if block.classes else []
+        yield [*([block.files[place]] if block.files else []), prediction, *shares]
+
+
+# --- TensorFlow Lite ------------------------------------------------------------------------------------------------------
+
+
+class _TFLite:
+    """A .tflite file in ai-edge-litert's interpreter."""
+
+    def __init__(self, path: Path):
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(model_content=path.read_bytes(), num_threads=os.cpu_count() or 1)
+            signatures = interpreter.get_signature_list()
+        except ValueError as error:
+            raise errors.InvalidInput.at(str(path), f"is no TensorFlow Lite model: {error}.") from error
+        if SIGNATURE not in signatures:
+            raise errors.InvalidInput.at(
+                str(path), f"expected a model with the signature {SIGNATURE!r}, as automl writes them; it has "
+                f"{', '.join(signatures) or 'none'}."
+            )
+        self._names: list[str] = list(signatures[SIGNATURE]["inputs"])
+        # A recurrent model may have been converted for one row at a time.
+        free = all(detail["shape_signature"][0] == -1 for detail in interpreter.get_input_details())
+        self._batch = BATCH if free else 1
+        self._runner: SignatureRunner = interpreter.get_signature_runner(SIGNATURE)
+        self._details = self._runner.get_input_details()
+
+    def __call__(self, inputs: encoder.Inputs) -> NDArray[np.float32]:
+        """float32 [n, outputs]."""
+        count = len(next(iter(inputs.values())))
+        made = [self._one({name: inputs[name][at : at + self._batch] for name in self._names})
+                for at in range(0, count, self._batch)]
+        return np.concatenate(made) if made else np.zeros((0, 1), np.float32)
+
+    def _one(self, inputs: encoder.Inputs) -> NDArray[np.float32]:
+        given = {name: np.asarray(value, self._details[name]["dtype"]) for name, value in inputs.items()}
+        (output,) = self._runner(**given).values()
+        # A copy: the interpreter reuses its memory at the next call.
+        return np.array(output, np.float32).reshape(len(next(iter(given.values()))), -1)
+
+
+# --- TensorFlow, in a process of its own ----------------------------------------------------------------------------------
+
+
+def _check_runnable(path: Path) -> None:
+    missing = [name for name in ("automl", "tensorflow") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise errors.Unavailable(
+            f"{path.name} runs in TensorFlow, and {', '.join(missing)} is not installed: pip install 'automl[server]'. "
+            "A .tflite file of the same model runs without."
+        )
+
+
+def run_child(artifact: Path, data: Path, out: Path, *, has_header: bool | None = None) -> None:
+    """`python -m automl.export.run` writes the predictions to `out`. Raises `InvalidData` with what it says of the data."""
+    if not data.exists():
+        raise errors.InvalidData.at(str(data), "there is no such file or folder.", "FILE_NOT_FOUND")
+    command = [sys.executable, "-m", "automl.export.run", str(artifact), str(data), "--out", str(out)]
+    if has_header is not None:
+        command.append("--header" if has_header else "--no-header")
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, errors="replace")
+    said = done.stderr.strip()
+    if done.returncode == 2:
+        raise errors.InvalidData(said.removeprefix("Error: ") or f"{data} can't be used with {artifact.name}.")
+    if done.returncode:
+        last = said.splitlines()[-1] if said else "without a word"
+        raise errors.Internal(f"Running {artifact.name} in TensorFlow ended with code {done.returncode}: {last}")
+
+
+def _read_back(path: Path, classes: tuple[str, ...]) -> Predictions:
+    """The predictions that a child wrote."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    names, body = rows[0], rows[1:]
+    files = tuple(row[0] for row in body) if names[0] == "file" else ()
+    first = len(names) - len(classes) if classes else len(names) - 1
+    outputs = np.array([[float(cell) for cell in row[first:]] for row in body], np.float32)
+    return Predictions(outputs.reshape(len(body), -1), classes, files)
+
+
+# --- which file, and what travels in it -----------------------------------------------------------------------------------
+
+
+def _chosen(path: Path) -> Path:
+    """The file itself, or the best in a folder: TFLite before what needs TensorFlow, the most exact precision first."""
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise errors.NotFound(f"{path}: there is no such file or folder.")
+    precision = _recorded_precisions(path)
+
+    def rank(file: Path) -> tuple[int, int, str]:
+        kind = {".tflite": 0, ".keras": 2}.get(file.suffix.lower(), 1)
+        said = precision.get(file.name) or next((one for one in reversed(_PRECISIONS) if one in file.name), "float32")
+        return kind, _PRECISIONS.index(said) if said in _PRECISIONS else len(_PRECISIONS), file.name
+
+    files = [file for file in path.iterdir() if file.suffix.lower() in (".tflite", ".keras", ".zip") and file.is_file()]
+    if not files:
+        raise errors.NotFound(f"{path}: there is no .tflite, .keras or .zip file in this folder.")
+    return min(files, key=rank)
+
+
+def _recorded_precisions(folder: Path) -> dict[str, str]:
+    """File name → precision, as `automl submit` recorded it; empty for a folder without its result.json."""
+    result = folder / "result.json"
+    if not result.is_file():
+        return {}
+    try:
+        artifacts = json.loads(result.read_text(encoding="utf-8")).get("artifacts", [])
+    except ValueError as error:
+        raise errors.InvalidInput.at(str(result), f"is no JSON: {error}.") from error
+    return {Path(one["path"]).name: str(one["precision"]) for one in artifacts if one.get("path")}
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """`preprocess.json` from the zip that every artifact is or ends with. Raises `InvalidInput`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo("preprocess.json")
+            if info.file_size > _MAX_DOCUMENT_BYTES:
+                raise ValueError(f"preprocess.json claims {info.file_size:,} bytes")
+            document = json.loads(archive.read(info))
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise errors.InvalidInput.at(
+            str(path), "is no artifact of automl: it should carry a preprocess.json, and that can't be read."
+        ) from error
+    if not isinstance(document, dict) or document.get("modality") not in ("table", "image"):
+        raise errors.InvalidInput.at(str(path), "its preprocess.json is of a kind that this version does not know.")
+    return document
