@@ -222,7 +222,7 @@ def _decoded(place: str, files: list[tuple[str, Callable[[], bytes]]], size: Siz
 
 
 def decode(data: bytes, size: Size) -> NDArray[np.uint8]:
-    """An encoded picture as uint8 [h, w, ch]. Raises what Pillow raises for damaged data, `ValueError` for too large ones."""
+    """An encoded picture as uint8 [h, w, ch]. Raises what Pillow raises for damaged data, `ValueError` beyond the cap."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
