@@ -1,0 +1,1 @@
+"""Migrations of the store (alembic), each a step from one released schema to the next."""
