@@ -16,6 +16,7 @@ test part lies in the folder `test/`, which only verification opens.
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 from typing import Any, Literal
 
@@ -147,5 +148,32 @@ class PreparedDataset:
 
 
 def write_meta(path: pathlib.Path, meta: PreparedMeta) -> None:
-    """Writes `meta.json`; the last file of a prepared data set."""
-    path.write_text(json.dumps(meta.to_dict(), ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    """Writes and syncs `meta.json`."""
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(meta.to_dict(), file, ensure_ascii=False, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class Writer:
+    """Writes the files of a prepared data set into a folder; the layout is this module's."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+
+    def array(self, part: Literal["", "test"], name: str, array: NDArray[Any]) -> None:
+        """Writes and syncs one array. Arrays without columns are not written."""
+        if array.ndim == 2 and array.shape[1] == 0 and name in INPUTS:
+            return
+        with (self.folder / part / f"{name}.npy").open("wb") as file:
+            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def mapped(self, part: Literal["", "test"], name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """A new memory-mapped array to be filled."""
+        return np.lib.format.open_memmap(self.folder / part / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+
+    def meta(self, meta: PreparedMeta) -> None:
+        """Writes `meta.json`, the last file."""
+        write_meta(self.folder / "meta.json", meta)

@@ -1,0 +1,38 @@
+"""`python -m automl.data inspect PATH --filename NAME [--has-header true|false]`: the child process in which uploads are read.
+
+Prints one JSON document on standard output: a `DatasetInfo` and exit 0, or `{"violations": […]}` and exit 2 for data that can't be
+used. Anything else is a defect: a traceback on standard error and exit 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+
+from automl.data import inspection
+from automl.data.source import Source
+from automl.spec.errors import InvalidInput
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m automl.data", description="Inspects a data set.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    inspect = commands.add_parser("inspect", help="print what a data set holds as JSON")
+    inspect.add_argument("path", type=pathlib.Path)
+    inspect.add_argument("--filename", default="", help="what its owner calls it")
+    inspect.add_argument("--has-header", choices=("true", "false"), help="whether the first line of a table names the columns")
+    given = parser.parse_args(arguments)
+    header = None if given.has_header is None else given.has_header == "true"
+    try:
+        info = inspection.inspect(Source(given.path, given.filename, has_header=header))
+    except InvalidInput as fault:
+        print(json.dumps({"violations": [v.to_dict() for v in fault.violations]}, ensure_ascii=False))
+        return fault.exit_code
+    print(json.dumps(info.to_dict(), ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
