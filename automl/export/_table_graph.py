@@ -1,12 +1,12 @@
 """`preprocess.json` for tables as TensorFlow operations: the preprocessing inside a SavedModel.
 
-The meaning is `automl.data.encoder`'s; what is written there for one cell is done here for a column's tensor. A golden suite and
-random rows show that the two agree. TensorFlow is imported at module level, so the catalogue's discovery leaves this module out
-(its name begins with an underscore).
+The meaning is `automl.data.encoder`'s; what is written there for one cell is done here for a column's tensor. A golden
+suite and random rows show that the two agree. TensorFlow is imported at module level, so the catalogue's discovery leaves
+this module out (its name begins with an underscore).
 
-What TensorFlow's operations do differently, and what is done about it: `tf.minimum` and `tf.maximum` don't promise to keep NaN,
-so NaN is put back; regular expressions are RE2's, where `\\w` is ASCII, so Unicode's classes are named; groups can't be captured,
-so each field of a date is cut out by a replacement.
+What TensorFlow's operations do differently, and what is done about it: `tf.minimum` and `tf.maximum` don't promise to
+keep NaN, so NaN is put back; regular expressions are RE2's, where `\\w` is ASCII, so Unicode's classes are named; groups
+can't be captured, so each field of a date is cut out by a replacement.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _NAN = tf.constant(math.nan, tf.float32)
 
 
 class TableGraph(tf.Module):
-    """From raw columns, one tensor [b] each, to the model's inputs. Holds the lookup tables as resources of a SavedModel."""
+    """From raw columns, one tensor [b] each, to the model's inputs. Holds the lookup tables as resources of a
+    SavedModel."""
 
     def __init__(self, preprocess: Mapping[str, Any]):
         super().__init__()
@@ -42,8 +43,8 @@ class TableGraph(tf.Module):
                 self.tables[str(index)] = _table(column["tokens"], range(len(column["tokens"])), default=-1)
 
     def encode(self, columns: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-        """`columns` in the order of the document: float32 [b] with NaN for numeric ones, string [b] for the others. Returns "numeric"
-        float32 [b, d′] and "categorical" int32 [b, c], each if the document has such columns."""
+        """`columns` in the order of the document: float32 [b] with NaN for numeric ones, string [b] for the others.
+        Returns "numeric" float32 [b, d′] and "categorical" int32 [b, c], each if the document has such columns."""
         document = self._preprocess.value
         numeric: list[tf.Tensor] = []
         categorical: list[tf.Tensor] = []
@@ -134,7 +135,8 @@ def _date(text: tf.Tensor, missing: tf.Tensor, order: str, features: Sequence[st
         return 2 * math.pi * tf.cast(count, tf.float64) / of
 
     made = {
-        "days": lambda: tf.cast(days, tf.float64) + tf.cast(seconds, tf.float64) / 86400, "year": lambda: tf.cast(year, tf.float64),
+        "days": lambda: tf.cast(days, tf.float64) + tf.cast(seconds, tf.float64) / 86400,
+        "year": lambda: tf.cast(year, tf.float64),
         "month_sin": lambda: tf.sin(turn(month - 1, 12)), "month_cos": lambda: tf.cos(turn(month - 1, 12)),
         "weekday_sin": lambda: tf.sin(turn(weekday, 7)), "weekday_cos": lambda: tf.cos(turn(weekday, 7)),
         "hour": lambda: tf.cast(seconds, tf.float64) / 3600,
@@ -148,7 +150,8 @@ def _days_from_civil(year: tf.Tensor, month: tf.Tensor, day: tf.Tensor) -> tf.Te
     shifted = year - tf.cast(month <= 2, tf.int64)
     era = shifted // 400
     year_of_era = shifted - era * 400
-    day_of_year = (153 * (month + tf.where(month > 2, tf.constant(-3, tf.int64), tf.constant(9, tf.int64))) + 2) // 5 + day - 1
+    from_march = month + tf.where(month > 2, tf.constant(-3, tf.int64), tf.constant(9, tf.int64))
+    day_of_year = (153 * from_march + 2) // 5 + day - 1
     return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
 
 
@@ -184,7 +187,8 @@ def _operation(x: tf.Tensor, operation: Mapping[str, Any]) -> tf.Tensor:
 
 
 def _interpolate(x: tf.Tensor, knots: Sequence[Sequence[float]], values: Sequence[Any]) -> tf.Tensor:
-    """Piecewise linear in each column with knots, constant outside; in float64 as `np.interp`, with its choice at equal knots.
+    """Piecewise linear in each column with knots, constant outside; in float64 as `np.interp`, with its choice at equal
+    knots.
 
     Columns with the same number of knots are searched together, so the graph doesn't grow with the columns.
     """
@@ -199,14 +203,16 @@ def _interpolate(x: tf.Tensor, knots: Sequence[Sequence[float]], values: Sequenc
         heights = tf.constant([values if shared else values[i] for i in members], tf.float64)
         given = tf.cast(tf.stack([columns[i] for i in members]), tf.float64)  # [m, b]
         if length == 1:
+            # `np.interp` with a single knot gives its value for NaN too.
             found = tf.broadcast_to(heights, tf.shape(given))
         else:
             left = tf.clip_by_value(tf.searchsorted(points, given, side="right") - 1, 0, length - 2)
             x0, x1 = tf.gather(points, left, batch_dims=1), tf.gather(points, left + 1, batch_dims=1)
             y0, y1 = tf.gather(heights, left, batch_dims=1), tf.gather(heights, left + 1, batch_dims=1)
             found = y0 + tf.math.divide_no_nan(y1 - y0, x1 - x0) * (given - x0)
-            found = tf.where(given >= points[:, -1:], heights[:, -1:], tf.where(given < points[:, :1], heights[:, :1], found))
-        found = tf.where(tf.math.is_nan(given), given, found)
+            found = tf.where(given < points[:, :1], heights[:, :1], found)
+            found = tf.where(given >= points[:, -1:], heights[:, -1:], found)
+            found = tf.where(tf.math.is_nan(given), given, found)
         for row, i in enumerate(members):
             columns[i] = tf.cast(found[row], tf.float32)
     return tf.stack(columns, axis=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import json
 import os
 import sys
@@ -53,7 +52,10 @@ class Candidate:
     @functools.cached_property
     def model(self) -> keras.Model:
         """The inference model under TensorFlow. Raises `Internal` in a process where Keras runs on another backend."""
-        return load_keras().saving.load_model(self.model_file, compile=False)
+        load_keras()
+        from automl.training import prediction
+
+        return prediction.load(self.model_file)
 
     def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Prepared inputs (see `PreparedDataset.inputs`) as the model takes them: fitted operations applied to tables."""
@@ -71,8 +73,16 @@ def encode(preprocess: dict[str, Any], inputs: Mapping[str, np.ndarray]) -> dict
     return dict(TableEncoder.from_dict(preprocess).transform(dict(inputs)))
 
 
+def encode_raw(preprocess: dict[str, Any], columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Raw columns of a table (lists by name) as the model's inputs. Raises `InvalidData` naming columns that are
+    lacking."""
+    from automl.data.encoder import TableEncoder
+
+    return dict(TableEncoder.from_dict(preprocess).encode(dict(columns)))
+
+
 def load_keras() -> Any:
-    """The keras module on the TensorFlow backend, with this project's layers (`automl.layers.LAYERS`) registered.
+    """The keras module on the TensorFlow backend.
 
     Artifacts are made and run with TensorFlow whatever backend trained: a process that has loaded Keras with another
     backend can't do that, and `Internal` is raised.
@@ -83,10 +93,6 @@ def load_keras() -> Any:
 
     if keras.backend.backend() != "tensorflow":
         raise Internal(f"artifacts are made under the TensorFlow backend, but this process runs {keras.backend.backend()}")
-    from automl import layers
-
-    for name in layers.LAYERS:
-        importlib.import_module(name.partition(":")[0])
     return keras
 
 

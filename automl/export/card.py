@@ -51,9 +51,9 @@ def model_card(
         lines.append(f"| {id}{mark} | {quantities.figure(validation.get(id))} | {quantities.figure(test.get(id))} |")
     lines += [
         "",
-        f"This file was returned because its own outputs on the test rows, computed in its own runtime, lose at most {tolerance:g}",
-        f"of {metric} against the float model. The validation figure chose the model among others, so it flatters; the test",
-        "figure doesn't.",
+        "This file was returned because its own outputs on the test rows, computed in its own runtime, lose at most",
+        f"{tolerance:g} of {metric} against the float model. The validation figure chose the model among others, so it",
+        "flatters; the test figure doesn't.",
         "",
         "## Input and output",
         "",
@@ -77,7 +77,7 @@ def model_card(
         "",
         "## Limits",
         "",
-        "- It knows what its training rows showed: rows from elsewhere or from a later time may be predicted badly, and surely.",
+        "- It knows what its training rows showed: rows from elsewhere or a later time may be predicted badly.",
         "- Its probabilities weren't calibrated separately."
         if source.classes
         else "- Predictions stay within the range of the training target.",
@@ -107,7 +107,8 @@ def _inputs(preprocess: Mapping[str, Any], format: str) -> list[str]:
     if sizes.get("numeric"):
         lines.append(f"- `numeric`: float32 [batch, {sizes['numeric']}]")
     if sizes.get("categorical"):
-        lines.append(f"- `categorical`: int32 [batch, {sizes['categorical']}]: 0 missing, 1 unseen, 2 + index in the vocabulary")
+        codes = "0 missing, 1 unseen, 2 + index in the vocabulary"
+        lines.append(f"- `categorical`: int32 [batch, {sizes['categorical']}]: {codes}")
     return lines
 
 
@@ -160,7 +161,8 @@ def _preprocessing(preprocess: Mapping[str, Any], format: str) -> list[str]:
     if preprocess.get("modality") == "image":
         size = f"{preprocess['height']} × {preprocess['width']} ({preprocess.get('resize', 'bilinear')})"
         return [f"Pictures are resized to {size} before they come in; scaling happens inside the model."]
-    inside = "inside the file" if format == "saved-model" else "the caller's, by `preprocess.json` (`automl predict` does it)"
+    outside = "the caller's, by `preprocess.json` (`automl predict` does it)"
+    inside = "inside the file" if format == "saved-model" else outside
     kinds: dict[str, int] = {}
     for column in preprocess["columns"]:
         kinds[column["kind"]] = kinds.get(column["kind"], 0) + 1

@@ -246,7 +246,8 @@ class _Delivery:
                 preload=None if entry.runtime == "ai-edge-litert" else "tensorflow",
                 request={
                     "artifact": str(temporary), "format": wanted.format, "sha256": digest,
-                    "prepared": str(self.prepared.path), "part": self.part, "metric": self.metric, "tolerance": self.tolerance, "reference": str(self.scratch),
+                    "prepared": str(self.prepared.path), "part": self.part, "metric": self.metric,
+                    "tolerance": self.tolerance, "reference": str(self.scratch),
                     "predictions": str(self.scratch / f"{id}.npy"), "threads": 1, "seed": self.seed,
                     # A slow model is compared on fewer rows rather than late.
                     "time_s": max(1.0, min(60.0, self._left() / 3)),

@@ -53,8 +53,10 @@ class KerasPredictor:
 
     def __init__(self, path: Path):
         keras = candidates.load_keras()
+        from automl.training import prediction
+
         self.runtime = f"keras {keras.__version__}"
-        self._model = keras.saving.load_model(path, compile=False)
+        self._model = prediction.load(path)
         self._names = [tensor.name for tensor in self._model.inputs]
 
     def predict(self, rows: predictor.Rows) -> np.ndarray:

@@ -1,12 +1,13 @@
 """SavedModel: the model with its preprocessing inside, for TensorFlow Serving and Python. Raw columns in, strings included.
 
-The file is a zip archive with the folder `saved_model/` and, beside it, the companions. Its signature `serving_default` takes
-one tensor [batch] for each raw column: float32 for numeric columns (NaN: missing), string for all others (empty, or any of the texts
-that count as missing). Inputs bear the columns' names where these can be names of arguments in TensorFlow; else a name made from
-them (`input_names`), listed in the model card. Pictures come as `image` uint8 [batch, h, w, channels].
+The file is a zip archive with the folder `saved_model/` and, beside it, the companions. Its signature `serving_default`
+takes one tensor [batch] for each raw column: float32 for numeric columns (NaN: missing), string for all others (empty, or
+any of the texts that count as missing). Inputs bear the columns' names where these can be names of arguments in
+TensorFlow; else a name made from them (`input_names`), listed in the model card. Pictures come as `image` uint8 [batch,
+h, w, channels].
 
-Outputs: for classes `probabilities` float32 [batch, classes] and `prediction`, the most probable class's name (string [batch]); for
-numbers `prediction` float32 [batch] in the target's unit.
+Outputs: for classes `probabilities` float32 [batch, classes] and `prediction`, the most probable class's name (string
+[batch]); for numbers `prediction` float32 [batch] in the target's unit.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ def estimate_s(parameters: int) -> float:
 def input_names(preprocess: Mapping[str, Any]) -> list[str]:
     """The signature's input for each column of a preprocess.json, in the columns' order.
 
-    A column's own name if it is an ASCII identifier; else with other characters as underscores, "column_" in front of what doesn't
-    begin with a letter, and a number behind names that would occur twice. TensorFlow takes "self" and Python's keywords for no names,
-    and doesn't tell capitals apart.
+    A column's own name if it is an ASCII identifier; else with other characters as underscores, "column_" in front of
+    what doesn't begin with a letter, and a number behind names that would occur twice. TensorFlow takes "self" and
+    Python's keywords for no names, and doesn't tell capitals apart.
     """
     names: list[str] = []
     taken: set[str] = set()
@@ -113,7 +114,7 @@ def serving(source: candidates.Candidate) -> tuple[Any, Any]:
             return {"prediction": output[:, 0]}
         return {"prediction": tf.gather(tf.constant(classes), tf.argmax(output, axis=1)), "probabilities": output}
 
-    module.serve = tf.function(serve, input_signature=signature)
+    module.serve = tf.function(serve, input_signature=signature, autograph=False)
     return module, module.serve.get_concrete_function()
 
 

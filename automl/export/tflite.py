@@ -134,7 +134,7 @@ def _inference_module(model: Any) -> Any:
                 given = inputs if structure is not None else [inputs[i.name] for i in model.inputs]
                 return {output: model(given[0] if isinstance(given, list) and len(given) == 1 else given, training=False)}
 
-            return tf.function(call).get_concrete_function(**specs)
+            return tf.function(call, autograph=False).get_concrete_function(**specs)
 
     return Inference()
 
@@ -147,9 +147,8 @@ def _with_float_pictures(model: Any) -> Any:
     if all(i.dtype != "uint8" for i in model.inputs):
         return model
 
-    inputs = {
-        i.name: keras.Input(i.shape[1:], dtype="float32" if i.dtype == "uint8" else i.dtype, name=i.name) for i in model.inputs
-    }
+    types = {i.name: "float32" if i.dtype == "uint8" else i.dtype for i in model.inputs}
+    inputs = {i.name: keras.Input(i.shape[1:], dtype=types[i.name], name=i.name) for i in model.inputs}
     tensors = inputs if isinstance(model.input, dict) else [inputs[i.name] for i in model.inputs]
     clone = keras.models.clone_model(model, input_tensors=tensors)
     clone.set_weights(model.get_weights())

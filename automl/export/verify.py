@@ -96,7 +96,8 @@ def artifact(request: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     path = Path(request["artifact"])
     if (found := sha256(path)) != request["sha256"]:
-        raise Internal(f"{path.name} changed after it was written: SHA-256 {request['sha256'][:12]}… then, {found[:12]}… now")
+        expected_digest = str(request["sha256"])
+        raise Internal(f"{path.name} changed after it was written: SHA-256 {expected_digest[:12]}… then, {found[:12]}… now")
     prepared = PreparedDataset.open(Path(request["prepared"]))
     part = str(request["part"])
     with np.load(Path(request["reference"]) / REFERENCE, allow_pickle=False) as stored:
@@ -220,17 +221,11 @@ def measure_latency(predictor: Predictor, row: dict[str, Any]) -> tuple[Latency,
 
 
 def model_outputs(source: candidates.Candidate, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """The float model's outputs float32 [n, outputs] for prepared inputs, in batches."""
-    import numpy as np
-
-    count = len(next(iter(inputs.values())))
+    """The float model's outputs float32 [n, outputs] for prepared inputs."""
     model = source.model
-    found = []
-    for start in range(0, count, 1024):
-        batch = source.encode({name: np.asarray(value[start : start + 1024]) for name, value in inputs.items()})
-        given = batch if isinstance(model.input, dict) else [batch[t.name] for t in model.inputs]
-        found.append(np.asarray(model(given if isinstance(given, dict) or len(given) > 1 else given[0], training=False)))
-    return np.concatenate(found).astype(np.float32)
+    from automl.training import prediction
+
+    return prediction.predict(model, source.encode(inputs))
 
 
 def _samples(source: candidates.Candidate, prepared: Any) -> dict[str, Any]:

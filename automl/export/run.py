@@ -1,0 +1,207 @@
+"""Predicts with a downloaded artifact: `python -m automl.export.run ARTIFACT DATA --out predictions.csv`.
+
+For artifacts that need TensorFlow (SavedModel, .keras); `.tflite` files work too, though clients run these without this
+package. Only for artifacts that one trusts: a model file is a program.
+
+DATA is a table (CSV, TSV, Parquet, also .gz) with the columns of the training data, or pictures: one file, a folder, a
+zip, `.npz` or IDX. The CSV has one row for each input row, in order: `prediction`, then `p_<class>` for each class; for
+pictures `file` in front. Exit codes: 0 done, 2 the artifact or the data are at fault, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import importlib
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl import catalog
+from automl.export import candidate as candidates
+from automl.export import companions
+from automl.spec import AutoMLError, InvalidData, InvalidInput, Violation
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from automl.export.predictor import Predictor
+
+_BATCH = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Data as an artifact takes them."""
+
+    count: int
+    columns: dict[str, Any]
+    """Columns as lists, or arrays by input name."""
+    files: tuple[str, ...] = ()
+    """Pictures: what to call each."""
+
+    def batch(self, start: int) -> dict[str, Any]:
+        return {name: values[start : start + _BATCH] for name, values in self.columns.items()}
+
+
+def predict(artifact: Path, data: Path, out: Path, threads: int | None = None) -> int:
+    """Writes the predictions and returns the number of rows. The file appears whole or not at all.
+
+    Raises `InvalidInput` for a file that is no artifact, `InvalidData` for data that can't be read or lack columns.
+    """
+    format = format_of(artifact)
+    preprocess = json.loads(_companion(artifact))
+    rows = read_rows(data, preprocess)
+    module = importlib.import_module(catalog.formats[format].exporter.partition(":")[0])
+    predictor: Predictor = module.load(artifact, threads or os.cpu_count() or 1)
+    classes = [str(name) for name in preprocess.get("classes") or ()]
+    temporary = out.with_name(out.name + ".part")
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*(["file"] if rows.files else []), "prediction", *(f"p_{name}" for name in classes)])
+        written = 0
+        for outputs in _outputs(predictor, preprocess, rows):
+            for output in outputs:
+                values = [f"{v:.9g}" for v in output]
+                name = [rows.files[written]] if rows.files else []
+                writer.writerow([*name, classes[int(output.argmax())], *values] if classes else [*name, *values])
+                written += 1
+    temporary.replace(out)
+    return written
+
+
+def format_of(artifact: Path) -> str:
+    """The id of the format that the file's bytes are in. Raises `InvalidInput` when there is no file or it is none."""
+    try:
+        with artifact.open("rb") as file:
+            head = file.read(8)
+        if head[4:8] == b"TFL3":
+            return "tflite"
+        with zipfile.ZipFile(artifact) as archive:
+            names = set(archive.namelist())
+    except FileNotFoundError as error:
+        raise InvalidInput.at(str(artifact), "there is no such file", reason="FILE_MISSING") from error
+    except zipfile.BadZipFile as error:
+        raise InvalidInput.at(artifact.name, _NO_ARTIFACT, reason="NO_ARTIFACT") from error
+    if "saved_model/saved_model.pb" in names:
+        return "saved-model"
+    if {"config.json", "model.weights.h5"} <= names:
+        return "keras-file"
+    raise InvalidInput.at(artifact.name, _NO_ARTIFACT, reason="NO_ARTIFACT")
+
+
+_NO_ARTIFACT = "is no artifact of automl: expected .tflite, .keras or a zipped SavedModel"
+
+
+def _companion(artifact: Path) -> bytes:
+    found = companions.read(artifact)
+    if companions.PREPROCESS not in found:
+        message = f"holds no {companions.PREPROCESS}: it was not made by automl"
+        raise InvalidInput.at(artifact.name, message, reason="NO_ARTIFACT")
+    return found[companions.PREPROCESS]
+
+
+def read_rows(data: Path, preprocess: dict[str, Any]) -> Rows:
+    """The rows of a table or the pictures in `data`, in order. Raises `InvalidData` naming what is wrong and where."""
+    return _pictures(data, preprocess) if preprocess["modality"] == "image" else _table(data, preprocess)
+
+
+def _table(data: Path, preprocess: dict[str, Any]) -> Rows:
+    from automl.data import readers, source, table
+
+    found = readers.read(source.Source(data))
+    if not isinstance(found, table.Table):
+        raise InvalidData.at(data.name, "holds pictures, but the model takes the rows of a table", reason="WRONG_MODALITY")
+    wanted = [str(column["name"]) for column in preprocess["columns"]]
+    if lacking := [name for name in wanted if name not in found.columns]:
+        raise InvalidData(
+            Violation(field=f"{data.name}, column {n!r}", message="is lacking", reason="COLUMN_MISSING") for n in lacking
+        )
+    columns: dict[str, Any] = {}
+    for name in wanted:
+        texts = found.columns[name].texts
+        columns[name] = [texts[code] for code in found.columns[name].codes.tolist()]
+    return Rows(found.rows, columns)
+
+
+def _pictures(data: Path, preprocess: dict[str, Any]) -> Rows:
+    import numpy as np
+
+    from automl.data import pictures, readers, source, table
+
+    size = int(preprocess["height"]), int(preprocess["width"]), int(preprocess["channels"])
+    given = source.Source(data)
+    loose = _picture_files(given)
+    found = readers.read(given) if loose is None else loose
+    if isinstance(found, table.Table):
+        raise InvalidData.at(data.name, "holds a table, but the model takes pictures", reason="WRONG_MODALITY")
+    decoded = np.zeros((len(found), *size), np.uint8)
+    if bad := found.decode(np.arange(len(found)), size, decoded):
+        raise InvalidData(
+            Violation(field=found.name(i), message=why, reason="PICTURE_UNREADABLE") for i, why in sorted(bad.items())
+        )
+    names = [found.name(i) for i in range(len(found))]
+    assert isinstance(found, pictures.ArrayPictures | pictures.FilePictures)
+    return Rows(len(found), {"image": decoded}, tuple(names))
+
+
+def _picture_files(data: Any) -> Any:
+    """All pictures of a folder or zip in the order of their names (labels don't matter here), or a single file's;
+    None for other forms."""
+    from automl.data import picture_files, pictures, source
+
+    if data.path.is_file() and data.path.suffix.lower() in pictures.SUFFIXES:
+        files = source.Folder(source.Source(data.path.parent))
+        entries = [entry for entry in files.entries if entry.name == data.path.name]
+        return pictures.FilePictures(data.filename, "", files, entries, None, [""])
+    if not data.path.is_dir() and not source.is_zip(data.head(4)):
+        return None
+    container: Any = source.Folder(data) if data.path.is_dir() else source.Zip(data)
+    entries = [entry for entry in container.entries if picture_files.is_picture(entry)]
+    return pictures.FilePictures(data.filename, "", container, entries, None, [""] * len(entries)) if entries else None
+
+
+def _outputs(predictor: Predictor, preprocess: dict[str, Any], rows: Rows) -> Iterator[np.ndarray]:
+    for start in range(0, rows.count, _BATCH):
+        batch = rows.batch(start)
+        if not rows.files:
+            batch = _raw(batch, preprocess) if predictor.raw_input else candidates.encode_raw(preprocess, batch)
+        yield predictor.predict(batch)
+
+
+def _raw(batch: dict[str, list[str]], preprocess: dict[str, Any]) -> dict[str, Any]:
+    """Texts as raw columns: numeric ones become numbers, by the rules of preprocess.json."""
+    from automl.data import encoder
+
+    numeric = {column["name"] for column in preprocess["columns"] if column["kind"] == "numeric"}
+    return {
+        name: encoder.numeric_values(values, preprocess["missing"]) if name in numeric else values
+        for name, values in batch.items()
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m automl.export.run", description="Predict with a downloaded artifact.")
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("predictions.csv"))
+    parser.add_argument("--threads", type=int, default=None, help="threads of the runtime (default: one for each core)")
+    given = parser.parse_args(arguments)
+    try:
+        rows = predict(given.artifact, given.data, given.out, given.threads)
+    except AutoMLError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    print(f"{rows} rows written to {given.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    # TensorFlow logs to standard error, where only messages for people belong.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""Verification tells a faithful artifact from one that isn't, and what it costs to run."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from automl.export import verify
+from automl.spec import Internal, Verification
+from tests.unit.export import planted
+from tests.unit.export.test_formats import write
+
+
+def compared(
+    metric: str, y: list[float], expected: list[list[float]], outputs: list[list[float]], tolerance: float
+) -> Verification:
+    return verify.compare(
+        np.array(y), np.array(expected, np.float32), np.array(outputs, np.float32), part="test", metric=metric,
+        tolerance=tolerance, latency=None, peak_memory_bytes=None, runtime="none",
+    )
+
+
+SURE = [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]]
+
+
+def test_a_loss_within_the_tolerance_passes_also_when_equal_to_it() -> None:
+    worse = [*SURE[:3], [0.6, 0.4]]
+    assert compared("accuracy", [0, 1, 0, 1], SURE, worse, tolerance=0.25).passed
+    refused = compared("accuracy", [0, 1, 0, 1], SURE, worse, tolerance=0.2)
+    assert not refused.passed
+    assert "0.7500" in refused.reason
+    assert "tolerance is 0.2" in refused.reason
+    assert refused.agreement == 0.75
+    assert refused.max_difference == pytest.approx(0.2)
+
+
+def test_a_gain_passes() -> None:
+    assert compared("accuracy", [0, 1, 0, 0], SURE, [*SURE[:3], [0.6, 0.4]], tolerance=0.0).passed
+
+
+def test_errors_are_compared_relative_to_the_float_models() -> None:
+    y, expected = [0.0, 100.0, 200.0], [[10.0], [110.0], [210.0]]
+    assert compared("rmse", y, expected, [[10.4], [110.4], [210.4]], tolerance=0.05).passed
+    assert not compared("rmse", y, expected, [[10.4], [110.4], [210.4]], tolerance=0.03).passed
+
+
+def test_outputs_that_are_not_finite_never_pass() -> None:
+    found = compared("accuracy", [0, 1, 0, 1], SURE, [*SURE[:3], [float("nan"), 1.0]], tolerance=1.0)
+    assert not found.passed
+    assert "1 of 4 rows are NaN" in found.reason
+
+
+def test_agreement_of_numbers_is_the_r2_against_the_float_model() -> None:
+    expected = np.array([[0.0], [2.0]], np.float32)
+    assert verify.agreement(expected, expected) == 1.0
+    assert verify.agreement(expected, np.array([[0.0], [1.0]], np.float32)) == pytest.approx(0.5)
+
+
+@pytest.fixture(scope="module")
+def artifact(table: planted.Planted, tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, pathlib.Path]:
+    """A written .tflite file, and the folder with the float model's outputs."""
+    folder = tmp_path_factory.mktemp("artifact")
+    written, _ = write(table, folder, "tflite", "float32")
+    request = {
+        "candidate": str(table.candidate), "prepared": str(table.data.path), "part": "test", "out": str(folder), "threads": 1
+    }
+    account = verify.reference(request)
+    assert account["rows"] == 200
+    assert account["metrics"]["accuracy"] > 0.7
+    return written, folder
+
+
+def verified(
+    table: planted.Planted, path: pathlib.Path, reference: pathlib.Path, sha256: str = "", **more: object
+) -> Verification:
+    return Verification.from_dict(verify.artifact({
+        "artifact": str(path), "format": "tflite", "sha256": sha256 or verify.sha256(path), "prepared": str(table.data.path),
+        "part": "test", "metric": "accuracy", "tolerance": 0.01, "reference": str(reference),
+        "predictions": str(reference / "outputs.npy"), "threads": 1, "time_s": 10.0, "seed": 0, **more,
+    }))
+
+
+def test_a_sound_artifact_passes_with_its_costs(table: planted.Planted, artifact: tuple[pathlib.Path, pathlib.Path]) -> None:
+    path, reference = artifact
+    found = verified(table, path, reference)
+    assert found.passed
+    assert found.rows == 200
+    assert found.latency is not None
+    assert 0 < found.latency.median_ms <= found.latency.p90_ms
+    assert found.latency.threads == 1
+    assert found.runtime.startswith("ai-edge-litert ")
+    assert np.load(reference / "outputs.npy").shape == (200, 3)
+
+
+def test_the_reference_is_computed_once(
+    table: planted.Planted, artifact: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    shutil.copytree(artifact[1], tmp_path / "again")
+    request = {
+        "candidate": str(table.candidate), "prepared": "gone", "part": "test", "out": str(tmp_path / "again"), "threads": 1,
+    }
+    assert verify.reference(request)["rows"] == 200
+
+
+def test_corrupted_weights_are_found(
+    table: planted.Planted, artifact: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    path, reference = artifact
+    content = bytearray(path.read_bytes())
+    kernel = np.frombuffer(_largest_kernel(bytes(content)), np.float32)
+    place = bytes(content).find(kernel.tobytes())
+    content[place : place + kernel.nbytes] = np.roll(kernel, 7).tobytes()
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(content)
+    found = verified(table, damaged, reference)
+    assert not found.passed
+    assert "accuracy is" in found.reason
+
+
+def _largest_kernel(content: bytes) -> bytes:
+    from automl.export import tflite
+
+    return bytes(max(tflite.weight_arrays(content), key=lambda w: w.size).tobytes())
+
+
+def test_a_cut_file_is_no_artifact(
+    table: planted.Planted, artifact: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    import zipfile
+
+    path, reference = artifact
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises((ValueError, RuntimeError, zipfile.BadZipFile)):
+        verified(table, cut, reference)
+
+
+def test_a_file_that_changed_after_it_was_written_is_refused(
+    table: planted.Planted, artifact: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    path, reference = artifact
+    changed = tmp_path / "changed.tflite"
+    changed.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(Internal, match=r"changed\.tflite changed after it was written"):
+        verified(table, changed, reference, sha256=verify.sha256(path))
+
+
+def test_with_little_time_fewer_rows_are_compared(
+    table: planted.Planted, artifact: tuple[pathlib.Path, pathlib.Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reference = artifact
+    monkeypatch.setattr(verify, "MINIMUM_ROWS", 50)
+    monkeypatch.setattr(verify, "_BATCH", 20)
+    (reference / "outputs.npy").unlink(missing_ok=True)
+    found = verified(table, path, reference, time_s=0.0)
+    assert found.rows == 60
+    assert not (reference / "outputs.npy").exists()
+
+
+def test_samples_are_raw_rows_with_the_float_models_outputs(
+    table: planted.Planted, artifact: tuple[pathlib.Path, pathlib.Path]
+) -> None:
+    import json
+
+    from automl.export import candidate
+
+    samples = json.loads((artifact[1] / "samples.json").read_text())
+    assert len(samples["inputs"]) == len(samples["outputs"]) == verify.SAMPLE_ROWS
+    assert set(samples["inputs"][0]) == {"age", "income", "city", "member", "since", "remark"}
+    source = candidate.Candidate(table.candidate)
+    raw = {name: [row[name] for row in samples["inputs"]] for name in samples["inputs"][0]}
+    given = candidate.encode_raw(source.preprocess, raw)
+    np.testing.assert_allclose(np.asarray(source.model(given, training=False)), samples["outputs"], rtol=1e-4, atol=1e-5)
