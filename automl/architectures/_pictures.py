@@ -9,7 +9,8 @@ from automl.spec import Profile
 
 
 def stem_strides(side: int) -> int:
-    """Stride of the first convolution: pictures from 64 pixels on are halved, from 160 on quartered, at the entrance."""
+    """Stride of the first convolution: pictures from 64 pixels on are halved, from 160 on quartered, at the
+    entrance."""
     return 4 if side >= 160 else 2 if side >= 64 else 1
 
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from automl.architectures.builder import Builder
 from automl.catalog import Bool, Categorical, Float, Int
+from automl.catalog.domains import Domain
 from automl.spec import InvalidInput, Profile
 
-ENCODING_PARAMS = {
+ENCODING_PARAMS: dict[str, Domain] = {
     "numeric_embedding": Categorical(("none", "periodic", "piecewise-linear"), "periodic"),
     "frequencies": Categorical((8, 16, 32, 64), 16),
     "sigma": Float(0.01, 3.0, 0.1, log=True),
@@ -20,14 +21,24 @@ ENCODING_PARAMS = {
     "one_hot_limit": Int(2, 32, 10),
     "feature_scale": Bool(True),
 }
-"""`numeric_embedding` none: numbers as they are; periodic: `frequencies` cosines with spread `sigma` and `embedding_width`
-outputs for each column; piecewise-linear: `bins` between quantiles. Categories with up to `one_hot_limit` codes (missing and
-unseen count as codes) are one-hot, others learned vectors of `category_width`. `feature_scale`: a learned factor for each."""
+"""`numeric_embedding` none: numbers as they are; periodic: `frequencies` cosines with spread `sigma` and
+`embedding_width` outputs for each column; piecewise-linear: `bins` between quantiles. Categories with up to
+`one_hot_limit` codes (missing and unseen count as codes) are one-hot, others learned vectors of `category_width`.
+`feature_scale`: a learned factor for each."""
 
 
 def encode(
-    inputs: dict[str, Any], builder: Builder, *, numeric_embedding: str, frequencies: int, sigma: float, embedding_width: int,
-    bins: int, category_width: int, one_hot_limit: int, feature_scale: bool,
+    inputs: dict[str, Any],
+    builder: Builder,
+    *,
+    numeric_embedding: str,
+    frequencies: int,
+    sigma: float,
+    embedding_width: int,
+    bins: int,
+    category_width: int,
+    one_hot_limit: int,
+    feature_scale: bool,
 ) -> Any:
     """A row's columns as one vector [b, features]. Raises `InvalidInput` for a table without usable columns."""
     import keras

@@ -1,7 +1,8 @@
 """Builds blocks as a plan says: each kernel gets the plan's initializer, penalty and reparametrisation, each block its
 normalisation, activation and dropout, in one place, so that a family states only its shape.
 
-A block is kernel → normalisation → activation → dropout. Every random part has a seed of its own, derived from the recipe's.
+A block is kernel → normalisation → activation → dropout. Every random part has a seed of its own, derived from the
+recipe's.
 """
 
 from __future__ import annotations
@@ -69,7 +70,15 @@ class Builder:
     # --- convolutions --------------------------------------------------------------------------
 
     def conv(
-        self, x: Any, filters: int, kernel: int, *, name: str, strides: int = 1, normalize: bool = True, activate: bool = True,
+        self,
+        x: Any,
+        filters: int,
+        kernel: int,
+        *,
+        name: str,
+        strides: int = 1,
+        normalize: bool = True,
+        activate: bool = True,
     ) -> Any:
         """A convolution block on [b, h, w, channels] with "same" padding."""
         layer = self.layers.Conv2D(

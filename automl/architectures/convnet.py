@@ -1,12 +1,13 @@
 """A short, wide convolutional network that learns fast: the kind that holds the CIFAR-10 speed records (ResNet-9).
 
-A stem, then stages of one convolution and a max-pooling that double the channels; the first and the last stage end in a
-residual pair of convolutions when `residual` is on. Few layers with large matrices keep a CPU or GPU busy and need few epochs
-(with one-cycle, flip, crop and label smoothing: Page, "How to train your ResNet", 2018, DAWNBench). Where deep, narrow nets
-still warm up, this one has finished.
+A stem, then stages of one convolution and a max-pooling that double the channels; the first and the last stage end in
+a residual pair of convolutions when `residual` is on. Few layers with large matrices keep a CPU or GPU busy and need
+few epochs (with one-cycle, flip, crop and label smoothing: Page, "How to train your ResNet", 2018, DAWNBench). Where
+deep, narrow nets still warm up, this one has finished.
 
-Pictures up to 63 pixels a side enter at full resolution; larger ones through a strided stem. At least 3 pixels a side are
-left before the mean over places. For tiny models take `ds-cnn` or `mobilenet`, which have fewer weights for the same accuracy.
+Pictures up to 63 pixels a side enter at full resolution; larger ones through a strided stem. At least 3 pixels a side
+are left before the mean over places. For tiny models take `ds-cnn` or `mobilenet`, which have fewer weights for the
+same accuracy.
 """
 
 from __future__ import annotations

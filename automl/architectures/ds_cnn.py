@@ -1,8 +1,9 @@
 """Depthwise-separable convolutional networks (MobileNetV1, arXiv:1704.04861; DS-CNN, arXiv:1711.07128).
 
-Each block filters every channel by itself (depthwise, `kernel` × `kernel`) and then mixes channels by a 1×1 convolution: about
-k² times fewer multiplications than a full convolution, which is why keyword spotters and other microcontroller models are
-built so. Stages halve the resolution and double the channels. No shortcuts: keep it shallow (up to about ten blocks).
+Each block filters every channel by itself (depthwise, `kernel` × `kernel`) and then mixes channels by a 1×1
+convolution: about k² times fewer multiplications than a full convolution, which is why keyword spotters and other
+microcontroller models are built so. Stages halve the resolution and double the channels. No shortcuts: keep it shallow
+(up to about ten blocks).
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Feed-forward networks for tables, plain or residual, with learned encodings of the columns.
 
-Each numeric column may be embedded (by cosines of learned frequencies, or by its place between quantiles), each category is
-one-hot or a learned vector, and a learned factor weighs every feature before the first layer. These three make the difference
-between a plain network and one that stands beside gradient-boosted trees (Holzmüller et al., RealMLP, arXiv:2407.04491;
-Gorishniy et al., arXiv:2203.05556).
+Each numeric column may be embedded (by cosines of learned frequencies, or by its place between quantiles), each
+category is one-hot or a learned vector, and a learned factor weighs every feature before the first layer. These three
+make the difference between a plain network and one that stands beside gradient-boosted trees (Holzmüller et al.,
+RealMLP, arXiv:2407.04491; Gorishniy et al., arXiv:2203.05556).
 
-The plain form is `depth` blocks of `width` units (dense, normalisation, activation, dropout). The residual form keeps a stream
-of `width` features, to which each block adds dense(2 · width) → activation → dropout → dense(width), normalised at the
-branch's entrance (Gorishniy et al., arXiv:2106.11959): deeper nets stay trainable, small data gain nothing from it.
+The plain form is `depth` blocks of `width` units (dense, normalisation, activation, dropout). The residual form keeps
+a stream of `width` features, to which each block adds dense(2 · width) → activation → dropout → dense(width),
+normalised at the branch's entrance (Gorishniy et al., arXiv:2106.11959): deeper nets stay trainable, small data gain
+nothing from it.
 """
 
 from __future__ import annotations

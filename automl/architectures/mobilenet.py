@@ -1,10 +1,11 @@
-"""Inverted residuals: thin shortcuts around wide depthwise convolutions (MobileNetV2/V3, arXiv:1801.04381, 1905.02244).
+"""Inverted residuals: thin shortcuts around wide depthwise convolutions (MobileNetV2/V3, arXiv:1801.04381,
+1905.02244).
 
-A block expands its channels by `expansion` with 1×1 convolutions, filters each with a depthwise convolution, optionally gates
-them (squeeze-excite), and projects back without activation, since a non-linearity on few channels destroys information; blocks
-that keep resolution and channels add their input. Most of the accuracy of a plain network at a fraction of weights and
-multiplications, so it is a first choice under size limits. On a CPU depthwise convolutions train slowly for their arithmetic,
-and learning needs more epochs than `convnet`.
+A block expands its channels by `expansion` with 1×1 convolutions, filters each with a depthwise convolution,
+optionally gates them (squeeze-excite), and projects back without activation, since a non-linearity on few channels
+destroys information; blocks that keep resolution and channels add their input. Most of the accuracy of a plain network
+at a fraction of weights and multiplications, so it is a first choice under size limits. On a CPU depthwise
+convolutions train slowly for their arithmetic, and learning needs more epochs than `convnet`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from automl.spec import Profile
 
 
 def _shape(width: int, stages: int, blocks: int) -> list[tuple[int, int]]:
-    """(filters, strides) of each block: each stage halves the resolution and has 1.5 times the channels of the one before."""
+    """(filters, strides) of each block: each stage halves the resolution and has 1.5 times the channels of the one
+    before."""
     return [
         (divisible(width * 1.5**stage), 2 if block == 0 else 1) for stage in range(1, stages + 1) for block in range(blocks)
     ]
 
 
-def size(profile: Profile, *, width: int, stages: int, blocks: int, expansion: int, kernel: int, squeeze_excite: bool) -> int:
+def size(
+    profile: Profile, *, width: int, stages: int, blocks: int, expansion: int, kernel: int, squeeze_excite: bool
+) -> int:
     """Trainable parameters with a normalisation's two for each channel."""
     stages = _pictures.stages_within(_pictures.profile_side(profile), stages)
     total, channels = _pictures.stem_size(profile, width), width

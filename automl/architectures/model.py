@@ -20,10 +20,10 @@ def build_core(
 ) -> Any:
     """The functional model that is trained: a dict of inputs → logits or standardised numbers.
 
-    `preprocess` says the inputs' sizes: of tables `{"inputs": {"numeric": d, "categorical": c}, "cardinalities": […]}`, of
-    pictures `{"height", "width", "channels"}` at the resolution of this training. `sample` are encoded training inputs
-    (dict of arrays, some thousand rows), from which bins and pixel statistics are taken. The output is [b, outputs], or
-    [b, members, outputs] of a packed ensemble. Weights are seeded by the recipe's seed.
+    `preprocess` says the inputs' sizes: of tables `{"inputs": {"numeric": d, "categorical": c}, "cardinalities":
+    […]}`, of pictures `{"height", "width", "channels"}` at the resolution of this training. `sample` are encoded
+    training inputs (dict of arrays, some thousand rows), from which bins and pixel statistics are taken. The output is
+    [b, outputs], or [b, members, outputs] of a packed ensemble. Weights are seeded by the recipe's seed.
     """
     import keras
 

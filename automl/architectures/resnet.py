@@ -2,8 +2,8 @@
 
 Each stage but the first halves the resolution and doubles the channels; its first block's shortcut is a strided 1×1
 convolution. `blocks` 1, width 16 and 3 stages is MLPerf Tiny's ResNet-8 (78 k parameters, CIFAR-10 about 86 %). With
-`squeeze_excite` each branch's channels are gated by their means (arXiv:1709.01507): some accuracy for about 5 % more weights.
-Stochastic depth acts on the branches.
+`squeeze_excite` each branch's channels are gated by their means (arXiv:1709.01507): some accuracy for about 5 % more
+weights. Stochastic depth acts on the branches.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
-"""A packed ensemble of small networks for tables: members share their dense layers and differ in cheap adapters (TabM).
+"""A packed ensemble of small networks for tables: members share their dense layers and differ in cheap adapters
+(TabM).
 
-`members` networks see the same row. Each has its own scale of the encoded columns, which begins as random signs and so sets
-it apart, and its own last layer; between them they share one stack of dense layers, whose matrices are read once for all
-members. With `adapters` all, each shared layer is also wrapped in member-wise scales and biases (BatchEnsemble's rank-one
-weights); with first, only the entrance is (TabM-mini: nearly as good, cheaper). Members are trained each on its own loss, and
-their predictions are averaged.
+`members` networks see the same row. Each has its own scale of the encoded columns, which begins as random signs and so
+sets it apart, and its own last layer; between them they share one stack of dense layers, whose matrices are read once
+for all members. With `adapters` all, each shared layer is also wrapped in member-wise scales and biases
+(BatchEnsemble's rank-one weights); with first, only the entrance is (TabM-mini: nearly as good, cheaper). Members are
+trained each on its own loss, and their predictions are averaged.
 
 It is the strongest published network for tables trained from scratch (Gorishniy et al., ICLR 2025, arXiv:2410.24210:
-32 members, 3 × 512 units, dropout 0.1, AdamW at 0.002; with piecewise-linear encoding 2 layers are enough). Time grows with
-`members`, size hardly: on a CPU take 8 to 16 narrower members.
+32 members, 3 × 512 units, dropout 0.1, AdamW at 0.002; with piecewise-linear encoding 2 layers are enough). Time grows
+with `members`, size hardly: on a CPU take 8 to 16 narrower members.
 """
 
 from __future__ import annotations

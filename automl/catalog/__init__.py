@@ -1,4 +1,5 @@
-"""How techniques, architectures, task types and formats are declared and found, and what follows from the declarations."""
+"""How techniques, architectures, task types and formats are declared and found, and what follows from the
+declarations."""
 
 from automl.catalog.domains import Bool, Categorical, Float, Int
 from automl.catalog.entries import architecture, architectures, format, formats, task, tasks, technique, techniques

@@ -1,4 +1,5 @@
-"""From a recipe to a plan: checks that its parts go together, then lets each technique transform the plan in stage order."""
+"""From a recipe to a plan: checks that its parts go together, then lets each technique transform the plan in stage
+order."""
 
 from __future__ import annotations
 

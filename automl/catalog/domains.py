@@ -1,4 +1,5 @@
-"""Domains of parameters. One declaration gives the search space, the check of a value, its error, and a bad value for tests."""
+"""Domains of parameters. One declaration gives the search space, the check of a value, its error, and a bad value for
+tests."""
 
 from __future__ import annotations
 

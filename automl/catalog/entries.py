@@ -1,7 +1,7 @@
 """What the catalogue holds: techniques, architectures, task types and formats, each declared once by a decorator.
 
-A declaration is import-light: its module imports this package and nothing heavy; code that needs Keras stands in functions
-that a `plan.Component` names, or imports it where it is used.
+A declaration is import-light: its module imports this package and nothing heavy; code that needs Keras stands in
+functions that a `plan.Component` names, or imports it where it is used.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Technique:
     cost: float
     """Factor on the time of an epoch."""
     default_for: frozenset[Modality]
-    """Modalities in whose recipes it is unless the search says otherwise: its slot's default, or a switch that starts on."""
+    """Modalities in whose recipes it is unless the search says otherwise: its slot's default, or a switch that starts
+    on."""
     order: int
     """Place among the techniques of its stage: smaller ones are applied first, equal ones by id."""
     apply: Callable[..., TrainPlan]
@@ -183,7 +184,8 @@ def technique(
     default: bool | Iterable[str] = False,
     order: int = 0,
 ) -> Callable[[Callable[..., TrainPlan]], Callable[..., TrainPlan]]:
-    """Declares a technique. The decorated `apply(plan, *, …) -> plan` brings the essay as its docstring (or its module's).
+    """Declares a technique. The decorated `apply(plan, *, …) -> plan` brings the essay as its docstring (or its
+    module's).
 
     `default` names the modalities in which the technique is the default of its slot, or a switch that starts on; True
     means all that it applies to.
@@ -248,7 +250,8 @@ def task(
     returns: str,
     needs_target: bool = True,
 ) -> Callable[[Callable[[DatasetInfo, ColumnInfo | None], float]], Callable[[DatasetInfo, ColumnInfo | None], float]]:
-    """Declares a task type by its `infer(info, target) -> certainty`; the essay is the module's or function's docstring."""
+    """Declares a task type by its `infer(info, target) -> certainty`; the essay is the module's or function's
+    docstring."""
 
     def declare(infer: Callable[[DatasetInfo, ColumnInfo | None], float]) -> Callable[..., float]:
         tasks.add(

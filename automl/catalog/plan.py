@@ -67,7 +67,8 @@ class TrainPlan:
     regularizer: Component | None = None
     """`make() -> keras.regularizers.Regularizer` of kernels."""
     dropout: tuple[Component, ...] = ()
-    """`make(rank=2|3|4, seed=int) -> keras.Layer | None`: after each block's activation; None where it doesn't apply."""
+    """`make(rank=2|3|4, seed=int) -> keras.Layer | None`: after each block's activation; None where it doesn't
+    apply."""
     stochastic_depth: float = 0.0
     """Largest rate at which residual branches are dropped; rises linearly with depth."""
     reparametrisation: Component | None = None
@@ -94,8 +95,9 @@ class TrainPlan:
     learning_rate: float = 1e-3
     """The peak rate."""
     schedule: Component | None = None
-    """`make(peak=float, steps=int, steps_per_epoch=int) -> keras LearningRateSchedule | keras.callbacks.Callback`. `steps`
-    is the recipe's whole training; a callback reads `logs["score"]` (larger is better) at the end of each epoch."""
+    """`make(peak=float, steps=int, steps_per_epoch=int) -> keras LearningRateSchedule | keras.callbacks.Callback`.
+    `steps` is the recipe's whole training; a callback reads `logs["score"]` (larger is better) at the end of each
+    epoch."""
     averaging: Component | None = None
     """`make(epochs=int, steps_per_epoch=int) -> averager`; after each epoch the trainer calls
     `averager.after_epoch(model, epoch from 1, batches) -> list of arrays as of model.get_weights() | None`, and what it
@@ -119,7 +121,8 @@ class TrainPlan:
 
     def extended(self, field: str, *components: Component) -> Self:
         """A copy with components appended to one of the tuple hooks."""
-        return dataclasses.replace(self, **{field: (*getattr(self, field), *components)})
+        changed: dict[str, Any] = {field: (*getattr(self, field), *components)}
+        return dataclasses.replace(self, **changed)
 
     def with_options(self, **options: Any) -> Self:
         """A copy with optimizer options set."""

@@ -1,7 +1,8 @@
-"""The search space of a job, derived from the declarations: conditional dimensions, and the way from values to a recipe.
+"""The search space of a job, derived from the declarations: conditional dimensions, and the way from values to a
+recipe.
 
-An *assignment* is a dict from a dimension's name to a value. A dimension with a parent is active only when the parent has
-one of the given values; inactive ones are absent. `Space.recipe` turns any assignment into a recipe that can be
+An *assignment* is a dict from a dimension's name to a value. A dimension with a parent is active only when the parent
+has one of the given values; inactive ones are absent. `Space.recipe` turns any assignment into a recipe that can be
 built: what excludes each other is resolved by `Space.repair`, always the same way.
 """
 
@@ -19,6 +20,11 @@ from automl.spec.recipe import ParameterValue
 NONE = "none"
 Assignment = dict[str, ParameterValue]
 
+USED_WHEN_DEFAULT, USED_OTHERWISE = 0.85, 0.2
+"""Chance of a switch in a random assignment."""
+DEFAULT_IN_SLOT = 0.4
+"""Chance of a slot's default in a random assignment, beside its even chance among all."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Dimension:
@@ -28,6 +34,18 @@ class Dimension:
     domain: Domain
     parent: str | None = None
     parent_values: tuple[ParameterValue, ...] = ()
+
+    def sample(self, rng: random.Random) -> ParameterValue:
+        """A value drawn from the domain; of choices between techniques the default has the larger chance.
+
+        With dozens of switches and slots, drawn evenly, every random recipe would be an unlikely heap of half of the
+        catalogue.
+        """
+        if self.name.startswith("use:"):
+            return rng.random() < (USED_WHEN_DEFAULT if self.domain.default else USED_OTHERWISE)
+        if self.name.startswith("slot:") and rng.random() < DEFAULT_IN_SLOT:
+            return self.domain.default
+        return self.domain.sample(rng)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +91,7 @@ class Space:
         values: Assignment = {}
         for d in self.dimensions:
             if d.parent is None or values.get(d.parent) in d.parent_values:
-                values[d.name] = d.domain.sample(rng)
+                values[d.name] = d.sample(rng)
         return self.repair(values)
 
     def mutate(self, assignment: Assignment, rng: random.Random, changes: int = 1) -> Assignment:
@@ -104,7 +122,8 @@ class Space:
                 return values
             first, second = pairs[0][:2] if pairs else (lacking[0][0], "")
             values = self.complete(self._without(values, first, second))
-        raise AssertionError(f"the space has conflicts that no repair resolves: {compose.conflicts_among(self._ids(values))}")
+        unresolved = compose.conflicts_among(self._ids(values))
+        raise AssertionError(f"the space has conflicts that no repair resolves: {unresolved}")
 
     def recipe(self, assignment: Mapping[str, ParameterValue], seed: int) -> Recipe:
         """The recipe of a repaired assignment."""
@@ -197,9 +216,9 @@ class Space:
 def derive(task: str, profile: Profile, settings: SearchSettings, formats: frozenset[str] = frozenset()) -> Space:
     """The space for a task, the data's profile and what the user allows, forbids and forces.
 
-    `formats` are the artifacts asked for ("tflite:int8", "saved-model"…): a technique that can't be given in one of them
-    isn't proposed. Raises `InvalidInput` with every contradiction (forced and forbidden, forced but not applicable, two
-    forced techniques that exclude each other, a slot with nothing left).
+    `formats` are the artifacts asked for ("tflite:int8", "saved-model"…): a technique that can't be given in one of
+    them isn't proposed. Raises `InvalidInput` with every contradiction (forced and forbidden, forced but not
+    applicable, two forced techniques that exclude each other, a slot with nothing left).
     """
     faults: list[Violation] = []
     excluded: dict[str, str] = {}
@@ -222,7 +241,8 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
                 why = entry.unsupported_formats.get(wanted) or entry.unsupported_formats.get(wanted.partition(":")[0])
                 if why:
                     return f"can't be given as {wanted}: {why}"
-            if settings.allow and entry.id not in settings.allow and entry.id not in forced and not entry.is_default(profile):
+            wanted_anyway = entry.id in forced or entry.is_default(profile)
+            if settings.allow and entry.id not in settings.allow and not wanted_anyway:
                 return "not among the techniques that the user allows"
         elif forced & set(families) and entry.id not in forced:
             return f"the user forces {', '.join(sorted(forced & set(families)))}"
@@ -265,7 +285,8 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
         if id in entries.techniques:
             for needed, why in entries.techniques[id].requires.items():
                 if needed in settings.forbid:
-                    faults.append(_fault("search.force", f"{id} needs {needed} ({why}), which is forbidden", "CONTRADICTION"))
+                    message = f"{id} needs {needed} ({why}), which is forbidden"
+                    faults.append(_fault("search.force", message, "CONTRADICTION"))
                 elif needed in entries.techniques:
                     forced.add(needed)
     for first, second, why in compose.conflicts_among(forced):
@@ -274,21 +295,23 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
         if technique.id not in forced:
             against = [(a, b, w) for a, b, w in compose.conflicts_among(forced | {technique.id}) if technique.id in (a, b)]
             if against:
-                excluded[technique.id] = f"excluded by the forced {', '.join(sorted({*against[0][:2]} - {technique.id}))}: {against[0][2]}"
+                others = ", ".join(sorted({*against[0][:2]} - {technique.id}))
+                excluded[technique.id] = f"excluded by the forced {others}: {against[0][2]}"
                 candidates.remove(technique)
     for slot in slots.SLOTS.values():
         members = [t for t in candidates if t.slot == slot.name]
         required = [t for t in members if t.id in forced]
         if len(required) > 1:
             names = " and ".join(t.id for t in required)
-            faults.append(_fault("search.force", f"{names} are both forced, but there is one place: {slot.meaning}", "CONFLICT"))
+            message = f"{names} are both forced, but there is one place: {slot.meaning}"
+            faults.append(_fault("search.force", message, "CONFLICT"))
         if required:
             members = required[:1]
             for t in candidates:
                 if t.slot == slot.name and t.id not in forced:
                     excluded[t.id] = f"the user forces {required[0].id} in its place"
         if not members:
-            if not slot.optional and any(t.slot == slot.name and t.reason_against(profile) is None for t in entries.techniques):
+            if not slot.optional and compose.slot_members(slot.name, profile):
                 faults.append(_fault("search", f"nothing is left for the slot {slot.name} ({slot.meaning})", "EMPTY_SPACE"))
             continue
         values: tuple[str, ...] = tuple(t.id for t in members)

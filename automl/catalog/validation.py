@@ -17,7 +17,8 @@ def infer_task(info: DatasetInfo, target: str | None) -> str | None:
 
 
 def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None = None) -> list[Violation]:
-    """Every fault of a specification that can be seen without reading the data again; an empty list when it is sound."""
+    """Every fault of a specification that can be seen without reading the data again; an empty list when it is
+    sound."""
     found: list[Violation] = []
     known_task = spec.task is None or spec.task in entries.tasks
     if not known_task:
@@ -32,21 +33,21 @@ def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None =
         task = entries.tasks[task_id]
         if task.modality != info.modality:
             found.append(
-                _fault("task", f"{task.id} takes {task.takes}, but the data set is of the form {info.format}", "WRONG_MODALITY")
+                _fault(
+                    "task", f"{task.id} takes {task.takes}, but the data set is of the form {info.format}", "WRONG_MODALITY"
+                )
             )
         elif task.kind == "regression" and (column := _target_column(info, spec.data.target)) is not None:
-            if column.kind not in (ColumnKind.NUMERIC, ColumnKind.BOOLEAN) and spec.data.kinds.get(column.name) != ColumnKind.NUMERIC:
-                found.append(
-                    _fault(
-                        "data.target",
-                        f"{task.id} needs numbers, but column {column.name!r} is {column.kind} "
-                        f"(for example {', '.join(map(repr, column.examples[:3]))})",
-                        "TARGET_NOT_NUMERIC",
-                    )
-                )
+            kind = spec.data.kinds.get(column.name, column.kind)
+            if kind not in (ColumnKind.NUMERIC, ColumnKind.BOOLEAN):
+                examples = ", ".join(map(repr, column.examples[:3]))
+                message = f"{task.id} needs numbers, but column {column.name!r} is {kind} (for example {examples})"
+                found.append(_fault("data.target", message, "TARGET_NOT_NUMERIC"))
         if spec.metric is not None and spec.metric not in task.metrics:
             found.append(
-                _fault("metric", f"unknown metric {spec.metric!r}; {task.id} has {', '.join(task.metrics)}", "UNKNOWN_METRIC")
+                _fault(
+                    "metric", f"unknown metric {spec.metric!r}; {task.id} has {', '.join(task.metrics)}", "UNKNOWN_METRIC"
+                )
             )
     found += _format_faults(spec)
     found += _search_faults(spec)
@@ -66,7 +67,9 @@ def _data_faults(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None
     if info.modality == Modality.TABLE and target is None:
         found.append(_fault("data.target", f"tables need a target column; there are: {names}", "TARGET_MISSING"))
     for field, name in (
-        ("data.target", target), ("data.split_column", spec.data.split_column), ("data.group_column", spec.data.group_column),
+        ("data.target", target),
+        ("data.split_column", spec.data.split_column),
+        ("data.group_column", spec.data.group_column),
         *((f"data.ignore[{i}]", c) for i, c in enumerate(spec.data.ignore)),
         *((f"data.kinds[{c}]", c) for c in spec.data.kinds),
     ):
@@ -79,29 +82,39 @@ def _data_faults(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None
         elif column.distinct < 2:
             only = column.examples[0] if column.examples else ""
             found.append(
-                _fault("data.target", f"column {column.name!r} has the single value {only!r}: there is nothing to learn", "ONE_CLASS")
+                _fault(
+                    "data.target",
+                    f"column {column.name!r} has the single value {only!r}: there is nothing to learn",
+                    "ONE_CLASS",
+                )
             )
         if target is not None and target in spec.data.ignore:
             found.append(_fault("data.ignore", f"the target {target!r} can't be ignored", "CONTRADICTION"))
     if info.modality == Modality.TABLE and target is not None and column is not None:
         features = [
-            c for c in info.columns
+            c
+            for c in info.columns
             if c.name not in (target, spec.data.split_column, spec.data.group_column, *spec.data.ignore)
-            and spec.data.kinds.get(c.name, c.kind) not in (ColumnKind.CONSTANT, ColumnKind.ID) and c.rows_missing < info.rows
+            and spec.data.kinds.get(c.name, c.kind) not in (ColumnKind.CONSTANT, ColumnKind.ID)
+            and c.rows_missing < info.rows
         ]
         if not features:
             found.append(_fault("data", "no column is left to learn from", "NO_FEATURES"))
     if test_info is not None:
         if test_info.modality != info.modality:
-            found.append(_fault("test_dataset", f"expected data of the form {info.format}, got {test_info.format}", "WRONG_MODALITY"))
+            message = f"expected data of the form {info.format}, got {test_info.format}"
+            found.append(_fault("test_dataset", message, "WRONG_MODALITY"))
         elif info.modality == Modality.TABLE:
             lacking = [c.name for c in info.columns if test_info.column(c.name) is None and c.name not in spec.data.ignore
                        and c.name not in (spec.data.split_column, spec.data.group_column)]
             if lacking:
-                found.append(_fault("test_dataset", f"lacks the columns {', '.join(map(repr, lacking[:20]))}", "COLUMN_MISSING"))
+                message = f"lacks the columns {', '.join(map(repr, lacking[:20]))}"
+                found.append(_fault("test_dataset", message, "COLUMN_MISSING"))
         if spec.data.split_column is not None:
             found.append(
-                _fault("data.split_column", "a separate test data set and a split column exclude each other", "CONTRADICTION")
+                _fault(
+                    "data.split_column", "a separate test data set and a split column exclude each other", "CONTRADICTION"
+                )
             )
     return found
 
@@ -116,7 +129,9 @@ def _format_faults(spec: JobSpec) -> list[Violation]:
         elif wanted.precision not in entries.formats[wanted.format].precisions:
             offered = ", ".join(entries.formats[wanted.format].precisions)
             found.append(
-                _fault(f"formats[{i}]", f"{wanted.format} comes in {offered}, not in {wanted.precision}", "UNKNOWN_PRECISION")
+                _fault(
+                    f"formats[{i}]", f"{wanted.format} comes in {offered}, not in {wanted.precision}", "UNKNOWN_PRECISION"
+                )
             )
         if wanted in spec.formats[:i]:
             found.append(_fault(f"formats[{i}]", f"{wanted} is asked for twice", "DUPLICATE"))
@@ -136,7 +151,9 @@ def _search_faults(spec: JobSpec) -> list[Violation]:
         found.append(_fault("search.recipes", "the strategy `fixed` needs at least one recipe", "RECIPE_MISSING"))
     if spec.budget.wall_s <= spec.budget.spent_s:
         found.append(
-            _fault("budget", f"{spec.budget.wall_s:g} s are used up by the upload ({spec.budget.spent_s:.1f} s)", "BUDGET_SPENT")
+            _fault(
+                "budget", f"{spec.budget.wall_s:g} s are used up by the upload ({spec.budget.spent_s:.1f} s)", "BUDGET_SPENT"
+            )
         )
     return found
 

@@ -1,7 +1,7 @@
 """Serialisable Keras objects that architectures and techniques need and Keras doesn't have.
 
-Layers that an exported model may hold are listed in `LAYERS`, by "module:class": the bridge to tf_keras needs a twin of each,
-so they are few. Losses, schedules and optimizer wrappers act in training only and never reach an artifact.
+Layers that an exported model may hold are listed in `LAYERS`, by "module:class": the bridge to tf_keras needs a twin
+of each, so they are few. Losses, schedules and optimizer wrappers act in training only and never reach an artifact.
 """
 
 LAYERS = (

@@ -1,8 +1,9 @@
 """Losses on logits that take a single model's output or a packed ensemble's.
 
-Targets are (soft) one-hot [b, classes] or standardised numbers [b, 1]; the output is [b, outputs], or [b, members, outputs] of
-an ensemble that shares one body. Members learn best when each is trained on its own loss and only their predictions are
-averaged (Gorishniy et al., TabM, ICLR 2025, section 3), so the members' losses are averaged here, never their outputs.
+Targets are (soft) one-hot [b, classes] or standardised numbers [b, 1]; the output is [b, outputs], or [b, members,
+outputs] of an ensemble that shares one body. Members learn best when each is trained on its own loss and only their
+predictions are averaged (Gorishniy et al., TabM, ICLR 2025, section 3), so the members' losses are averaged here,
+never their outputs.
 
 Each class gives one value for each example [b]; Keras weights and averages them.
 """

@@ -1,6 +1,8 @@
-"""Layers for the columns of tables: encodings of numbers and categories, a learned scaling, and ensemble members' adapters.
+"""Layers for the columns of tables: encodings of numbers and categories, a learned scaling, and ensemble members'
+adapters.
 
-All keep to operations that TensorFlow Lite has as built-ins, run under every Keras backend, and are rebuilt from their config.
+All keep to operations that TensorFlow Lite has as built-ins, run under every Keras backend, and are rebuilt from their
+config.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ class FeatureScale(keras.layers.Layer):
     """y = (1 + r·w) ∘ x with a learned w for each feature, at 0 in the beginning.
 
     A soft selection of features: what doesn't help can be scaled down once, instead of in each unit's weights. Under
-    Adam-like optimizers, whose steps don't depend on the gradient's size, `rate` r makes the scale learn r times as fast as
-    the other weights (Holzmüller et al., NeurIPS 2024, take 6). Input and output: [b, features].
+    Adam-like optimizers, whose steps don't depend on the gradient's size, `rate` r makes the scale learn r times as
+    fast as the other weights (Holzmüller et al., NeurIPS 2024, take 6). Input and output: [b, features].
     """
 
     def __init__(self, rate: float = 6.0, **kwargs: Any):
@@ -45,12 +47,13 @@ class FeatureScale(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class PeriodicEmbedding(keras.layers.Layer):
-    """Embeds each number by cosines of learned frequencies and phases, a linear map of its own, and the number itself (PBLD).
+    """Embeds each number by cosines of learned frequencies and phases, a linear map of its own, and the number itself
+    (PBLD).
 
-    z_i = [x_i, W_i cos(2π (f_i x_i + φ_i)) + b_i] for the column i with `frequencies` f_i ~ N(0, σ²), phases φ_i ~ U(−½, ½) and
-    width − 1 learned outputs. It lets a small network bend sharply along one column, which plain units on standardised numbers
-    learn slowly (Gorishniy et al., arXiv:2203.05556; the form with phases and the number kept: Holzmüller et al.,
-    arXiv:2407.04491, who take 16 frequencies, σ = 0.1, width 4). [b, d] → [b, d · width].
+    z_i = [x_i, W_i cos(2π (f_i x_i + φ_i)) + b_i] for the column i with `frequencies` f_i ~ N(0, σ²), phases φ_i ~
+    U(−½, ½) and width − 1 learned outputs. It lets a small network bend sharply along one column, which plain units on
+    standardised numbers learn slowly (Gorishniy et al., arXiv:2203.05556; the form with phases and the number kept:
+    Holzmüller et al., arXiv:2407.04491, who take 16 frequencies, σ = 0.1, width 4). [b, d] → [b, d · width].
     """
 
     def __init__(
@@ -108,16 +111,17 @@ class PeriodicEmbedding(keras.layers.Layer):
 class PiecewiseLinearEncoding(keras.layers.Layer):
     """Encodes each number by how far it fills each of its column's bins (Gorishniy et al., arXiv:2203.05556).
 
-    With edges t_0 < … < t_T: e_k = min(1, max(0, (x − t_{k−1}) / (t_k − t_{k−1}))), so that a linear layer behind it is a
-    piecewise-linear function of the column. `edges` [d, T + 1] usually are quantiles of the training rows; equal neighbours
-    (a column with few values) are allowed and give a step. The number itself is kept as the first entry, which carries
-    what lies beyond the outer edges. [b, d] → [b, d · (T + 1)].
+    With edges t_0 < … < t_T: e_k = min(1, max(0, (x − t_{k−1}) / (t_k − t_{k−1}))), so that a linear layer behind it
+    is a piecewise-linear function of the column. `edges` [d, T + 1] usually are quantiles of the training rows; equal
+    neighbours (a column with few values) are allowed and give a step. The number itself is kept as the first entry,
+    which carries what lies beyond the outer edges. [b, d] → [b, d · (T + 1)].
     """
 
     def __init__(self, edges: Sequence[Sequence[float]], **kwargs: Any):
         super().__init__(**kwargs)
         self.edges = [[float(e) for e in row] for row in edges]
-        if len({len(row) for row in self.edges}) != 1 or len(self.edges[0]) < 2 or any(row != sorted(row) for row in self.edges):
+        lengths = {len(row) for row in self.edges}
+        if len(lengths) != 1 or min(lengths) < 2 or any(row != sorted(row) for row in self.edges):
             raise ValueError("expected for each column the same number of at least two edges, in ascending order")
 
     def build(self, input_shape: Any) -> None:
@@ -147,11 +151,13 @@ class PiecewiseLinearEncoding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class CategoryEncoding(keras.layers.Layer):
-    """Turns a row's codes int32 [b, c] into [b, Σ widths]: one-hot for columns with few codes, learned vectors for the rest.
+    """Turns a row's codes int32 [b, c] into [b, Σ widths]: one-hot for columns with few codes, learned vectors for the
+    rest.
 
-    `cardinalities` are the numbers of codes (0 missing, 1 unseen, 2… known), `widths` the outputs of each column; a column
-    whose width equals its cardinality is one-hot. Columns of equal width share one table, so that a handful of gathers
-    serve any number of columns; a one-hot table is an identity that doesn't learn. Learned vectors begin as N(0, 1 / width).
+    `cardinalities` are the numbers of codes (0 missing, 1 unseen, 2… known), `widths` the outputs of each column; a
+    column whose width equals its cardinality is one-hot. Columns of equal width share one table, so that a handful of
+    gathers serve any number of columns; a one-hot table is an identity that doesn't learn. Learned vectors begin as
+    N(0, 1 / width).
     """
 
     def __init__(self, cardinalities: Sequence[int], widths: Sequence[int], seed: int | None = None, **kwargs: Any):
@@ -204,11 +210,13 @@ class CategoryEncoding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class MemberAffine(keras.layers.Layer):
-    """Gives each of an ensemble's members its own scale (and bias) of shared features: [b, (members,) f] → [b, members, f].
+    """Gives each of an ensemble's members its own scale (and bias) of shared features: [b, (members,) f] → [b,
+    members, f].
 
-    y_m = s_m ∘ x (+ b_m). Around a shared dense layer this is BatchEnsemble's rank-one weight W ∘ (r_m s_mᵀ) (Wen et al.,
-    arXiv:2002.06715), at the cost of a vector for each member. Scales start as random signs, which set the members apart
-    (`init="signs"`), or at 1 (TabM: only the first adapter is random, Gorishniy et al., arXiv:2410.24210); biases start at 0.
+    y_m = s_m ∘ x (+ b_m). Around a shared dense layer this is BatchEnsemble's rank-one weight W ∘ (r_m s_mᵀ) (Wen et
+    al., arXiv:2002.06715), at the cost of a vector for each member. Scales start as random signs, which set the
+    members apart (`init="signs"`), or at 1 (TabM: only the first adapter is random, Gorishniy et al.,
+    arXiv:2410.24210); biases start at 0.
     """
 
     def __init__(self, members: int, bias: bool = False, init: str = "ones", seed: int | None = None, **kwargs: Any):

@@ -1,8 +1,9 @@
 """What stands between a model's body and its user: the last layer for training, and the output for inference.
 
-The *core* that is trained ends in logits [b, classes] or a standardised number [b, 1]; a packed ensemble's core ends in
-[b, members, outputs]. The *inference model* shares its layers and weights and adds stock layers only: softmax, the mean over
-members, and for regression the way back to the target's unit with the prediction kept within the training range.
+The *core* that is trained ends in logits [b, classes] or a standardised number [b, 1]; a packed ensemble's core ends
+in [b, members, outputs]. The *inference model* shares its layers and weights and adds stock layers only: softmax, the
+mean over members, and for regression the way back to the target's unit with the prediction kept within the training
+range.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def logits(features: Any, outputs: int, *, initializer: Any, regularizer: Any) -
             "bmf,mfo->bmo", output_shape=(members, outputs), bias_axes="o", kernel_initializer=initializer,
             kernel_regularizer=regularizer, name="logits",
         )(features)
-    return keras.layers.Dense(outputs, kernel_initializer=initializer, kernel_regularizer=regularizer, name="logits")(features)
+    last = keras.layers.Dense(outputs, kernel_initializer=initializer, kernel_regularizer=regularizer, name="logits")
+    return last(features)
 
 
 def inference_model(core: Any, meta: Target) -> Any:
@@ -84,7 +86,8 @@ def predictions(output: NDArray[Any], meta: Target) -> NDArray[np.float32]:
 
 
 def standardised(y: NDArray[Any], meta: Target) -> NDArray[np.float32]:
-    """A regression target [n] as the core learns it: [n, 1], of about zero mean and unit variance over the training rows."""
+    """A regression target [n] as the core learns it: [n, 1], of about zero mean and unit variance over the training
+    rows."""
     scaling = Standardisation.of(meta)
     return ((np.asarray(y, np.float64) - scaling.mean) / scaling.std).astype(np.float32).reshape(-1, 1)
 
@@ -93,9 +96,9 @@ def standardised(y: NDArray[Any], meta: Target) -> NDArray[np.float32]:
 class Standardisation:
     """How a regression target is shifted and scaled for training, with its range.
 
-    The mean and deviation of the training rows, moved so slightly that the constants of the way back (`std`, `low`, and the parts
-    of the least prediction) are exact in float16: an artifact with float16 weights holds them in that precision, where 65,504
-    is the largest number and 2,049 doesn't exist.
+    The mean and deviation of the training rows, moved so slightly that the constants of the way back (`std`, `low`,
+    and the parts of the least prediction) are exact in float16: an artifact with float16 weights holds them in that
+    precision, where 65,504 is the largest number and 2,049 doesn't exist.
     """
 
     mean: float
@@ -121,8 +124,8 @@ class Standardisation:
         return cls(floor - low * std, std, low, low + (largest - floor) / std, floor, unit)
 
     def float16_parts(self) -> tuple[float, float]:
-        """(coarse, fine): the least prediction `floor` is their sum; both and `std`, divided by the unit, are exact in float16.
-        `fine` is not negative, and 0 where the coarse part is near enough."""
+        """(coarse, fine): the least prediction `floor` is their sum; both and `std`, divided by the unit, are exact in
+        float16. `fine` is not negative, and 0 where the coarse part is near enough."""
         coarse, fine = _split(self.floor / self.unit, resolution=1e-3 * self.std / self.unit)
         return coarse * self.unit, fine * self.unit
 
@@ -132,15 +135,16 @@ def _float16(value: float) -> float:
 
 
 def _unit(std: float, least: float) -> float:
-    """A power of two by which the deviation and the least value become numbers that float16 has. Itself it must be one, so beyond
-    2 × 10⁹ there is none: the float model is right all the same, and an artifact in float16 is refused by its verification."""
+    """A power of two by which the deviation and the least value become numbers that float16 has. Itself it must be
+    one, so beyond 2 × 10⁹ there is none: the float model is right all the same, and an artifact in float16 is refused
+    by its verification."""
     wanted = max(np.log2(std), np.log2(abs(least) / 30_000) if least else -np.inf)
     return float(2.0 ** np.clip(np.floor(wanted), -14, 15))
 
 
 def _split(value: float, resolution: float) -> tuple[float, float]:
-    """`value`, to about 22 bits, as the sum of two float16 numbers, of which the second isn't negative; it is 0 where the first is
-    within `resolution`. Unchanged where float16 ends."""
+    """`value`, to about 22 bits, as the sum of two float16 numbers, of which the second isn't negative; it is 0 where
+    the first is within `resolution`. Unchanged where float16 ends."""
     if abs(value) > float(np.finfo(np.float16).max):
         return value, 0.0
     coarse = np.float16(value)

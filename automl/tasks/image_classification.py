@@ -1,7 +1,7 @@
 """Predicts a class from a picture.
 
-Takes pictures (folders of classes, a manifest, arrays) with one label each; returns a probability for each class. The model
-takes the picture's bytes (uint8) and rescales them inside.
+Takes pictures (folders of classes, a manifest, arrays) with one label each; returns a probability for each class. The
+model takes the picture's bytes (uint8) and rescales them inside.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""The metrics by which models are measured, each declared once, in NumPy alone so that an epoch's end costs milliseconds.
+"""The metrics by which models are measured, each declared once, in NumPy alone so that an epoch's end costs
+milliseconds.
 
-Targets `y` are class indices int [n], or numbers [n]; predictions are probabilities [n, classes], or numbers [n] or [n, 1].
-The class with the largest probability is the predicted one; of two classes the second (index 1) is the positive one. With
-more classes `roc-auc` and `pr-auc` are the plain mean of one-against-rest values over the classes that occur in `y`.
+Targets `y` are class indices int [n], or numbers [n]; predictions are probabilities [n, classes], or numbers [n] or
+[n, 1]. The class with the largest probability is the predicted one; of two classes the second (index 1) is the
+positive one. With more classes `roc-auc` and `pr-auc` are the plain mean of one-against-rest values over the classes
+that occur in `y`.
 
 Values agree with scikit-learn's functions of the same names (shown by tests).
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +21,7 @@ from numpy.typing import NDArray
 from automl.catalog import entries
 from automl.spec import InvalidInput
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +159,8 @@ METRICS: dict[str, Metric] = {
 def get(metric: str) -> Metric:
     """Raises `InvalidInput` that lists the metrics there are."""
     if metric not in METRICS:
-        raise InvalidInput.at("metric", f"unknown metric {metric!r}; there are: {', '.join(METRICS)}", reason="UNKNOWN_METRIC")
+        message = f"unknown metric {metric!r}; there are: {', '.join(METRICS)}"
+        raise InvalidInput.at("metric", message, reason="UNKNOWN_METRIC")
     return METRICS[metric]
 
 

@@ -1,7 +1,8 @@
 """Predicts a class from a table's row.
 
-Takes rows of numeric, categorical, boolean, date and text columns with one target column; returns a probability for each
-class. Two classes are measured by the area under the ROC curve, which doesn't depend on a threshold; more by accuracy.
+Takes rows of numeric, categorical, boolean, date and text columns with one target column; returns a probability for
+each class. Two classes are measured by the area under the ROC curve, which doesn't depend on a threshold; more by
+accuracy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Predicts a number from a table's row.
 
-Takes rows of numeric, categorical, boolean, date and text columns with one numeric target column; returns a number in the
-target's own unit. The target is standardised for training; predictions are kept within the range seen in training.
+Takes rows of numeric, categorical, boolean, date and text columns with one numeric target column; returns a number in
+the target's own unit. The target is standardised for training; predictions are kept within the range seen in training.
 """
 
 from __future__ import annotations

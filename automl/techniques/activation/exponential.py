@@ -11,9 +11,9 @@ from automl.catalog import Component, TrainPlan, technique
 def elu(plan: TrainPlan) -> TrainPlan:
     """ELU: x for positive inputs, eˣ − 1 for negative ones.
 
-    What it changes: negative inputs saturate smoothly at −1. Why it may help: mean activations come nearer to 0, which speeds learning
-    without normalisation, and no unit dies. When it hurts: exponentials cost time, and 8-bit tables round the saturating branch. How:
-    x if x > 0 else eˣ − 1.
+    What it changes: negative inputs saturate smoothly at −1. Why it may help: mean activations come nearer to 0, which
+    speeds learning without normalisation, and no unit dies. When it hurts: exponentials cost time, and 8-bit tables
+    round the saturating branch. How: x if x > 0 else eˣ − 1.
     """
     return plan.replace(activation=Component(f"{__name__}:layer", {"name": "elu"}))
 
@@ -30,10 +30,10 @@ def elu(plan: TrainPlan) -> TrainPlan:
 def selu(plan: TrainPlan) -> TrainPlan:
     """SELU: a scaled ELU that keeps mean 0 and variance 1 from layer to layer.
 
-    What it changes: the activation, and kernels begin as LeCun normal whatever else was chosen, since the constants are derived for it.
-    Why it may help: deep plain networks stay normalised without batch statistics, so small batches and tables are no trouble;
-    RealMLP uses it for classification. When it hurts: convnets with shortcuts and pooling leave its assumptions. How:
-    1.0507 · (x if x > 0 else 1.6733 (eˣ − 1)).
+    What it changes: the activation, and kernels begin as LeCun normal whatever else was chosen, since the constants
+    are derived for it. Why it may help: deep plain networks stay normalised without batch statistics, so small batches
+    and tables are no trouble; RealMLP uses it for classification. When it hurts: convnets with shortcuts and pooling
+    leave its assumptions. How: 1.0507 · (x if x > 0 else 1.6733 (eˣ − 1)).
     """
     return plan.replace(
         activation=Component(f"{__name__}:layer", {"name": "selu"}),
@@ -51,9 +51,9 @@ def selu(plan: TrainPlan) -> TrainPlan:
 def softplus(plan: TrainPlan) -> TrainPlan:
     """Softplus: log(1 + eˣ), a smooth ReLU.
 
-    What it changes: the corner of ReLU becomes a curve. Why it may help: derivatives of all orders exist, which suits smooth regression
-    surfaces. When it hurts: outputs are always positive, so signals drift; slower than ReLU and rarely better in deep
-    nets. How: log(1 + eˣ).
+    What it changes: the corner of ReLU becomes a curve. Why it may help: derivatives of all orders exist, which suits
+    smooth regression surfaces. When it hurts: outputs are always positive, so signals drift; slower than ReLU and
+    rarely better in deep nets. How: log(1 + eˣ).
     """
     return plan.replace(activation=Component(f"{__name__}:layer", {"name": "softplus"}))
 

@@ -14,9 +14,10 @@ from automl.catalog import Component, Float, TrainPlan, technique
 def relu(plan: TrainPlan) -> TrainPlan:
     """ReLU: max(0, x).
 
-    What it changes: the non-linearity of hidden layers. Why it may help: gradients of 1 where a unit is active don't fade with depth;
-    sparse outputs; the cheapest activation in every runtime, and fused into the layer before it in 8-bit integers. When it hurts:
-    a unit whose input is negative for all data gets no gradient and stays dead, which high learning rates provoke. How: max(0, x).
+    What it changes: the non-linearity of hidden layers. Why it may help: gradients of 1 where a unit is active don't
+    fade with depth; sparse outputs; the cheapest activation in every runtime, and fused into the layer before it in
+    8-bit integers. When it hurts: a unit whose input is negative for all data gets no gradient and stays dead, which
+    high learning rates provoke. How: max(0, x).
     """
     return plan.replace(activation=Component(f"{__name__}:layer", {"kind": "relu"}))
 
@@ -28,8 +29,9 @@ def relu(plan: TrainPlan) -> TrainPlan:
 def leaky_relu(plan: TrainPlan, *, slope: float) -> TrainPlan:
     """Leaky ReLU: x for positive, slope · x for negative inputs.
 
-    What it changes: negative inputs are passed with a small slope. Why it may help: no unit can die, since some gradient always flows; small
-    convnets often gain a little. When it hurts: outputs are no longer sparse; otherwise hardly ever. How: max(x, slope · x).
+    What it changes: negative inputs are passed with a small slope. Why it may help: no unit can die, since some
+    gradient always flows; small convnets often gain a little. When it hurts: outputs are no longer sparse; otherwise
+    hardly ever. How: max(x, slope · x).
     """
     return plan.replace(activation=Component(f"{__name__}:layer", {"kind": "leaky-relu", "slope": slope}))
 
@@ -41,9 +43,10 @@ def leaky_relu(plan: TrainPlan, *, slope: float) -> TrainPlan:
 def prelu(plan: TrainPlan, *, slope: float) -> TrainPlan:
     """PReLU: a leaky ReLU whose slope is learned for each unit or channel.
 
-    What it changes: the slope of negative inputs becomes a weight, starting at `slope`. Why it may help: each channel finds its own place
-    between linear and rectified, at one more weight a channel; it made the first network better than people on ImageNet.
-    When it hurts: with few rows it is one more thing to overfit. How: max(0, x) + a_c min(0, x) with a_c shared over places.
+    What it changes: the slope of negative inputs becomes a weight, starting at `slope`. Why it may help: each channel
+    finds its own place between linear and rectified, at one more weight a channel; it made the first network better
+    than people on ImageNet. When it hurts: with few rows it is one more thing to overfit. How: max(0, x) + a_c min(0,
+    x) with a_c shared over places.
     """
     return plan.replace(activation=Component(f"{__name__}:layer", {"kind": "prelu", "slope": slope}))
 

@@ -1,13 +1,13 @@
 """Maps every feature linearly onto [0, 1] or [−1, 1].
 
-What it changes: x becomes (x − min) / (max − min), with the least and largest value of the training rows; pictures are divided by
-255. With `range` symmetric the result is stretched to [−1, 1].
+What it changes: x becomes (x − min) / (max − min), with the least and largest value of the training rows; pictures are
+divided by 255. With `range` symmetric the result is stretched to [−1, 1].
 
-Why it may help: bounded inputs suit saturating activations and small integer arithmetic, and a column's meaning (0 none, 1 all) is
-kept. For pictures it is the usual choice.
+Why it may help: bounded inputs suit saturating activations and small integer arithmetic, and a column's meaning (0
+none, 1 all) is kept. For pictures it is the usual choice.
 
-When it hurts: one outlier squeezes all other rows together. Values beyond the training range are cut off, so that the network
-never sees what it wasn't trained for.
+When it hurts: one outlier squeezes all other rows together. Values beyond the training range are cut off, so that the
+network never sees what it wasn't trained for.
 
 How: an affine operation and a clip; a constant column becomes the middle of the range.
 """

@@ -1,17 +1,17 @@
 """Replaces each number by its rank among the training rows, as a quantile of the normal or uniform distribution.
 
-What it changes: x becomes Φ⁻¹(F(x)) ("rank-Gauss"), or 2 F(x) − 1, where F is the share of training rows below x, those equal to it
-counted half.
+What it changes: x becomes Φ⁻¹(F(x)) ("rank-Gauss"), or 2 F(x) − 1, where F is the share of training rows below x,
+those equal to it counted half.
 
-Why it may help: heavy tails, gaps and odd units vanish; each column ends with the same well-spread distribution, whatever monotone
-transform its maker took. Networks on heavy-tailed tables often gain several points. It is the usual preparation of TabM, FT-
-Transformer and others.
+Why it may help: heavy tails, gaps and odd units vanish; each column ends with the same well-spread distribution,
+whatever monotone transform its maker took. Networks on heavy-tailed tables often gain several points. It is the usual
+preparation of TabM, FT- Transformer and others.
 
-When it hurts: distances within a column are lost, which matters where the target is linear in it; values beyond the training range
-all look like its ends.
+When it hurts: distances within a column are lost, which matters where the target is linear in it; values beyond the
+training range all look like its ends.
 
-How: `knots` quantiles of the column become a piecewise-linear map (equal ones are merged, so a column with few values keeps them
-exactly). Normal quantiles end at the most extreme mid-rank, ±Φ⁻¹(1 − 1/2n).
+How: `knots` quantiles of the column become a piecewise-linear map (equal ones are merged, so a column with few values
+keeps them exactly). Normal quantiles end at the most extreme mid-rank, ±Φ⁻¹(1 − 1/2n).
 """
 
 from __future__ import annotations

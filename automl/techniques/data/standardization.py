@@ -1,18 +1,18 @@
 """Shifts and scales every feature to a common size, and bends outliers in.
 
-What it changes: each numeric column x becomes (x − m) / s with m and s taken from the training rows alone; pictures get the mean
-and the standard deviation of their channels.
+What it changes: each numeric column x becomes (x − m) / s with m and s taken from the training rows alone; pictures
+get the mean and the standard deviation of their channels.
 
-Why it may help: gradient descent moves all weights at one rate, so columns of unlike size learn at unlike speed; networks are
-initialised for inputs around 0 of size 1.
+Why it may help: gradient descent moves all weights at one rate, so columns of unlike size learn at unlike speed;
+networks are initialised for inputs around 0 of size 1.
 
-When it hurts: mean and deviation follow outliers. `statistics` median-iqr takes the median and the quartiles' distance instead,
-and `smooth_clip` then maps x to x / sqrt(1 + (x / 3)²), which is nearly x inside and never beyond ±3. Both are how RealMLP
-prepares tables. For columns whose order matters more than their distances take `quantile-scaling`.
+When it hurts: mean and deviation follow outliers. `statistics` median-iqr takes the median and the quartiles' distance
+instead, and `smooth_clip` then maps x to x / sqrt(1 + (x / 3)²), which is nearly x inside and never beyond ±3. Both
+are how RealMLP prepares tables. For columns whose order matters more than their distances take `quantile-scaling`.
 
-How: mean-std: s is the standard deviation. median-iqr: s = (q₇₅ − q₂₅) / 1.349, which is the standard deviation for normal
-data; where half of the rows share one value, s = (max − min) / 2. A constant column becomes 0. Missing values are left out of the
-statistics and stay missing.
+How: mean-std: s is the standard deviation. median-iqr: s = (q₇₅ − q₂₅) / 1.349, which is the standard deviation for
+normal data; where half of the rows share one value, s = (max − min) / 2. A constant column becomes 0. Missing values
+are left out of the statistics and stay missing.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def median_and_spread(x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def pixels(images: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
-    """(scale, offset) by channel such that pixel · scale + offset has mean 0 and variance 1 over pictures and places."""
+    """(scale, offset) by channel such that pixel · scale + offset has mean 0 and variance 1 over pictures and
+    places."""
     flat = images.reshape(-1, images.shape[-1]).astype(np.float64)
     mean, std = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1.0)
     return (1 / std).tolist(), (-mean / std).tolist()

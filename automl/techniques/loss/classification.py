@@ -12,10 +12,11 @@ from automl.catalog import Component, Float, TrainPlan, technique
 def cross_entropy(plan: TrainPlan) -> TrainPlan:
     """Cross-entropy: the negative logarithm of the right class's probability.
 
-    What it changes: nothing but the loss; it is the maximum-likelihood loss of classification and the default. Why it may help: it is a
-    proper score, its least value is the true probabilities', and its gradient at the logits is simply softmax(z) − y. When it
-    hurts: wrong labels cost without bound, and rare classes weigh as little as they are rare; see `focal`, `class-weighting`,
-    `label-smoothing`. How: −Σ_c y_c log softmax(z)_c, on soft targets as well; the members of a packed ensemble each on its own.
+    What it changes: nothing but the loss; it is the maximum-likelihood loss of classification and the default. Why it
+    may help: it is a proper score, its least value is the true probabilities', and its gradient at the logits is
+    simply softmax(z) − y. When it hurts: wrong labels cost without bound, and rare classes weigh as little as they are
+    rare; see `focal`, `class-weighting`, `label-smoothing`. How: −Σ_c y_c log softmax(z)_c, on soft targets as well;
+    the members of a packed ensemble each on its own.
     """
     return plan.replace(loss=Component("automl.layers.losses:CrossEntropy"))
 
@@ -27,10 +28,10 @@ def cross_entropy(plan: TrainPlan) -> TrainPlan:
 def focal(plan: TrainPlan, *, gamma: float) -> TrainPlan:
     """Focal loss: cross-entropy that turns away from examples that are already right.
 
-    What it changes: each example's loss is multiplied by (1 − p)^γ, p being the right class's probability. Why it may help: with strong
-    imbalance, thousands of easy majority rows outweigh the few hard ones; at γ = 2 a row predicted with 0.9 counts a hundredth of
-    its cross-entropy. It also keeps networks from overconfidence. When it hurts: probabilities are no longer calibrated
-    (they are pulled to the middle), and mislabelled rows, which stay hard, weigh more. How: −Σ_c y_c (1 − p_c)^γ log p_c; γ = 0 is
-    cross-entropy.
+    What it changes: each example's loss is multiplied by (1 − p)^γ, p being the right class's probability. Why it may
+    help: with strong imbalance, thousands of easy majority rows outweigh the few hard ones; at γ = 2 a row predicted
+    with 0.9 counts a hundredth of its cross-entropy. It also keeps networks from overconfidence. When it hurts:
+    probabilities are no longer calibrated (they are pulled to the middle), and mislabelled rows, which stay hard,
+    weigh more. How: −Σ_c y_c (1 − p_c)^γ log p_c; γ = 0 is cross-entropy.
     """
     return plan.replace(loss=Component("automl.layers.losses:Focal", {"gamma": gamma}))
