@@ -166,6 +166,14 @@ def _locked(place: Place, timeout_s: float) -> Iterator[None]:
         os.close(handle)
 
 
+def command(place: Place) -> list[str]:
+    """How the server is started."""
+    return [
+        sys.executable, "-m", "automl_server", "--listen", place.address, "--data", os.fspath(place.data),
+        "--ready-file", os.fspath(place.ready), "--idle-exit", str(IDLE_EXIT_S),
+    ]
+
+
 def _start(place: Place, deadline: float) -> None:
     """Starts the server and waits for its ready file, which it writes once it answers; notices at once when it dies."""
     place.ready.unlink(missing_ok=True)
@@ -173,14 +181,10 @@ def _start(place: Place, deadline: float) -> None:
     place.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if place.socket.parent.stat().st_uid != os.getuid():
         raise errors.Unavailable(f"The folder {place.socket.parent} belongs to somebody else. Name a shorter AUTOML_HOME.")
-    command = [
-        sys.executable, "-m", "automl_server", "--listen", place.address, "--data", os.fspath(place.data),
-        "--ready-file", os.fspath(place.ready), "--idle-exit", str(IDLE_EXIT_S),
-    ]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_THE_SERVER}
     with place.log.open("ab") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment,
+            command(place), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment,
             cwd=place.home,
         )
     while not place.ready.exists():

@@ -108,7 +108,7 @@ class Predictor:
         if self._run is None:
             with tempfile.TemporaryDirectory(prefix="automl-") as folder:
                 out = Path(folder) / "predictions.csv"
-                run_child(self.path, path, out, has_header=has_header)
+                run_child(self.path, self._plain(path, Path(folder), has_header), out)
                 yield _read_back(out, self.classes)
             return
         if self._encoder is not None:
@@ -136,6 +136,18 @@ class Predictor:
             made.replace(target)
         return rows
 
+    def _plain(self, data: Path, folder: Path, has_header: bool | None) -> Path:
+        """A table as the child can't misread it: the model's columns alone, with a header. Pictures as they are."""
+        if self._encoder is None:
+            return data
+        plain = folder / "rows.csv"
+        with plain.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(self.columns)
+            for block in tables.blocks(data, self.columns, has_header):
+                writer.writerows(zip(*block.values(), strict=True))
+        return plain
+
     def _predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> Predictions:
         if self._run is not None:
             assert self._encoder is not None
@@ -149,7 +161,7 @@ class Predictor:
                     [encoder.text_of(value) for value in row] for row in zip(*columns.values(), strict=True)
                 )
             out = Path(folder) / "predictions.csv"
-            run_child(self.path, data, out, has_header=True)
+            run_child(self.path, data, out)
             return _read_back(out, self.classes)
 
     def _predict_pictures(self, images: NDArray[Any]) -> Predictions:
@@ -234,13 +246,11 @@ def _check_runnable(path: Path) -> None:
         )
 
 
-def run_child(artifact: Path, data: Path, out: Path, *, has_header: bool | None = None) -> None:
+def run_child(artifact: Path, data: Path, out: Path) -> None:
     """`python -m automl.export.run` writes the predictions to `out`. Raises `InvalidData` with what it says of the data."""
     if not data.exists():
         raise errors.InvalidData.at(str(data), "there is no such file or folder.", "FILE_NOT_FOUND")
     command = [sys.executable, "-m", "automl.export.run", str(artifact), str(data), "--out", str(out)]
-    if has_header is not None:
-        command.append("--header" if has_header else "--no-header")
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, errors="replace")
     said = done.stderr.strip()
