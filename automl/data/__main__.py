@@ -1,7 +1,7 @@
-"""`python -m automl.data inspect PATH --filename NAME [--has-header true|false]`: the child process in which uploads are read.
+"""`python -m automl.data inspect PATH --filename NAME [--has-header true|false]`: the process in which uploads are read.
 
-Prints one JSON document on standard output: a `DatasetInfo` and exit 0, or `{"violations": […]}` and exit 2 for data that can't be
-used. Anything else is a defect: a traceback on standard error and exit 1.
+Prints one JSON document on standard output: a `DatasetInfo` and exit 0, or `{"violations": […]}` and exit 2 for data that
+can't be used. Anything else is a defect: a traceback on standard error and exit 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     inspect = commands.add_parser("inspect", help="print what a data set holds as JSON")
     inspect.add_argument("path", type=pathlib.Path)
     inspect.add_argument("--filename", default="", help="what its owner calls it")
-    inspect.add_argument("--has-header", choices=("true", "false"), help="whether the first line of a table names the columns")
+    inspect.add_argument("--has-header", choices=("true", "false"), help="whether a table's first line names its columns")
     given = parser.parse_args(arguments)
     header = None if given.has_header is None else given.has_header == "true"
     try:

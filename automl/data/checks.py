@@ -1,7 +1,7 @@
 """What a person should know of the data before trusting a model: each check returns findings with figures.
 
-`inspection` runs those that need no target; `prepare` runs the rest and acts on two of them: rows without a target are dropped,
-and a column that is a one-to-one copy of the target is left out.
+`inspection` runs those that need no target; `prepare` runs the rest and acts on two of them: rows without a target are
+dropped, and a column that is a one-to-one copy of the target is left out.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from automl.spec.dataset import ColumnKind, Finding, Severity
 _LISTED = 5
 _ROWS = 20
 _LEAK_ROWS = 20_000
-_LEAK_GAIN = 0.95
-"""Share of the errors of always guessing the most frequent class that a single column removes, beyond which it is suspicious."""
+_LEAK_GAIN_NUMBERS, _LEAK_GAIN_WORDS = 0.95, 0.90
+"""Share of the errors of always guessing the most frequent class that a suspicious column avoids. Measurements may be that
+telling by nature; a flag, or that something is missing, hardly is."""
 _LEAK_R2 = 0.99
 _FEWEST_FOR_LEAK = 20
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
@@ -136,10 +137,11 @@ def overlap(train: NDArray[np.uint64], test: NDArray[np.uint64], what: str = "ro
 def leaks(
     columns: Mapping[str, Column], rows: NDArray[np.int64], y: NDArray[Any], classes: int
 ) -> tuple[list[Finding], tuple[str, ...]]:
-    """Columns that give the target away. Returns findings for suspicious ones, and the names of certain copies of the target.
+    """Columns that give the target away: findings for suspicious ones, and the names of certain copies of the target.
 
-    Certain is a one-to-one copy: classes and values correspond, or a number that is a linear function of the target. Suspicious
-    is a column which alone predicts the target almost perfectly, judged on half of the rows after learning from the others.
+    Certain is a one-to-one copy: classes and values correspond, or a number that is a linear function of the target.
+    Suspicious is a column which alone predicts the target almost perfectly, judged on half of the rows after learning
+    from the others.
     """
     if len(rows) < _FEWEST_FOR_LEAK:
         return [], ()
@@ -151,7 +153,9 @@ def leaks(
         if classes:
             if _is_copy(column, rows, y, classes):
                 copies.append(name)
-            elif (gain := _gain(_binned(column, rows[order]), y[order], classes)) >= _LEAK_GAIN:
+                continue
+            gain = _gain(_binned(column, rows[order]), y[order], classes)
+            if gain >= (_LEAK_GAIN_NUMBERS if column.kind == ColumnKind.NUMERIC else _LEAK_GAIN_WORDS):
                 suspects.append((name, f"{name} (avoids {gain:.0%} of the errors)"))
         else:
             r = _correlation(column, rows, y)
@@ -181,7 +185,8 @@ def copies_kept(copies: Sequence[str], target: str) -> Finding:
     """The finding for copies of the target where nothing else is there to learn from."""
     return Finding(
         check="target-leak", severity=Severity.WARNING, columns=tuple(copies[:50]),
-        message=f"{_named(list(copies))} being a one-to-one copy of the target {target!r}: kept, since no other feature is there.",
+        message=f"{_named(list(copies))} being a one-to-one copy of the target {target!r}: "
+                "kept, since no other feature is there.",
     )
 
 
@@ -266,8 +271,8 @@ def class_balance(labels: Sequence[str], counts: NDArray[np.int64]) -> list[Find
         least, most = labels[int(counts.argmin())], labels[int(counts.argmax())]
         found.append(Finding(
             check="imbalance", severity=Severity.WARNING if ratio >= 10 else Severity.INFO,
-            message=f"Class {least!r} has {counts.min():,} rows ({counts.min() / counts.sum():.1%}), {most!r} {counts.max():,}: "
-                    f"1 to {ratio:.1f}. Accuracy says little here.",
+            message=f"Class {least!r} has {counts.min():,} rows ({counts.min() / counts.sum():.1%}), "
+                    f"{most!r} {counts.max():,}: 1 to {ratio:.1f}. Accuracy says little here.",
         ))
     return found
 
@@ -282,7 +287,8 @@ def unseen_categories(names: Sequence[str], train: NDArray[np.int32], test: NDAr
         return []
     return [Finding(
         check="unseen-categories", severity=Severity.WARNING,
-        message=f"Test rows have values that training hasn't: {', '.join(strange[:_LISTED])}. They count as one unknown value.",
+        message=f"Test rows have values that training hasn't: {', '.join(strange[:_LISTED])}. "
+                "They count as one unknown value.",
     )]
 
 

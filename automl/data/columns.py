@@ -159,8 +159,8 @@ def document(
     """`preprocess.json` of a table without its fitted operations."""
     categorical = [d for d in descriptions if d["kind"] == "categorical"]
     return {
-        "version": encoder.VERSION, "modality": "table", "task": task, "kind": kind, "target": target, "classes": list(classes),
-        "metric": metric, "output": "probabilities" if kind == "classification" else "numbers",
+        "version": encoder.VERSION, "modality": "table", "task": task, "kind": kind, "target": target,
+        "classes": list(classes), "metric": metric, "output": "probabilities" if kind == "classification" else "numbers",
         "missing": list(encoder.MISSING), "columns": descriptions,
         "numeric": [name for d in descriptions for name in encoder.feature_names(d)],
         "categorical": [d["name"] for d in categorical],

@@ -53,7 +53,9 @@ def read(container: Container, limits: Limits = LIMITS) -> ArrayPictures:
         pictures = _array(container, files[part]["images"], limits)
         classes = _array(container, files[part]["labels"], limits)
         if pictures.ndim not in (3, 4) or classes.ndim != 1:
-            faults.append(_fault(container, files[part]["images"], f"expected pictures [n, h, w], got {list(pictures.shape)}"))
+            faults.append(_fault(
+                container, files[part]["images"], f"expected pictures [n, h, w], got {list(pictures.shape)}"
+            ))
         elif len(pictures) != len(classes):
             faults.append(_fault(
                 container, files[part]["labels"], f"{len(classes):,} labels, but {len(pictures):,} pictures"

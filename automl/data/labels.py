@@ -17,7 +17,7 @@ def ordered(labels: Iterable[str]) -> list[str]:
     numbers = [encoder.number_of(label) for label in distinct]
     if all(n == n for n in numbers):
         return [label for _, label in sorted(zip(numbers, distinct))]
-    return sorted(distinct, key=lambda label: ([(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in _PIECES.split(label)], label))
+    return sorted(distinct, key=lambda label: (_pieces(label), label))
 
 
 def matched(strange: Sequence[str], known: Sequence[str]) -> dict[str, str]:
@@ -36,6 +36,10 @@ def matched(strange: Sequence[str], known: Sequence[str]) -> dict[str, str]:
             if label not in found and len(fits) == 1:
                 found[label] = fits[0]
     return found
+
+
+def _pieces(label: str) -> list[tuple[int, int, str]]:
+    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in _PIECES.split(label)]
 
 
 def _as_number(label: str) -> str:

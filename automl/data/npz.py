@@ -1,8 +1,8 @@
 """NumPy's `.npz` with pictures and labels, under the names that people use. Pickled objects are refused.
 
-Arrays: `x` and `y`, or `images` and `labels`, or `x_train`, `y_train`, `x_test`, `y_test` (also `x_val`, `y_val`, and the same with
-`images_` and `labels_`). Pictures are [n, h, w], [n, h, w, ch] or [n, ch, h, w] with 1, 3 or 4 channels; floats lie
-in [0, 1] or [0, 255]. Labels are whole numbers or text, [n] or [n, 1], or one-hot rows [n, classes].
+Arrays: `x` and `y`, or `images` and `labels`, or `x_train`, `y_train`, `x_test`, `y_test` (also `x_val`, `y_val`, and the
+same with `images_` and `labels_`). Pictures are [n, h, w], [n, h, w, ch] or [n, ch, h, w] with 1, 3 or 4 channels; floats
+lie in [0, 1] or [0, 255]. Labels are whole numbers or text, [n] or [n, 1], or one-hot rows [n, classes].
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def is_npz(container: Container) -> bool:
 
 
 def read(container: Container, limits: Limits = LIMITS) -> ArrayPictures:
-    """Reads pictures and labels of every part. Raises `InvalidData` naming arrays that are lacking, pickled, or don't fit."""
+    """Reads pictures and labels of every part. Raises `InvalidData` naming arrays that are lacking, pickled or don't fit."""
     found: dict[str, dict[str, Entry]] = {}
     for entry in container.entries:
         name = entry.name.removesuffix(".npy").lower()
@@ -60,7 +60,9 @@ def read(container: Container, limits: Limits = LIMITS) -> ArrayPictures:
         pictures = _pictures(_array(container, found[part]["images"], limits), container, found[part]["images"])
         classes = _labels(_array(container, found[part]["labels"], limits), container, found[part]["labels"])
         if len(pictures) != len(classes):
-            faults.append(_fault(container, found[part]["labels"], f"{len(classes):,} labels, but {len(pictures):,} pictures"))
+            faults.append(_fault(
+                container, found[part]["labels"], f"{len(classes):,} labels, but {len(pictures):,} pictures"
+            ))
         if images and pictures.shape[1:] != images[0].shape[1:]:
             faults.append(_fault(
                 container, found[part]["images"],
@@ -72,7 +74,9 @@ def read(container: Container, limits: Limits = LIMITS) -> ArrayPictures:
     if faults:
         raise InvalidData(faults)
     if len(labels) > limits.pictures:
-        raise InvalidData.at(container.filename, f"{len(labels):,} pictures; at most {limits.pictures:,} are taken", reason="TOO_LARGE")
+        raise InvalidData.at(
+            container.filename, f"{len(labels):,} pictures; at most {limits.pictures:,} are taken", reason="TOO_LARGE"
+        )
     return ArrayPictures(container.filename, "npz", images[0] if len(images) == 1 else np.concatenate(images), labels, parts)
 
 
@@ -94,7 +98,8 @@ def _array(container: Container, entry: Entry, limits: Limits) -> NDArray[Any]:
     there = len(data) - file.tell()
     if count < 0 or count * dtype.itemsize != there:
         raise InvalidData.at(
-            place, f"declares {list(shape)} of {dtype}, {count * dtype.itemsize:,} bytes, but holds {there:,}", reason="UNREADABLE"
+            place, f"declares {list(shape)} of {dtype}, {count * dtype.itemsize:,} bytes, but holds {there:,}",
+            reason="UNREADABLE",
         )
     return np.frombuffer(data, dtype, offset=file.tell()).reshape(shape, order="F" if fortran else "C")
 
@@ -116,7 +121,9 @@ def _pictures(array: NDArray[Any], container: Container, entry: Entry) -> NDArra
     low, high = float(array.min()), float(array.max())
     scale = 255.0 if high <= 1 else 1.0 if high <= 255 else 255.0 / 65535.0
     if low < 0 or high > 65535:
-        raise InvalidData(_fault(container, entry, f"expected values in [0, 1], [0, 255] or [0, 65535], got [{low:g}, {high:g}]"))
+        raise InvalidData(_fault(
+            container, entry, f"expected values in [0, 1], [0, 255] or [0, 65535], got [{low:g}, {high:g}]"
+        ))
     return np.asarray(np.rint(array * scale), np.uint8)
 
 

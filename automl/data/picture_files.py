@@ -77,7 +77,8 @@ def _by_folders(container: Container, files: list[Entry], others: list[Entry], l
             "Give one folder a class, or a CSV with columns path and label.", "ONE_CLASS",
         )
     return FilePictures(
-        container.filename, "image-folder", container, kept, labels, parts, {}, tuple(_ignored(container, others, loose)), limits
+        container.filename, "image-folder", container, kept, labels, parts, {}, tuple(_ignored(container, others, loose)),
+        limits,
     )
 
 
@@ -97,7 +98,8 @@ def _ignored(container: Container, others: list[Entry], loose: list[str]) -> lis
         names = ", ".join(e.name for e in others[:5])
         found.append(Finding(
             check="ignored-files", severity=Severity.INFO,
-            message=f"{len(others) + container.ignored:,} files are no pictures and were left out{': ' + names if names else ''}.",
+            message=f"{len(others) + container.ignored:,} files are no pictures and were left out"
+                    f"{': ' + names if names else ''}.",
         ))
     if loose:
         found.append(Finding(
@@ -158,8 +160,10 @@ def _by_manifest(
             raise InvalidData([
                 Violation(field=table.filename, reason="PICTURES_MISSING",
                           message=f"{len(lacking):,} of {table.rows:,} rows name pictures that are not there"),
-                *(Violation(field=f"{table.filename}, row {row}, column {path!r}", message=f"there is no picture {name[:100]!r}",
-                            reason="PICTURE_MISSING") for row, name in listed),
+                *(Violation(
+                    field=f"{table.filename}, row {row}, column {path!r}", reason="PICTURE_MISSING",
+                    message=f"there is no picture {name[:100]!r}",
+                ) for row, name in listed),
             ])
         findings.append(Finding(
             check="missing-pictures", severity=Severity.WARNING, rows=tuple(row for row, _ in listed),
@@ -169,7 +173,8 @@ def _by_manifest(
     rows = np.flatnonzero(found >= 0)
     if unused := len(files) - len(set(found[rows].tolist())):
         findings.append(Finding(
-            check="ignored-files", severity=Severity.INFO, message=f"{unused:,} pictures are not named by the manifest and were left out."
+            check="ignored-files", severity=Severity.INFO,
+            message=f"{unused:,} pictures are not named by the manifest and were left out.",
         ))
     column = table.columns[label]
     labels = ["" if column.absent[c] else column.texts[c] for c in column.codes[rows].tolist()]
@@ -177,6 +182,6 @@ def _by_manifest(
     if "label" not in more:
         more["label"] = TextColumn("label", column.values, column.codes[rows])
     return FilePictures(
-        container.filename, "image-manifest", container, [files[i] for i in found[rows].tolist()], labels, [""] * len(rows), more,
-        tuple(findings), limits,
+        container.filename, "image-manifest", container, [files[i] for i in found[rows].tolist()], labels, [""] * len(rows),
+        more, tuple(findings), limits,
     )

@@ -91,7 +91,9 @@ def _labels(data: Pictures, target: str) -> TextColumn:
         return data.columns[target]
     if data.labels is None or target != "label":
         there = ", ".join(map(repr, data.columns)) or "'label'"
-        raise InvalidData.at("data.target", f"{data.filename} has no labels {target!r}; there are {there}", reason="COLUMN_MISSING")
+        raise InvalidData.at(
+            "data.target", f"{data.filename} has no labels {target!r}; there are {there}", reason="COLUMN_MISSING"
+        )
     return inspection.label_column(data.labels)
 
 
@@ -110,7 +112,9 @@ def _check_settings(
     if labels.rows_missing.all():
         faults.append(Violation(field=data.filename, message=f"no picture has a {labels.name!r}", reason="TARGET_EMPTY"))
     if test is not None and test_labels is not None and test_labels.rows_missing.all():
-        faults.append(Violation(field=test.filename, message=f"no test picture has a {labels.name!r}", reason="TARGET_EMPTY"))
+        faults.append(Violation(
+            field=test.filename, message=f"no test picture has a {labels.name!r}", reason="TARGET_EMPTY"
+        ))
     if faults:
         raise InvalidData(faults)
 
@@ -222,7 +226,8 @@ def _profile(task: str, size: Size, assignment: Assignment) -> Profile:
     counts: NDArray[Any] = np.bincount(y, minlength=len(assignment.classes)) if assignment.classes else np.zeros(0, np.int64)
     return Profile(
         modality=Modality.IMAGE, task=task, rows=len(y), classes=len(assignment.classes),
-        class_min=int(counts.min()) if len(counts) else 0, imbalance=float(counts.max() / counts.min()) if len(counts) else 1.0,
+        class_min=int(counts.min()) if len(counts) else 0,
+        imbalance=float(counts.max() / counts.min()) if len(counts) else 1.0,
         image_shape=size, outputs=len(assignment.classes) or 1, sample_bytes=size[0] * size[1] * size[2],
     )
 

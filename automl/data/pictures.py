@@ -1,8 +1,8 @@
 """Pictures in memory or in files, behind one interface: labels, parts, sizes, and decoding to one size and mode.
 
-Formats are those of `FORMATS`, whatever a file's name says. Transparent pictures are laid on white, 16-bit ones are scaled to
-8, of moving ones the first frame is taken, EXIF orientation is applied. Resizing is bilinear (Pillow's, which averages when it
-shrinks) to one fixed height and width, so the aspect of a picture that differs from most is bent.
+Formats are those of `FORMATS`, whatever a file's name says. Transparent pictures are laid on white, 16-bit ones are
+scaled to 8, of moving ones the first frame is taken, EXIF orientation is applied. Resizing is bilinear (Pillow's, which
+averages when it shrinks) to one fixed height and width, so the aspect of a picture that differs from most is bent.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Pictures(Protocol):
         """What to call the picture in a message."""
 
     def sizes(self) -> tuple[NDArray[np.int64], dict[int, str]]:
-        """[n, 3] height, width and channels as headers tell them, and the reason for each picture that has no readable one."""
+        """[n, 3] height, width and channels as headers tell them, and why some pictures have no readable one."""
 
     def decode(self, indices: NDArray[np.int64], size: Size, out: NDArray[np.uint8]) -> dict[int, str]:
         """Writes the pictures to `out` [len(indices), h, w, ch]; returns the reason for each index that can't be decoded."""
@@ -173,7 +173,8 @@ def open_picture(data: bytes, limits: Limits = LIMITS) -> Image.Image:
         raise _Unreadable(f"more than {limits.picture_pixels:,} pixels") from fault
     except (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, OverflowError, MemoryError) as fault:
         # Pillow's readers raise all of these on damaged headers.
-        raise _Unreadable("empty file" if not data else f"not a readable picture ({', '.join(FORMATS)} are taken)") from fault
+        reason = f"not a readable picture ({', '.join(FORMATS)} are taken)" if data else "empty file"
+        raise _Unreadable(reason) from fault
     if picture.width * picture.height > limits.picture_pixels:
         picture.close()
         raise _Unreadable(f"{picture.width:,} × {picture.height:,} pixels; at most {limits.picture_pixels:,} are taken")
@@ -192,11 +193,11 @@ def size_of(picture: Image.Image) -> Size:
 
 
 def to_array(picture: Image.Image, size: Size) -> NDArray[np.uint8]:
-    """An opened picture, decoded, upright, in 8 bits, as uint8 [h, w, ch]. Raises `_Unreadable` when its data are damaged."""
+    """An opened picture, decoded, upright, as uint8 [h, w, ch]. Raises `_Unreadable` when its data are damaged."""
     h, w, _ = size
     try:
         if picture.format == "JPEG" and _orientation(picture) not in _TURNED:
-            # Lets the decoder leave out detail far below the final resolution: large photographs decode several times faster.
+            # Lets the decoder leave out detail far below the final resolution: large photographs decode much faster.
             picture.draft(None, (4 * w, 4 * h))
         picture.load()
         return _fit(ImageOps.exif_transpose(picture), size)
@@ -247,7 +248,7 @@ def common_size(sizes: NDArray[np.int64], side: int = LIMITS.picture_side) -> Si
 
 
 def unreadable(pictures: Pictures, bad: Mapping[int, str], limits: Limits = LIMITS) -> list[Finding]:
-    """The finding for pictures that were skipped. Raises `InvalidData` with the list when there are too many, or none is left."""
+    """The finding for skipped pictures. Raises `InvalidData` with the list when they are too many, or none is left."""
     if not bad:
         return []
     listed = [f"{pictures.name(i)}: {reason}" for i, reason in sorted(bad.items())[: limits.listed]]
@@ -255,7 +256,8 @@ def unreadable(pictures: Pictures, bad: Mapping[int, str], limits: Limits = LIMI
     if len(bad) == len(pictures) or len(bad) > max(1.0, limits.bad_fraction * len(pictures)):
         head = Violation(
             field=pictures.filename, reason="PICTURES_UNREADABLE",
-            message=f"{len(bad):,} of {len(pictures):,} pictures can't be read; at most {limits.bad_fraction:.0%} may be skipped",
+            message=f"{len(bad):,} of {len(pictures):,} pictures can't be read; "
+                    f"at most {limits.bad_fraction:.0%} may be skipped",
             remedy="Repair or remove them.",
         )
         places = [

@@ -1,7 +1,7 @@
 """Checks, splits and encodes a data set for a job, once, into the folder that `automl.data.prepared` opens.
 
-The folder appears whole or not at all: it is written under a temporary name beside its place, synced, and renamed. It is known
-by its `key`; a complete one with the same key is opened and not made again.
+The folder appears whole or not at all: it is written under a temporary name beside its place, synced, and renamed. It is
+known by its `key`; a complete one with the same key is opened and not made again.
 """
 
 from __future__ import annotations

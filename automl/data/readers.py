@@ -12,8 +12,8 @@ from automl.data.table import Table
 from automl.spec.errors import InvalidData, Unavailable
 
 FORMS = (
-    "CSV, TSV or Parquet (also .gz); a zip or folder with one folder of pictures a class, or with pictures and a CSV of paths "
-    "and labels; .npz with x and y; IDX files as MNIST has them"
+    "CSV, TSV or Parquet (also .gz); a zip or folder with one folder of pictures a class, or with pictures and a CSV of "
+    "paths and labels; .npz with x and y; IDX files as MNIST has them"
 )
 _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an old Office file", "Save the sheet as CSV."),
@@ -96,7 +96,9 @@ def _content(container: Container, data: Source, target: str | None, limits: Lim
             data.filename, f"holds several tables ({names})", "Give one as the data, and another as the separate test data.",
             "SEVERAL_TABLES",
         )
-    raise InvalidData.at(data.filename, f"holds nothing that can be learnt from ({names}); expected {FORMS}", "", "UNKNOWN_FORM")
+    raise InvalidData.at(
+        data.filename, f"holds nothing that can be learnt from ({names}); expected {FORMS}", "", "UNKNOWN_FORM"
+    )
 
 
 def disk_full(fault: OSError, what: str) -> Unavailable:

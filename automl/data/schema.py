@@ -4,9 +4,9 @@ The rules, in order, on the present values of a column:
 
 1. None, or one value without gaps: constant. One value with gaps stays a feature, since the gaps may tell something.
 2. 0 and 1, or a known pair of words (yes/no, true/false …): boolean.
-3. At least 95 % of the cells are numbers: numeric; the rest count as missing and are reported. But digits with leading zeros are
-   codes, hence categorical; and whole numbers that are all different and run through in equal steps, or are called "id",
-   are an id.
+3. At least 95 % of the cells are numbers: numeric; the rest count as missing and are reported. But digits with leading zeros
+   are codes, hence categorical; and whole numbers that are all different and run through in steps of one, or are called
+   "id", are an id.
 4. At least 95 % are dates in one order of the fields: date.
 5. Words: text when cells have several words and differ mostly; an id when single words differ almost all; else categorical.
 """

@@ -1,7 +1,7 @@
 """Divides rows into train, validation and test: stratified, seeded, with groups kept together.
 
-Sizes: test 15 % (at most 10,000 rows) unless a fraction is given; validation 15 % of what is left (10 % beyond 20,000 rows, at
-most 10,000), and for small data about 30 rows where a third of the rest allows it.
+Sizes: test 15 % (at most 10,000 rows) unless a fraction is given; validation 15 % of what is left (10 % beyond 20,000
+rows, at most 10,000), and for small data about 30 rows where a third of the rest allows it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def held_out(
 ) -> NDArray[np.bool_]:
     """Chooses about `size` of n rows, with the strata's shares kept; True for the chosen ones.
 
-    A stratum of two or more units always keeps one outside, and from three on gives one. `groups` [n] numbers the rows that must
-    stay together; without it each row is a unit of its own. A group counts for the stratum of most of its rows.
+    A stratum of two or more units always keeps one outside, and from three on gives one. `groups` [n] numbers the rows
+    that must stay together; without it each row is a unit of its own. A group counts for the stratum of most of its rows.
     """
     n = len(strata)
     if groups is None:
@@ -74,9 +74,9 @@ def divide(
 ) -> NDArray[np.int8]:
     """Completes the parts of n rows: int8 [n] of TRAIN, VALIDATION, TEST.
 
-    `parts` holds -1 for rows of no named part, else what the data say. Parts that the data bring stay as they are; the lacking
-    ones are cut from the rows without a part, and from the training rows when all have one. With `separate_test` no test
-    rows are cut.
+    `parts` holds -1 for rows of no named part, else what the data say. Parts that the data bring stay as they are; the
+    lacking ones are cut from the rows without a part, and from the training rows when all have one. With `separate_test`
+    no test rows are cut.
     """
     parts = parts.copy()
     named = set(np.unique(parts[parts >= 0]).tolist())

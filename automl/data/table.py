@@ -1,7 +1,7 @@
 """A table as text: each column is its different values and, for each row, which of them stands there.
 
-Almost everything that is asked of a column (is it a number, a date, missing?) is asked once for each different value and then
-gathered by the codes, so that no work is done row by row in Python.
+Almost everything that is asked of a column (is it a number, a date, missing?) is asked once for each different value and
+then gathered by the codes, so that no work is done row by row in Python.
 """
 
 from __future__ import annotations

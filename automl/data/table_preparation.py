@@ -37,7 +37,8 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
     reserved = {settings.target, settings.split_column, settings.group_column, *settings.ignore}
     features = {
         name: column for name, column in kinds.items()
-        if name not in reserved and column.kind not in (ColumnKind.CONSTANT, ColumnKind.ID) and column.rows_missing < table.rows
+        if name not in reserved and column.kind not in (ColumnKind.CONSTANT, ColumnKind.ID)
+        and column.rows_missing < table.rows
     }
     if not features:
         raise InvalidData.at(
@@ -166,7 +167,8 @@ def _groups(
         # A row without a group stands for itself.
         return np.where(column.rows_missing, alone + len(column.values), column.codes)
     _, groups, counts = np.unique(
-        checks.signatures([*(c.text for c in features.values()), target], table.rows), return_inverse=True, return_counts=True
+        checks.signatures([*(c.text for c in features.values()), target], table.rows),
+        return_inverse=True, return_counts=True,
     )
     repeated = table.rows - len(counts)
     if not repeated or repeated > _DUPLICATES_TOGETHER * table.rows:
@@ -201,8 +203,8 @@ def _overlaps(
             count = int(shared.sum())
             found.append(Finding(
                 check="train-test-overlap", severity=Severity.WARNING, rows=tuple((sound[shared][:20] + 1).tolist()),
-                message=f"{count:,} of {len(test_rows):,} test rows ({count / len(test_rows):.1%}) have the same features as a "
-                        "training row: the test score flatters the model.",
+                message=f"{count:,} of {len(test_rows):,} test rows ({count / len(test_rows):.1%}) have the features of "
+                        "a training row: the test score flatters the model.",
             ))
     group = settings.group_column
     if group is not None and test is not None and group in test.columns:
@@ -248,7 +250,9 @@ def _describe(
 ) -> list[dict[str, Json]]:
     descriptions = []
     for column in features.values():
-        description, found = columns.described(column, assignment.rows["train"], assignment.y["train"], len(assignment.classes))
+        description, found = columns.described(
+            column, assignment.rows["train"], assignment.y["train"], len(assignment.classes)
+        )
         findings += found
         if description is not None:
             descriptions.append(description)
@@ -270,7 +274,9 @@ def _write(
     held = _matrices(descriptions, test or table, test_rows)
     y = np.concatenate([assignment.y["train"], assignment.y["validation"]])
     folders: tuple[Literal["", "test"], ...] = ("", "test")
-    for folder, (numeric, categorical), target, rows in zip(folders, (main, held), (y, assignment.y["test"]), (own, test_rows)):
+    for folder, (numeric, categorical), target, rows in zip(
+        folders, (main, held), (y, assignment.y["test"]), (own, test_rows)
+    ):
         writer.array(folder, "numeric", numeric)
         writer.array(folder, "categorical", categorical)
         writer.array(folder, "target", target)

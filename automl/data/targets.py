@@ -52,9 +52,9 @@ def assign(
 ) -> Assignment:
     """Assigns every usable row to a part.
 
-    `usable` [n] is False for rows to be left out from the start (pictures that can't be read); `parts` [n] is -1 where the data
-    name no part. Rows without a target, rows of a class with a single row, and test or validation rows whose class training
-    doesn't have are dropped and reported. Raises `InvalidData` when too little is left to learn from.
+    `usable` [n] is False for rows to be left out from the start (pictures that can't be read); `parts` [n] is -1 where
+    the data name no part. Rows without a target, rows of a class with a single row, and test or validation rows whose
+    class training doesn't have are dropped and reported. Raises `InvalidData` when too little is left to learn from.
     """
     rng = np.random.default_rng([seed, 0x5EED])
     findings: list[Finding] = []
@@ -97,8 +97,8 @@ def assign(
         y[name] = y[name][order].astype(np.int32 if kind == "classification" else np.float32)
     if kind == "regression" and np.ptp(y["train"]) == 0:
         raise InvalidData.at(
-            f"{filename}, column {target.name!r}", f"all training rows have the one value {y['train'][0]:g}: nothing to learn",
-            reason="ONE_CLASS",
+            f"{filename}, column {target.name!r}",
+            f"all training rows have the one value {y['train'][0]:g}: there is nothing to learn", reason="ONE_CLASS",
         )
     return Assignment(rows, y, tuple(names), separate, tuple(findings))
 
@@ -160,8 +160,8 @@ def _classes(
         )
     if len(names) > LIMITS.classes:
         raise InvalidData.at(
-            place, f"{len(names):,} classes; at most {LIMITS.classes:,} are taken", "If it is a quantity, choose a regression task.",
-            "TOO_MANY_CLASSES",
+            place, f"{len(names):,} classes; at most {LIMITS.classes:,} are taken",
+            "If it is a quantity, choose a regression task.", "TOO_MANY_CLASSES",
         )
     if single:
         findings.append(Finding(
@@ -191,8 +191,8 @@ def _classes(
         unknown = [t for t in strange if t not in meant]
         findings.append(Finding(
             check="unseen-labels", severity=Severity.WARNING, rows=tuple((np.flatnonzero(unseen)[:20] + 1).tolist()),
-            message=f"{int(unseen.sum()):,} of {len(unseen):,} test rows have labels that the training data lack and are left "
-                    f"out ({_quoted(unknown)}).",
+            message=f"{int(unseen.sum()):,} of {len(unseen):,} test rows have labels that the training data lack and are "
+                    f"left out ({_quoted(unknown)}).",
         ))
     return keep, values, test_keep & ~unseen, test_values, names
 
@@ -204,7 +204,8 @@ def _settle(
     counts = np.bincount(y["train"].astype(np.int64), minlength=len(names))
     if (counts > 0).sum() < 2:
         raise InvalidData.at(
-            filename, "the training rows have one class only: there is nothing to learn", "Choose another split.", "ONE_CLASS"
+            filename, "the training rows have one class only: there is nothing to learn", "Choose another split.",
+            "ONE_CLASS",
         )
     absent = counts == 0
     if not absent.any():
