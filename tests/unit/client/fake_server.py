@@ -30,8 +30,12 @@ VERSION = "projects/default/models/m/versions/1"
 
 
 def refuse(
-    context: grpc.ServicerContext, code: grpc.StatusCode, message: str, reason: str = "",
-    violations: Iterable[tuple[str, str]] = (), retry_after_s: int = 0,
+    context: grpc.ServicerContext,
+    code: grpc.StatusCode,
+    message: str,
+    reason: str = "",
+    violations: Iterable[tuple[str, str]] = (),
+    retry_after_s: int = 0,
 ) -> Any:
     """Ends a call with a status as the real server makes them."""
     details: list[Any] = []
@@ -74,24 +78,47 @@ RECIPE = {"version": 1, "task": "tabular-classification", "architecture": {"id":
 def successful_events() -> list[job_pb.Event]:
     """A short job, whole."""
     measurement = {
-        "epoch": 1, "train_loss": 0.5, "validation": {"accuracy": 0.91}, "score": 0.91, "elapsed_s": 1.0, "step_s": 0.9,
+        "epoch": 1,
+        "train_loss": 0.5,
+        "validation": {"accuracy": 0.91},
+        "score": 0.91,
+        "elapsed_s": 1.0,
+        "step_s": 0.9,
         "learning_rate": 0.01,
     }
     return [
         state_event(1, job_pb.JOB_STATE_RUNNING),
         controller_event(2, "phase-started", phase="PREPARING", note=""),
         controller_event(
-            3, "data-prepared", task="tabular-classification", task_inferred=True, target="label", metric="accuracy",
-            parts={"train": 70, "validation": 15, "test": 15}, profile={}, key="k",
-            findings=[{"check": "imbalance", "severity": "warning", "message": "9 of 10 are yes.", "columns": [], "rows": []}],
+            3,
+            "data-prepared",
+            task="tabular-classification",
+            task_inferred=True,
+            target="label",
+            metric="accuracy",
+            parts={"train": 70, "validation": 15, "test": 15},
+            profile={},
+            key="k",
+            findings=[
+                {"check": "imbalance", "severity": "warning", "message": "9 of 10 are yes.", "columns": [], "rows": []}
+            ],
         ),
         controller_event(
             4, "trial-started", trial="t1", attempt=1, recipe=RECIPE, fidelity={"epochs": 3}, origin="portfolio", slot=0
         ),
         controller_event(5, "trial-measured", trial="t1", attempt=1, measurement=measurement),
         controller_event(
-            6, "trial-ended", trial="t1", attempt=1, outcome="COMPLETED", message="", score=0.91, best_epoch=1,
-            parameters=120, wall_s=2.0, step_s=1.5,
+            6,
+            "trial-ended",
+            trial="t1",
+            attempt=1,
+            outcome="COMPLETED",
+            message="",
+            score=0.91,
+            best_epoch=1,
+            parameters=120,
+            wall_s=2.0,
+            step_s=1.5,
         ),
         controller_event(7, "best-changed", trial="t1", score=0.91, validation={"accuracy": 0.91}, size_bytes=480),
         controller_event(
@@ -104,7 +131,9 @@ def successful_events() -> list[job_pb.Event]:
 
 @dataclass
 class FakeServer(
-    dataset_grpc.DatasetServiceServicer, job_grpc.JobServiceServicer, model_grpc.ModelServiceServicer,
+    dataset_grpc.DatasetServiceServicer,
+    job_grpc.JobServiceServicer,
+    model_grpc.ModelServiceServicer,
     catalog_grpc.CatalogServiceServicer,
 ):
     """All services. What was asked is in `seen`; what shall go wrong is in the other fields."""
@@ -132,7 +161,9 @@ class FakeServer(
     datasets: dict[str, dataset_pb.Dataset] = field(default_factory=dict)
     events: list[job_pb.Event] = field(default_factory=successful_events)
     job: job_pb.Job = field(default_factory=lambda: job_pb.Job(name=JOB))
-    files: dict[str, bytes] = field(default_factory=lambda: {"model-float32.tflite": b"\x01" * 100, "model.keras": b"\x02" * 50})
+    files: dict[str, bytes] = field(
+        default_factory=lambda: {"model-float32.tflite": b"\x01" * 100, "model.keras": b"\x02" * 50}
+    )
     cancelled: list[job_pb.CancelJobRequest] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -171,7 +202,7 @@ class FakeServer(
         for count, chunk in enumerate(requests):
             self._note("WriteUpload", chunk, context) if count == 0 else None
             name = name or chunk.name
-            upload, data = self.uploads[name]
+            _, data = self.uploads[name]
             if cut is not None and count == cut:
                 self.chunks_before_loss = None
                 refuse(context, grpc.StatusCode.UNAVAILABLE, "cut")
@@ -193,8 +224,12 @@ class FakeServer(
         upload, _ = self.uploads[request.upload]
         made = dataset_pb.Dataset(
             name=f"projects/default/datasets/{request.dataset_id or 'd'}@{upload.sha256[:16]}",
-            display_name=request.display_name or upload.filename, sha256=upload.sha256, size_bytes=upload.size_bytes,
-            modality="table", format="csv", rows=100,
+            display_name=request.display_name or upload.filename,
+            sha256=upload.sha256,
+            size_bytes=upload.size_bytes,
+            modality="table",
+            format="csv",
+            rows=100,
             columns=[
                 dataset_pb.Column(
                     name="a\x1b[31m", kind=dataset_pb.COLUMN_KIND_NUMERIC, rows_missing=2, distinct=9, examples=["1", "2"]
@@ -273,8 +308,14 @@ class FakeServer(
     def ListTrials(self, request, context):
         self._note("ListTrials", request, context)
         trial = job_pb.Trial(
-            name=f"{JOB}/trials/t1", origin="portfolio", outcome="COMPLETED", epochs=3, epochs_planned=3, metric=0.91,
-            parameters=120, wall_s=2.0,
+            name=f"{JOB}/trials/t1",
+            origin="portfolio",
+            outcome="COMPLETED",
+            epochs=3,
+            epochs_planned=3,
+            metric=0.91,
+            parameters=120,
+            wall_s=2.0,
         )
         return job_pb.ListTrialsResponse(trials=[trial])
 
@@ -286,17 +327,37 @@ class FakeServer(
 
     def version(self) -> model_pb.ModelVersion:
         made = model_pb.ModelVersion(
-            name=VERSION, job=JOB, dataset="projects/default/datasets/d@0123456789abcdef", task="tabular-classification",
-            metric="accuracy", validation_metric=0.91, test_metric=0.9, recipe_json=json.dumps(RECIPE),
+            name=VERSION,
+            job=JOB,
+            dataset="projects/default/datasets/d@0123456789abcdef",
+            task="tabular-classification",
+            metric="accuracy",
+            validation_metric=0.91,
+            test_metric=0.9,
+            recipe_json=json.dumps(RECIPE),
         )
         for name, content in self.files.items():
             format_id = "tflite" if name.endswith(".tflite") else "keras-file"
             made.artifacts.add(
-                name=f"{VERSION}/artifacts/{name}", format=format_id, precision="float32", filename=name,
-                size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), parameters=120,
+                name=f"{VERSION}/artifacts/{name}",
+                format=format_id,
+                precision="float32",
+                filename=name,
+                size_bytes=len(content),
+                sha256=hashlib.sha256(content).hexdigest(),
+                parameters=120,
                 verification=model_pb.Verification(
-                    part="test", rows=15, metric="accuracy", float_value=0.9, artifact_value=0.89, agreement=0.99,
-                    tolerance=0.01, latency_median_ms=0.02, threads=1, machine="test", runtime="fake 1",
+                    part="test",
+                    rows=15,
+                    metric="accuracy",
+                    float_value=0.9,
+                    artifact_value=0.89,
+                    agreement=0.99,
+                    tolerance=0.01,
+                    latency_median_ms=0.02,
+                    threads=1,
+                    machine="test",
+                    runtime="fake 1",
                 ),
             )
         return made
@@ -305,7 +366,9 @@ class FakeServer(
         self._note("ListModels", request, context)
         return model_pb.ListModelsResponse(
             models=[
-                model_pb.Model(name="projects/default/models/m", task="tabular-classification", versions=1, latest_version=VERSION)
+                model_pb.Model(
+                    name="projects/default/models/m", task="tabular-classification", versions=1, latest_version=VERSION
+                )
             ]
         )
 
@@ -331,7 +394,9 @@ class FakeServer(
     def ListTaskTypes(self, request, context):
         self._note("ListTaskTypes", request, context)
         return catalog_pb.ListTaskTypesResponse(
-            task_types=[catalog_pb.TaskType(id="tabular-classification", summary="One.", metrics=["accuracy"], description="Essay")]
+            task_types=[
+                catalog_pb.TaskType(id="tabular-classification", summary="One.", metrics=["accuracy"], description="Essay")
+            ]
         )
 
     def ListTechniques(self, request, context):
@@ -339,9 +404,15 @@ class FakeServer(
         return catalog_pb.ListTechniquesResponse(
             techniques=[
                 catalog_pb.Technique(
-                    id="label-smoothing", stage="loss", summary="Softens.", modalities=["table"], kinds=["classification"],
+                    id="label-smoothing",
+                    stage="loss",
+                    summary="Softens.",
+                    modalities=["table"],
+                    kinds=["classification"],
                     parameters=[catalog_pb.Parameter(name="alpha", domain="[0, 0.3]", default_value="0.1")],
-                    reference="arXiv:1512.00567", cost=1.0, conflicts={"focal": "both change the loss"},
+                    reference="arXiv:1512.00567",
+                    cost=1.0,
+                    conflicts={"focal": "both change the loss"},
                     description="The whole essay on label smoothing.",
                 ),
                 catalog_pb.Technique(id="mlp", stage="architecture", summary="Layers.", cost=1.0),

@@ -86,8 +86,17 @@ def test_a_deletion_is_not_repeated(remote, server, table):
 
 def test_submit_sends_what_was_asked_and_leaves_the_rest_to_the_server(remote, server, table):
     remote.submit(
-        table, target="label", budget_s=90.5, max_size_bytes=200_000, formats=("tflite:int8", "saved-model"), force=("adamw",),
-        kinds={"a": types.ColumnKind.CATEGORICAL}, ignore=("x",), seed=7, max_trials=3, test_fraction=0.2,
+        table,
+        target="label",
+        budget_s=90.5,
+        max_size_bytes=200_000,
+        formats=("tflite:int8", "saved-model"),
+        force=("adamw",),
+        kinds={"a": types.ColumnKind.CATEGORICAL},
+        ignore=("x",),
+        seed=7,
+        max_trials=3,
+        test_fraction=0.2,
     )
     spec = server.calls("CreateJob")[0].job.spec
     assert spec.dataset.startswith("projects/default/datasets/d@")
@@ -242,7 +251,7 @@ def test_the_other_calls(remote, server, table):
     assert [one.name for one in remote.list_jobs()] == [fake_server.JOB]
     assert [one.latest_version for one in remote.list_models()] == [fake_server.VERSION]
     assert [one.id for one in remote.list_task_types()] == ["tabular-classification"]
-    assert [one.parameters for one in remote.list_techniques("x")][0][0] == types.Parameter("alpha", "[0, 0.3]", "0.1")
+    assert next(remote.list_techniques("x")).parameters[0] == types.Parameter("alpha", "[0, 0.3]", "0.1")
     assert server.calls("ListTechniques")[0].task == "x"
     assert [one.precisions for one in remote.list_formats()] == [("float32", "int8")]
     assert remote.get_dataset(server.calls("CreateJob")[0].job.spec.dataset.rpartition("/")[2]).rows == 100

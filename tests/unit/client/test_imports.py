@@ -14,8 +14,11 @@ NOT_FOR_HELP = (*HEAVY, "grpc", "google.protobuf", "numpy", "rich", "PIL", "ai_e
 
 def loaded_after(code: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys; print('\\n'.join(sys.modules))"], capture_output=True, text=True,
-        check=True, env=dict(os.environ),
+        [sys.executable, "-c", f"{code}\nimport sys; print('\\n'.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ),
     )
     return set(done.stdout.split())
 
