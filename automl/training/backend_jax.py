@@ -37,10 +37,10 @@ class JaxEngine:
     def hold(self, whole: Batch) -> Any:
         return jax.tree.map(jnp.asarray, (whole.inputs, whole.target, whole.weight))
 
-    def run_rows(self, held: Any, rows: NDArray[np.int32]) -> float:
+    def run_rows(self, held: Any, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         return self._run(self._run_rows, held, jnp.asarray(rows))
 
-    def run_batches(self, stacked: Batch) -> float:
+    def run_batches(self, stacked: Batch) -> NDArray[np.float32]:
         return self._run(self._run_batches, jax.tree.map(jnp.asarray, (stacked.inputs, stacked.target, stacked.weight)))
 
     def trace(self, held: Any | None, example: Batch) -> None:
@@ -59,25 +59,25 @@ class JaxEngine:
             found.append(np.asarray(self._forward(trainable, others, batch))[: rows - start])
         return np.concatenate(found).astype(np.float32, copy=False)
 
-    def _run(self, function: Any, *data: Any) -> float:
+    def _run(self, function: Any, *data: Any) -> NDArray[np.float32]:
         core, optimizer = self._core, self._optimizer
         groups = (core.trainable_variables, core.non_trainable_variables, optimizer.variables)
-        state, total = function(tuple([v.value for v in group] for group in groups), *data)
+        state, losses = function(tuple([v.value for v in group] for group in groups), *data)
         for group, values in zip(groups, state, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
-        return float(total)
+        return np.asarray(losses)
 
     def _scan_rows(self, state: _State, held: Any, rows: Any) -> tuple[_State, Any]:
         def step(state: _State, chosen: Any) -> tuple[_State, Any]:
             return self._step(state, *jax.tree.map(lambda a: jnp.take(a, chosen, axis=0), held))
 
         state, losses = jax.lax.scan(step, state, rows)
-        return state, losses.sum()
+        return state, losses
 
     def _scan_batches(self, state: _State, stacked: Any) -> tuple[_State, Any]:
         state, losses = jax.lax.scan(lambda state, batch: self._step(state, *batch), state, stacked)
-        return state, losses.sum()
+        return state, losses
 
     def _step(self, state: _State, x: Any, y: Any, weight: Any) -> tuple[_State, Any]:
         trainable, others, slots = state

@@ -44,11 +44,13 @@ class TensorFlowEngine:
     def hold(self, whole: Batch) -> Any:
         return tf.nest.map_structure(tf.constant, _arrays(whole))
 
-    def run_rows(self, held: Any, rows: NDArray[np.int32]) -> float:
-        return float(self._concrete_rows(held, tf.constant(rows, tf.int32)).numpy())
+    def run_rows(self, held: Any, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        losses: NDArray[np.float32] = self._concrete_rows(held, tf.constant(rows, tf.int32)).numpy()
+        return losses
 
-    def run_batches(self, stacked: Batch) -> float:
-        return float(self._concrete_batches(tf.nest.map_structure(tf.constant, _arrays(stacked))).numpy())
+    def run_batches(self, stacked: Batch) -> NDArray[np.float32]:
+        losses: NDArray[np.float32] = self._concrete_batches(tf.nest.map_structure(tf.constant, _arrays(stacked))).numpy()
+        return losses
 
     def trace(self, held: Any | None, example: Batch) -> None:
         if held is not None:
@@ -80,14 +82,14 @@ class TensorFlowEngine:
         )
 
     def _loop(self, steps: Any, pick: Any) -> Any:
-        """Steps one after the other (parallel_iterations=1), their losses summed."""
-        _, total = tf.while_loop(
+        """Steps one after the other (parallel_iterations=1); their losses."""
+        _, losses = tf.while_loop(
             lambda i, _: i < steps,
-            lambda i, total: (i + 1, total + self._step(*pick(i))),
-            (tf.constant(0), tf.constant(0.0)),
+            lambda i, losses: (i + 1, losses.write(i, self._step(*pick(i)))),
+            (tf.constant(0), tf.TensorArray(tf.float32, size=steps, element_shape=())),
             parallel_iterations=1,
         )
-        return total
+        return losses.stack()
 
     def _step(self, x: Any, y: Any, weight: Any = None) -> Any:
         variables = self._core.trainable_variables

@@ -20,7 +20,7 @@ class Engine(Protocol):
     """Steps of one model on one backend.
 
     Weights, optimizer state and random states live in the Keras variables between calls, so they may be read and assigned
-    there. Losses are sums over the steps, of the data's loss and every penalty; not finite when a step's was not.
+    there. Losses are one a step, [k]: the data's loss and every penalty.
     """
 
     accelerated: bool
@@ -29,10 +29,10 @@ class Engine(Protocol):
     def hold(self, whole: Batch) -> Any:
         """Puts all rows where the steps run."""
 
-    def run_rows(self, held: Any, rows: NDArray[np.int32]) -> float:
+    def run_rows(self, held: Any, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """One step for each line of `rows` [k, batch], on held data."""
 
-    def run_batches(self, stacked: Batch) -> float:
+    def run_batches(self, stacked: Batch) -> NDArray[np.float32]:
         """One step for each of k stacked batches."""
 
     def trace(self, held: Any | None, example: Batch) -> None:

@@ -191,7 +191,7 @@ class _Training:
             self.keras = keras
             self.workdir.mkdir(parents=True, exist_ok=True)
             engine.limit_threads(threads)
-            point, self.warm = self._starting_point(resume, continue_from)
+            point, self.warm, found_here = self._starting_point(resume, continue_from)
             self._seed()
             self.plan = self._plan()
         with self.clock.on("data"):
@@ -201,7 +201,7 @@ class _Training:
             self.batches = Batches(self.samples, self.plan, size, self.recipe.seed)
         with self.clock.on("build"):
             self._build()
-            if point is not None:
+            if point is not None and self._fits(point, must=not found_here):
                 self._restore(point)
         outcome, message = self._epochs()
         if outcome is Outcome.NAN or self.best.epoch is None:
@@ -214,20 +214,20 @@ class _Training:
             candidate.write(self.workdir, files, result := self._result(outcome, message, model.count_params()))
         return result.changed(wall_s=self.clock.elapsed_s, overheads_s=self._overheads())
 
-    def _starting_point(self, resume: bool, continue_from: Path | None) -> tuple[checkpoint.Checkpoint | None, bool]:
-        """The checkpoint to begin from, and whether only for its weights (a warm start)."""
+    def _starting_point(self, resume: bool, continue_from: Path | None) -> tuple[checkpoint.Checkpoint | None, bool, bool]:
+        """The checkpoint to begin from, whether only for its weights (a warm start), and whether it lay in the workdir."""
         if resume and (found := checkpoint.read(self.workdir)) is not None:
             if found.position.recipe == self.recipe.identity and found.position.part == self.part:
-                return found, found.position.warm
+                return found, found.position.warm, True
             _log.warning("the checkpoint in %s is of another recipe or part and counts as absent", self.workdir.name)
         if continue_from is None:
-            return None, False
+            return None, False, False
         found = checkpoint.read(Path(continue_from))
         if found is None:
             raise InvalidInput.at("continue_from", f"{Path(continue_from).name} has no checkpoint that can be read")
         if found.position.recipe != self.recipe.identity:
             raise InvalidInput.at("continue_from", f"{Path(continue_from).name} holds another recipe's training")
-        return found, found.position.part != self.part
+        return found, found.position.part != self.part, False
 
     def _seed(self) -> None:
         """Everything that draws from a global generator; our own parts have generators and seeds of their own."""
@@ -275,10 +275,9 @@ class _Training:
         rate: Any = float(plan.learning_rate)
         callback = None
         if plan.schedule is not None:
-            # A schedule is read at updates of the weights, which gradient accumulation makes fewer than steps.
-            accumulated = int(plan.optimizer_options.get("gradient_accumulation_steps") or 1)
-            updates = max(1, self.batches.steps // accumulated)
-            made = plan.schedule.make(peak=rate, steps=updates * plan.epochs, steps_per_epoch=updates)
+            # In steps, not updates: with accumulated gradients Keras still reads its schedule at every step.
+            steps = self.batches.steps
+            made = plan.schedule.make(peak=rate, steps=steps * plan.epochs, steps_per_epoch=steps)
             if isinstance(made, keras.callbacks.Callback):
                 callback = made
             else:
@@ -348,7 +347,7 @@ class _Training:
 
     def _train(self, epoch: int) -> float:
         """The steps of one epoch. Returns the mean loss. Raises `_Stopped` and `_NotFinite`."""
-        total = 0.0
+        losses: list[NDArray[np.float32]] = []  # Added up once, so that the sum doesn't depend on how steps were grouped.
         if self.held is not None:
             if epoch > 1 and not self.batches.whole_is_constant:
                 with self.clock.on("data"):
@@ -357,9 +356,9 @@ class _Training:
             done = 0
             while done < len(rows):
                 count = self._chunk(len(rows) - done)
-                total += self._run(count, done, epoch, self.engine.run_rows, self.held, rows[done : done + count])
+                losses.append(self._run(count, done, epoch, self.engine.run_rows, self.held, rows[done : done + count]))
                 done += count
-            return total / len(rows)
+            return float(np.mean(np.concatenate(losses), dtype=np.float64))
         ahead = PREFETCH * self.stack if self.engine.accelerated else 0
         done = 0
         with prefetched(self.batches.stream(epoch), ahead) as stream:
@@ -367,16 +366,18 @@ class _Training:
                 count = min(self._chunk(self.batches.steps - done), _power_of_two(self.stack))
                 with self.clock.on("batches"):
                     stacked = Batch.stack(list(itertools.islice(stream, count)))
-                total += self._run(count, done, epoch, self.engine.run_batches, stacked)
+                losses.append(self._run(count, done, epoch, self.engine.run_batches, stacked))
                 done += count
-        return total / self.batches.steps
+        return float(np.mean(np.concatenate(losses), dtype=np.float64))
 
     def _chunk(self, left: int) -> int:
         """How many steps to run in one call: a power of two, so that a backend that compiles for each number has few."""
         return 1 if self.each_step else _power_of_two(min(left, max(1, int(CHUNK_S / self.step_estimate_s))))
 
-    def _run(self, count: int, done: int, epoch: int, call: Callable[..., float], *data: Any) -> float:
-        """One call of the engine with all that belongs around it. Returns the sum of the losses."""
+    def _run(
+        self, count: int, done: int, epoch: int, call: Callable[..., NDArray[np.float32]], *data: Any
+    ) -> NDArray[np.float32]:
+        """One call of the engine with all that belongs around it. Returns the losses."""
         if self.deadline <= time.monotonic():
             raise _Stopped(f"the deadline came in epoch {epoch}")
         if self.should_stop():
@@ -384,14 +385,14 @@ class _Training:
         self.hooks.on_train_batch_begin(done)
         start = time.monotonic()
         with self.clock.on("steps"):
-            loss = call(*data)
+            losses = call(*data)
         self.step_estimate_s = max(1e-6, (time.monotonic() - start) / count)
-        if not math.isfinite(loss):
+        if not np.isfinite(losses).all():
             raise _NotFinite(f"the loss became NaN or infinite in epoch {epoch}")
-        self.hooks.on_train_batch_end(done + count - 1, {"loss": loss / count})
+        self.hooks.on_train_batch_end(done + count - 1, {"loss": float(losses.mean())})
         self.steps_done += count
         self.beat()
-        return loss
+        return losses
 
     def _measure(self, epoch: int, loss: float | None) -> Measurement:
         """Evaluates the weights that would be kept and keeps them if they are the best."""
@@ -437,10 +438,10 @@ class _Training:
         if self.plan.optimizer_options.get("use_ema"):
             before = _values(self.core.variables)
             self.optimizer.finalize_variable_values(self.core.trainable_variables)
-            kept = self.core.get_weights()
+            kept = _values(self.core.weights)
             _assign(self.core.variables, before)
             return kept, True
-        return self.core.get_weights(), False
+        return _values(self.core.weights), False
 
     def _validation_loss(self, raw: NDArray[np.float32]) -> float:
         truth = self.samples.validation_target
@@ -464,6 +465,17 @@ class _Training:
         ))
         self.saved_at = time.monotonic()
 
+    def _fits(self, point: checkpoint.Checkpoint, must: bool) -> bool:
+        """Whether a checkpoint's weights are of this model's shapes, which some families choose by the resolution. Raises
+        `InvalidInput` where they `must` be."""
+        ours = [tuple(v.shape) for v in self.core.variables]
+        fits = ours == [a.shape for a in point.variables] and len(self.optimizer.variables) == len(point.optimizer)
+        if not fits and must:
+            raise InvalidInput.at("continue_from", "its weights don't fit this model at this resolution")
+        if not fits:
+            _log.warning("the checkpoint in %s is of other shapes and counts as absent", self.workdir.name)
+        return fits
+
     def _restore(self, point: checkpoint.Checkpoint) -> None:
         position = point.position
         if self.warm and position.part != self.part:
@@ -474,7 +486,7 @@ class _Training:
         if position.steps_per_epoch != self.batches.steps:
             # Another fidelity or batch size: the schedule stands where these many epochs of it would end.
             steps = position.epochs_done * self.batches.steps
-            _iterations(self.optimizer).assign(steps)
+            getattr(self.optimizer, "inner_optimizer", self.optimizer)._iterations.assign(steps)
         if self.averager is not None and point.averager:
             self.averager.restore(point.averager)
         for callback, state in zip(self.callbacks, position.callbacks, strict=False):
@@ -535,20 +547,13 @@ def _power_of_two(limit: int) -> int:
 
 def _values(variables: list[Any]) -> list[NDArray[Any]]:
     """Copies of variables' values."""
-    return [np.array(variable.numpy() if hasattr(variable, "numpy") else variable) for variable in variables]
+    # Keras' own `numpy()` goes through a protocol of NumPy that TensorFlow's variables know an old form of.
+    return [np.array(np.asarray(variable.value)) for variable in variables]
 
 
 def _assign(variables: list[Any], values: list[NDArray[Any]]) -> None:
-    """Raises `InvalidInput` when number or shapes differ."""
-    if [tuple(v.shape) for v in variables] != [tuple(a.shape) for a in values]:
-        raise InvalidInput.at("continue_from", "the checkpoint's weights don't fit this model")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def _iterations(optimizer: Any) -> Any:
-    """The counter of steps (not of updates) of the innermost optimizer."""
-    return optimizer._iterations
 
 
 def _overrides(callback: Any, *names: str) -> bool:
