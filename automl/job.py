@@ -1,0 +1,694 @@
+"""A job, from data to proven artifacts: a fold over events, driven by `python -m automl.job`.
+
+    prepare → derive the space → search → choose → final fit → compress → deliver → report
+
+The server starts it as a process, writes the request and later commands to its standard input as lines of JSON, and reads
+events from its standard output. The state is the fold of these events: killed anywhere and started again with the events so
+far, the controller goes on without losing or doubling a finished trial. Standard error is its log.
+
+Exit codes: 0 after the job's last event was said, whatever its state; 2 for a request that can't be read; 3 when the server
+has gone (it will start us again).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import io
+import json
+import logging
+import os
+import platform
+import sys
+import threading
+import traceback
+import uuid
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from automl import __version__
+from automl.catalog import entries, validation
+from automl.catalog import space as spaces
+from automl.catalog.space import Space
+from automl.execution.executor import Executor
+from automl.search import finale, selection, sizing, strategies
+from automl.search.budget import Budget, Clock, Speeds, SystemClock, reserve_shares
+from automl.search.control import Cancelled, Control, listen
+from automl.search.ledger import Closed, Ledger
+from automl.search.runner import Place, Runner
+from automl.search.sampler import NOT_EVIDENCE, Proposal, free_dimensions
+from automl.search.selection import Candidate
+from automl.spec import (
+    REMEDIES,
+    Artifact,
+    AutoMLError,
+    Event,
+    Infeasible,
+    Internal,
+    InvalidInput,
+    JobPhase,
+    JobSpec,
+    JobState,
+    Outcome,
+    Recipe,
+    Trial,
+)
+from automl.spec.event import DataPrepared, JobFinished, SpaceDerived
+from automl.spec.model import Frozen, Json, canonical
+from automl.training import result as results
+
+log = logging.getLogger("automl.job")
+T = TypeVar("T")
+
+SERVER_GONE = 3
+FINAL_SHARE = 0.1
+"""Of the budget, kept for the final fit until the speed is known."""
+COMPRESS_S = 25.0
+"""Kept for pruning: a child with tfmot, fine-tuning and evaluation; at most `COMPRESS_SHARE` of the budget."""
+COMPRESS_SHARE = 0.12
+REPORT_S = 2.0
+PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "tensorflow-model-optimization", "tf_keras", "ai-edge-litert")
+"""Whose versions stand in the recipe file."""
+PHASES = list(JobPhase)
+
+
+class Request(Frozen):
+    """The first line on standard input."""
+
+    job: str
+    spec: JobSpec
+    workdir: str
+    dataset: dict[str, Json]
+    """{"path", "filename", "info"}: see `automl.data.source.Source`."""
+    test_dataset: dict[str, Json] | None = None
+    events: tuple[Event, ...] = ()
+    """All past events of the job, when it is taken up again."""
+    slots: int = 2
+    deadline_epoch_s: float
+    """Seconds since 1970 by when the artifacts have to be there."""
+    seed: int = 0
+
+
+class Workers(Executor, Protocol):
+    """An executor that also runs single functions in children (`automl.execution.children.run_in_child`)."""
+
+    run_in_child: Any
+
+
+@dataclasses.dataclass
+class Engine:
+    """What the story calls, so that tests can put something else in its place."""
+
+    prepare: Callable[[Request, str, Path], Any]
+    """(request, task id, folder) → `PreparedDataset`."""
+    executor: Callable[[int, Path], Workers]
+    """(slots, log file) → executor."""
+    compress: Callable[..., Path]
+    deliver: Callable[..., list[Any]]
+    deliver_estimate_s: Callable[..., float]
+    held_out: Callable[[Path], dict[str, float]]
+    render: Callable[..., str]
+    clock: Clock
+
+
+class ServerGone(Exception):
+    """The pipe from the server was closed."""
+
+
+class Job:
+    """One run of the controller. `write` passes each event on."""
+
+    def __init__(self, request: Request, control: Control, write: Callable[[Event], None], engine: Engine):
+        self.request = request
+        self.spec = request.spec
+        self.control = control
+        self.engine = engine
+        self.clock = engine.clock
+        self.workdir = Path(request.workdir)
+        self.ledger = Ledger(write, self.clock, request.events)
+        remaining = request.deadline_epoch_s - self.clock.wall()
+        self.budget = Budget(self.clock, remaining, self.spec.budget.wall_s)
+        self.executor: Workers | None = None
+        self.task = ""
+        self.metric = ""
+
+    @property
+    def state(self) -> JobState:
+        return self.ledger.state
+
+    # --- the story ---------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Carries the job to its end and returns the exit code."""
+        if self.state.finished is not None:
+            return 0
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        last = self._carried_out()
+        if last is None:
+            return SERVER_GONE
+        try:
+            self.ledger.close(last)
+        except Closed:
+            return SERVER_GONE if self.control.gone else 0
+        return 0
+
+    def _carried_out(self) -> JobFinished | None:
+        """The job's last event; None when the server has gone."""
+        try:
+            self._keep_reserve()
+            prepared = self.prepare()
+            space = self.derive(prepared)
+            self.start_executor()
+            runner = self.runner(prepared, space)
+            self.search(runner, space)
+            winner = self.choose(runner)
+            candidate = self.final_fit(runner, winner, prepared)
+            self._mark_running("it was not taken up again after a restart")
+            candidate = self.compress(candidate, prepared)
+            delivered = self.deliver(candidate, prepared)
+            return self.conclude(winner, candidate, delivered, prepared)
+        except ServerGone:
+            return None
+        except Cancelled:
+            self._mark_running("the job was cancelled")
+            return self._ended("CANCELLED", "The job was cancelled.", "CANCELLED")
+        except InvalidInput as error:
+            one = len(error.violations) == 1
+            return self._ended("FAILED", str(error), error.violations[0].reason if one else error.reason)
+        except (Infeasible, NothingUsable) as error:
+            return self._ended("FAILED", str(error), error.reason)
+        except AutoMLError as error:
+            if isinstance(error, Internal):
+                return self._internal(error)
+            return self._ended("FAILED", _plain(error), error.reason)
+        except Exception as error:  # noqa: BLE001 — whatever it is, the job has to end with an event.
+            return self._internal(error)
+        finally:
+            if self.executor is not None:
+                self.executor.close()
+
+    def prepare(self) -> Any:
+        """Checks and writes the data once; a folder that is complete is opened."""
+        self.ledger.phase(JobPhase.PREPARING)
+        self._check_disk()
+        inferred = self.spec.task is None
+        self.task = self.spec.task or self._inferred_task()
+        folder = self.workdir / "data"
+        prepared = self._meanwhile(lambda: self.engine.prepare(self.request, self.task, folder))
+        meta = prepared.meta
+        task = entries.tasks[meta.task]
+        self.metric = self.spec.metric or task.default_metric(len(meta.classes))
+        if self.state.prepared is None:
+            self.ledger.emit(
+                DataPrepared(
+                    task=meta.task, task_inferred=inferred, target=meta.target or None, metric=self.metric, parts=meta.parts,
+                    profile=meta.profile, findings=meta.findings, key=meta.key,
+                )
+            )
+        return prepared
+
+    def derive(self, prepared: Any) -> Space:
+        """The space of what may be proposed; fails early when the limits can't be met."""
+        formats = frozenset(str(f) for f in self.spec.formats)
+        space = spaces.derive(self.task, prepared.meta.profile, self.spec.search, formats)
+        sizing.check_feasible(space, self.spec.constraints, self.spec.formats)
+        if self.state.space is None:
+            self.ledger.emit(
+                SpaceDerived(
+                    strategy=self.spec.search.strategy, techniques=space.techniques, excluded=dict(space.excluded),
+                    dimensions=free_dimensions(space),
+                )
+            )
+        return space
+
+    def start_executor(self) -> None:
+        self.executor = self.engine.executor(max(1, self.request.slots), self.workdir / "executor.log")
+
+    def runner(self, prepared: Any, space: Space) -> Runner:
+        assert self.executor is not None
+        speeds = Speeds(prepared.meta.profile, prepared.meta.parts.get("validation", 0))
+        runner = Runner(
+            ledger=self.ledger, executor=self.executor, budget=self.budget, clock=self.clock, control=self.control,
+            place=Place(prepared.path, self.workdir, self.metric), space=space, speeds=speeds,
+            limit_parameters=sizing.limit_parameters(self.spec.constraints, self.spec.formats),
+            max_trials=self.spec.budget.max_trials, prune=self.spec.search.strategy not in ("fixed", "grid"),
+        )
+        runner.on_ended = lambda trial: self._estimate_again(runner, prepared)
+        self._estimate_again(runner, prepared)
+        return runner
+
+    def search(self, runner: Runner, space: Space) -> None:
+        """Proposes and trains until the time that isn't reserved for the end is used up."""
+        if self._past(JobPhase.SEARCHING):
+            return
+        self.ledger.phase(JobPhase.SEARCHING)
+        settings = self.spec.search
+        sampler = strategies.make(settings.strategy, space, self.request.seed, settings.recipes)
+        first = () if settings.strategy in strategies.TAKES_RECIPES else settings.recipes
+        reason = runner.search(sampler, first)
+        counts = ", ".join(f"{n} {name.lower()}" for name, n in sorted(self.state.outcomes().items()))
+        self.ledger.note(f"The search ended after {self.budget.elapsed_s():.0f} s: {reason}. Trials: {counts or 'none'}.")
+        if runner.shrunk:
+            self.ledger.note(f"{runner.shrunk} proposals were made smaller to meet the limits of size.")
+
+    def choose(self, runner: Runner) -> Candidate:
+        """The winner: best by the mean over its seeds. Raises `NothingUsable`."""
+        ranked = selection.ranking(self.state.trials.values(), runner.limit_parameters)
+        if not ranked:
+            trial = selection.fallback(self.state.trials.values())
+            if trial is None:
+                raise NothingUsable(self._losses())
+            return Candidate((trial,), trial.score or 0.0, trial.score or 0.0)
+        winner = ranked[0]
+        if not self._past(JobPhase.SEARCHING):
+            seeds = f", the mean of {winner.seeds} seeds" if winner.seeds > 1 else ""
+            self.ledger.note(
+                f"{len(ranked)} candidates were compared on the validation rows; {winner.best.id} "
+                f"({winner.best.recipe.architecture.id}) is chosen with {self.metric} {self._natural(winner.mean)}{seeds}. "
+                "The best of many scores is a little too good; the test score is the honest one."
+            )
+        return winner
+
+    def final_fit(self, runner: Runner, winner: Candidate, prepared: Any) -> Path:
+        """The folder of the candidate to deliver."""
+        own = runner.place.folder(winner.best.id)
+        done = [t for t in self.state.trials.values() if t.origin == "final" and t.outcome is not None]
+        if self._past(JobPhase.FINAL_FIT) or done:
+            return self._better(runner, winner, done[-1]) if done else own
+        self.ledger.phase(JobPhase.FINAL_FIT)
+        if self.control.finish:
+            self.ledger.note("The winner is delivered as it was trained: the job was asked to finish.")
+            return own
+        if winner.best.origin in NOT_EVIDENCE or self.spec.search.strategy == "fixed":
+            self.ledger.note("The winner is delivered as it was trained.")
+            return own
+        parts = prepared.meta.parts
+        available = self.budget.remaining_s() - self.budget.reserved("final")
+        plan = finale.plan(
+            winner, runner.speeds.predict(winner.best.recipe), available, parts["train"], parts.get("validation", 0)
+        )
+        self.ledger.note(plan.why)
+        if plan.how == "keep":
+            return own
+        interrupted = [t for t in self.state.trials.values() if t.origin == "final" and t.outcome is None]
+        trial = runner.train(
+            Proposal(plan.recipe, plan.fidelity, "final"), part="train+validation",
+            deadline=self.budget.step_deadline("final"), init_from=own if plan.how == "continue" else None,
+            trial=interrupted[-1].id if interrupted else None, attempt=interrupted[-1].attempt + 1 if interrupted else 1,
+        )
+        return self._better(runner, winner, trial)
+
+    def _better(self, runner: Runner, winner: Candidate, final: Trial) -> Path:
+        """The final fit's folder when it came through and isn't worse on rows that it has seen, else the winner's."""
+        own = runner.place.folder(winner.best.id)
+        if final.outcome != Outcome.COMPLETED or final.score is None:
+            how = final.outcome.value if final.outcome is not None else "no end"
+            self.ledger.note(f"The final fit ended with {how} ({final.message or 'no message'}): the winner is delivered.")
+            return own
+        if final.score < winner.mean:
+            self.ledger.note(
+                f"After the final fit the validation rows, which it has seen, score {self._natural(final.score)}, less than "
+                f"the winner's {self._natural(winner.mean)}: the winner is delivered.", warning=True,
+            )
+            return own
+        return runner.place.folder(final.id)
+
+    def compress(self, candidate: Path, prepared: Any) -> Path:
+        """The candidate after the compression ladder; itself when nothing was accepted or there is no time."""
+        folder = self.workdir / "compressed"
+        if self._past(JobPhase.COMPRESSING):
+            return _opened(folder / "chosen", candidate)
+        self.ledger.phase(JobPhase.COMPRESSING)
+        self.budget.reserve("final", 0.0)
+        executor = self.executor
+        assert executor is not None
+        available = self.budget.remaining_s() - self.budget.reserved("compress")
+        if self.control.finish or self.spec.search.strategy == "fixed" or available < 0.5 * COMPRESS_S:
+            self.ledger.note(f"Nothing is compressed beyond quantisation: {max(0.0, available):.0f} s are left for it.")
+            return candidate
+        try:
+            chosen = self._meanwhile(
+                lambda: self.engine.compress(
+                    candidate, prepared, metric=self.metric, tolerance=self.spec.tolerance, out=folder,
+                    run_in_child=executor.run_in_child, deadline=self.budget.step_deadline("compress"),
+                    emit=self.ledger.emit,
+                )
+            )
+        except (Cancelled, ServerGone, Closed):
+            raise
+        except AutoMLError as error:
+            self.ledger.note(f"Compression was given up: {_plain(error)}", warning=True)
+            return candidate
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / "chosen", str(chosen))
+        return Path(chosen)
+
+    def deliver(self, candidate: Path, prepared: Any) -> list[Any]:
+        """Writes, runs and verifies every artifact that was asked for, on the sealed test rows."""
+        self.ledger.phase(JobPhase.VERIFYING)
+        self.budget.reserve("compress", 0.0)
+        executor = self.executor
+        assert executor is not None
+        return self._meanwhile(
+            lambda: self.engine.deliver(
+                candidate, prepared, formats=self.spec.formats, constraints=self.spec.constraints,
+                tolerance=self.spec.tolerance, metric=self.metric, out=self.workdir / "artifacts",
+                run_in_child=executor.run_in_child,
+                deadline=self.budget.step_deadline("deliver"), emit=self.ledger.emit, scratch=self.workdir / "verification",
+                slots=max(1, self.control.slots), seed=self.request.seed,
+            )
+        )
+
+    def conclude(self, winner: Candidate, candidate: Path, delivered: list[Any], prepared: Any) -> JobFinished:
+        """Recipe file, report, and the job's last event."""
+        self.ledger.phase(JobPhase.REPORTING)
+        recipe = results_recipe(candidate) or winner.best.recipe
+        self._write_recipe(recipe, candidate, prepared)
+        test = self.engine.held_out(self.workdir / "verification")
+        made = [a for a in delivered if isinstance(a, Artifact)]
+        if not made:
+            reasons = "; ".join(f"{r.format}:{r.precision}: {r.reason}" for r in delivered)
+            limited = self.spec.constraints != type(self.spec.constraints)()
+            reason = "INFEASIBLE" if limited else "NO_ARTIFACT"
+            last = self._ended("FAILED", f"No artifact could be delivered. {reasons}", reason)
+        else:
+            last = self._ended("SUCCEEDED", "", "")
+        last = last.changed(
+            metric=self.metric, validation=self._value(winner.mean), test=test.get(self.metric), test_metrics=test,
+            recipe=recipe.to_dict(),
+        )
+        self._report(last)
+        return last
+
+    # --- the clock ---------------------------------------------------------------------------------------
+
+    def _keep_reserve(self) -> None:
+        """The first estimate of what the end takes; scaled down so that a short budget isn't all reserve."""
+        total = self.spec.budget.wall_s
+        steps = {
+            "deliver": self.engine.deliver_estimate_s(self.spec.formats, slots=self.request.slots),
+            "compress": min(COMPRESS_S, COMPRESS_SHARE * total) if self._compresses() else 0.0,
+            "final": FINAL_SHARE * total if self.spec.search.strategy != "fixed" else 0.0,
+            "report": REPORT_S,
+        }
+        for step, seconds in reserve_shares(total, steps).items():
+            self.budget.reserve(step, seconds)
+
+    def _estimate_again(self, runner: Runner, prepared: Any) -> None:
+        """Reserves for the end what the best model so far needs."""
+        ranked = selection.ranking(self.state.trials.values(), runner.limit_parameters)
+        if not ranked:
+            return
+        best = ranked[0].best
+        parts = prepared.meta.parts
+        deliver_s = self.engine.deliver_estimate_s(
+            self.spec.formats, parameters=best.parameters or 100_000, rows=parts.get("test", 10_000),
+            slots=self.request.slots,
+        )
+        total = self.spec.budget.wall_s
+        self.budget.reserve("deliver", min(deliver_s, 0.4 * total))
+        if self._past(JobPhase.SEARCHING) or self.spec.search.strategy == "fixed":
+            return
+        speed = runner.speeds.predict(best.recipe)
+        more_rows = 1 + parts.get("validation", 0) / max(1, parts["train"])
+        wanted = speed.total_s(best.best_epoch or best.recipe.epochs) * more_rows
+        short = speed.setup_s + finale.PLANNED_EPOCHS * speed.epoch_s * more_rows
+        # Anew when that costs little of the budget, else a continuation; a long epoch is better spent in the search.
+        share = FINAL_SHARE * total / finale.SAFETY
+        self.budget.reserve("final", finale.SAFETY * (wanted if wanted <= share else short if short <= share else 0.0))
+
+    def _compresses(self) -> bool:
+        return self.spec.search.strategy != "fixed"
+
+    # --- small things ------------------------------------------------------------------------------------
+
+    def _past(self, phase: JobPhase) -> bool:
+        """Whether the events say that a later phase had begun (this is a restart)."""
+        return self.state.phase is not None and PHASES.index(self.state.phase) > PHASES.index(phase)
+
+    def _meanwhile(self, work: Callable[[], T]) -> T:
+        """Runs a long step in a thread and looks at commands meanwhile. Raises what the step raises, `Cancelled` or
+        `ServerGone`; the step's children end with the process."""
+        answer: list[T] = []
+        fault: list[BaseException] = []
+
+        def step() -> None:
+            try:
+                answer.append(work())
+            except BaseException as error:  # noqa: BLE001 — handed over to the thread that waits.
+                fault.append(error)
+            finally:
+                self.control.changed.set()
+
+        self.control.changed.clear()
+        thread = threading.Thread(target=step, daemon=True, name="step")
+        thread.start()
+        while thread.is_alive():
+            self.control.changed.wait(1.0)
+            self.control.changed.clear()
+            self.control.check()
+            thread.join(0.01)
+        self.control.check()
+        if fault:
+            raise fault[0]
+        return answer[0]
+
+    def _inferred_task(self) -> str:
+        from automl.data.source import Source
+
+        source = Source.from_dict(self.request.dataset)
+        task = validation.infer_task(source.info, self.spec.data.target) if source.info is not None else None
+        if task is None:
+            raise InvalidInput.at("task", "could not be inferred from the data and target; name it", reason="TASK_UNCLEAR")
+        return task
+
+    def _check_disk(self) -> None:
+        import shutil
+
+        free = shutil.disk_usage(self.workdir).free
+        if free < 200 * 2**20:
+            from automl.spec import Unavailable
+
+            raise Unavailable(f"the disk of the job's folder has {free / 2**20:.0f} MiB left, and 200 MiB are needed")
+
+    def _mark_running(self, why: str) -> None:
+        """Gives running trials their end in the ledger."""
+        from automl.spec.event import TrialEnded
+
+        for trial in list(self.state.trials.values()):
+            if trial.outcome is None:
+                self.ledger.emit(
+                    TrialEnded(
+                        trial=trial.id, attempt=trial.attempt, outcome=Outcome.PRUNED, message=why, wall_s=0.0, step_s=0.0
+                    )
+                )
+
+    def _ended(self, state: str, message: str, reason: str) -> JobFinished:
+        elapsed = self.spec.budget.wall_s - (self.request.deadline_epoch_s - self.clock.wall())
+        return JobFinished(
+            state=state, message=message, reason=reason, metric=self.metric,  # type: ignore[arg-type]
+            validation=self._value(self.state.best.score) if self.state.best is not None else None,
+            wall_s=max(0.0, elapsed), goodput=self._goodput(),
+        )
+
+    def _internal(self, error: BaseException) -> JobFinished:
+        id = uuid.uuid4().hex[:12]
+        log.error("error %s\n%s", id, "".join(traceback.format_exception(error)))
+        message = f"A defect of ours ended the job. Its id in the log is {id}; please report it."
+        return self._ended("FAILED", message, "INTERNAL")
+
+    def _goodput(self) -> float | None:
+        """Share of the slots' time, since the controller began, that was spent in training and evaluation steps."""
+        spent = sum(t.step_s for t in self.state.trials.values())
+        available = max(1, self.request.slots) * (self.clock.wall() - self._first_event_s())
+        return min(1.0, spent / available) if available > 0 and self.state.trials else None
+
+    def _first_event_s(self) -> float:
+        return self.request.events[0].time if self.request.events else self._began_wall
+
+    @property
+    def _began_wall(self) -> float:
+        return self.clock.wall() - self.budget.elapsed_s()
+
+    def _losses(self) -> str:
+        lost = {name: n for name, n in self.state.outcomes().items() if name not in ("COMPLETED", "RUNNING")}
+        if not lost:
+            return f"The time ({self.spec.budget.wall_s:.0f} s) was too short for a single trial: allow more with --budget."
+        trials = [t for t in self.state.trials.values() if t.message]
+        said = f" The last one: {trials[-1].message}" if trials else ""
+        advice = " ".join(REMEDIES[Outcome(name)] for name in sorted(lost) if Outcome(name) in REMEDIES)
+        counts = ", ".join(f"{n} {name}" for name, n in sorted(lost.items()))
+        return f"No trial left a usable model ({counts}).{said} {advice}".strip()
+
+    def _value(self, score: float) -> float:
+        """A score in the metric's own sign."""
+        from automl.tasks import metrics
+
+        return score if metrics.get(self.metric).larger_is_better else -score
+
+    def _natural(self, score: float) -> str:
+        return f"{self._value(score):.4g}"
+
+    def _write_recipe(self, recipe: Recipe, candidate: Path, prepared: Any) -> None:
+        """`recipe.json`: all that `automl reproduce` needs beside the data."""
+        found = results.read(candidate)
+        content = {
+            "version": 1, "recipe": recipe.to_dict(), "task": self.task, "metric": self.metric, "part": found.part,
+            "epochs": found.epochs_done, "best_epoch": found.best_epoch, "data": self.spec.data.to_dict(),
+            "dataset": self.spec.dataset, "test_dataset": self.spec.test_dataset, "data_key": prepared.meta.key,
+            "seed": self.request.seed, "automl": __version__, "python": platform.python_version(),
+            "versions": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+            "made": datetime.datetime.fromtimestamp(self.clock.wall(), datetime.UTC).isoformat(timespec="seconds"),
+        }
+        _replace(self.workdir / "recipe.json", json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+    def _report(self, last: JobFinished) -> None:
+        """`report.html`, of the state as it will be after the last event. A failure here costs the page, not the job."""
+        state = self.state.model_copy(update={"finished": last})
+        try:
+            page = self.engine.render(
+                state, self.spec, job=self.request.job, dataset=str(self.request.dataset.get("filename", "")),
+                predictions=self.workdir / "verification" / "predictions.npz",
+            )
+        except Exception as error:  # noqa: BLE001 — artifacts that are proven must not be lost to a drawing.
+            log.error("the report failed\n%s", "".join(traceback.format_exception(error)))
+            self.ledger.note(f"The report could not be drawn: {type(error).__name__}.", warning=True)
+            return
+        _replace(self.workdir / "report.html", page)
+
+
+class NothingUsable(AutoMLError):
+    """No trial left a model."""
+
+    reason = "NO_USABLE_TRIAL"
+
+
+def results_recipe(candidate: Path) -> Recipe | None:
+    """The recipe in a candidate's folder."""
+    file = candidate / "recipe.json"
+    return Recipe.from_dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+
+
+def _plain(error: AutoMLError) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file so that it is there whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _opened(marker: Path, otherwise: Path) -> Path:
+    return Path(marker.read_text(encoding="utf-8")) if marker.is_file() else otherwise
+
+
+# --- the process -------------------------------------------------------------------------------------------
+
+
+def real_engine() -> Engine:
+    """The product's own parts; each is imported when it is first called."""
+
+    def prepare(request: Request, task: str, folder: Path) -> Any:
+        from automl.data.prepare import prepare
+        from automl.data.source import Source
+
+        source = Source.from_dict(request.dataset)
+        test = Source.from_dict(request.test_dataset) if request.test_dataset is not None else None
+        return prepare(request.spec, task, source, test, folder)
+
+    def executor(slots: int, log_file: Path) -> Workers:
+        from automl.execution.local import LocalExecutor
+
+        return LocalExecutor(slots, log=log_file)
+
+    def compress(*args: Any, **more: Any) -> Path:
+        from automl.compression import ladder
+
+        return Path(ladder.compress(*args, **more))
+
+    def deliver(*args: Any, **more: Any) -> list[Any]:
+        from automl.export import deliver as delivery
+
+        return list(delivery.deliver(*args, **more))
+
+    def deliver_estimate_s(*args: Any, **more: Any) -> float:
+        from automl.export import deliver as delivery
+
+        return delivery.estimate_s(*args, **more)
+
+    def held_out(scratch: Path) -> dict[str, float]:
+        from automl.export import deliver as delivery
+
+        return delivery.held_out_metrics(scratch)
+
+    def render(*args: Any, **more: Any) -> str:
+        from automl.report import page
+
+        return page.render(*args, **more)
+
+    return Engine(prepare, executor, compress, deliver, deliver_estimate_s, held_out, render, SystemClock())
+
+
+def main() -> int:
+    """`python -m automl.job`: see the module's docstring."""
+    # Events have standard output to themselves: whatever a library prints goes to the log.
+    events = io.TextIOWrapper(os.fdopen(os.dup(1), "wb", buffering=0), encoding="utf-8", write_through=True)
+    os.dup2(2, 1)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    lines: Iterable[str] = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
+    stream = iter(lines)
+    try:
+        request = Request.model_validate_json(next(stream, ""))
+    except ValueError as error:
+        print(f"automl.job: the request can't be read: {error}", file=sys.stderr)
+        return 2
+    control = Control(request.slots)
+
+    def write(event: Event) -> None:
+        try:
+            events.write(canonical(event.to_dict()).decode() + "\n")
+        except (BrokenPipeError, OSError):
+            control.end_of_input()
+            _leave(SERVER_GONE)
+
+    def hear() -> None:
+        listen(stream, control, log)
+        # Nobody reads us any more; what runs would only take the slots of whoever starts us again.
+        _leave(SERVER_GONE)
+
+    threading.Thread(target=hear, daemon=True, name="commands").start()
+    code = Job(request, control, write, real_engine()).run()
+    _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """Ends all processes below this one, then this one at once."""
+    import psutil
+
+    below = psutil.Process().children(recursive=True)
+    for process in below:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

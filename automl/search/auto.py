@@ -1,0 +1,180 @@
+"""The default strategy, first form: portfolio, then models and mutations around the best, then the finalists' other seeds.
+
+What it does turns on how many full trainings the clock allows:
+
+- **Many** (small tables, seconds a trial): the portfolio, cheap recipes first; then TPE and evolution in turn around what
+  was found, with the pruner stopping the hopeless early; in the last quarter the leaders are trained again under other
+  seeds, so that the winner is chosen by a mean and not by luck.
+- **Few** (pictures, big tables): under a short clock one good recipe trained to the end beats nine half-trained ones. The
+  architecture's speed is probed on a sliver of the data (which also gives a first usable model at once); then every slot
+  trains the strongest recipe that is left, with exactly as many epochs as the clock has room for, so that its schedule
+  completes.
+
+Everything is found again from the trials, so a restart needs no state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from automl.catalog.space import Space
+from automl.search import portfolio
+from automl.search.budget import SAFETY, Outlook
+from automl.search.evolution import Evolution
+from automl.search.sampler import Proposal, Sampler, evidence, recipe_seed, seed64
+from automl.search.selection import family, ranking
+from automl.search.tpe import Tpe
+from automl.spec import Fidelity, Recipe, Trial
+
+PROBE_ROWS = 3_000
+"""Training rows of a probe: enough steps to time one, and a model better than none."""
+PROBE_WORTH_S = 4.0
+"""An epoch that is guessed to take as long is worth a probe."""
+FEW = 2.2
+"""Below as many full trainings one after the other on a slot, the clock is short."""
+STRETCH = 1.6
+"""The last training of a slot takes at most as many times its wished epochs."""
+LEAST = 0.2
+"""A training gets no fewer than this share of its wished epochs."""
+FINALE = 0.25
+"""Share of the search's time that belongs to other seeds for the leaders."""
+LEADERS = 3
+SEEDS = 3
+
+
+class Auto(Sampler):
+    """Portfolio → TPE and evolution → finalists; see the module's docstring."""
+
+    name = "auto"
+
+    def __init__(self, space: Space, seed: int, recipes: Sequence[Recipe] = ()):
+        super().__init__(space, seed)
+        own = [portfolio.Start(f"user-{n + 1}", recipe, 0) for n, recipe in enumerate(recipes)]
+        self.starts = own + portfolio.starts(space, seed)
+        self._model = Tpe(space, seed)
+        self._breeder = Evolution(space, seed)
+
+    def tell(self, trial: Trial) -> None:
+        super().tell(trial)
+        self._model.tell(trial)
+        self._breeder.tell(trial)
+
+    def ask(self, trial: str, outlook: Outlook) -> Proposal | None:
+        left = self._untried()
+        probing = any(t.origin == "probe" and t.outcome is None for t in self.trials.values())
+        if (probe := self._probe(left, outlook, probing)) is not None:
+            return probe
+        if probing and outlook.running >= 1:
+            return None  # the probe tells in a moment how many epochs fit
+        if self._short(left, outlook):
+            return self._strongest(left, outlook)
+        for start in left:
+            if (proposal := self._timed_to(start.recipe, "portfolio", outlook)) is not None:
+                return proposal
+        if outlook.remaining_s < FINALE * outlook.total_s:
+            return self._finalist(outlook)
+        refined = self._refined(trial, outlook)
+        return refined if refined is not None else self._finalist(outlook)
+
+    # --- the portfolio -----------------------------------------------------------------------------------
+
+    def _untried(self) -> list[portfolio.Start]:
+        tried = {_kind(t.recipe) for t in self.trials.values() if t.origin not in ("probe", "final")}
+        return [s for s in self.starts if _kind(s.recipe) not in tried]
+
+    def _probe(self, left: list[portfolio.Start], outlook: Outlook, probing: bool) -> Proposal | None:
+        """A sliver of the data for each of the first choices' architectures whose speed isn't known and matters; while one
+        runs, for the others too: no training can be planned before it has ended."""
+        probed = {t.recipe.architecture.id for t in self.trials.values()}
+        first: dict[str, portfolio.Start] = {}
+        for start in sorted(left, key=lambda s: s.short_clock):
+            first.setdefault(start.recipe.architecture.id, start)
+        for start in list(first.values())[: max(2, outlook.slots)]:
+            speed = outlook.speed(start.recipe)
+            new = not speed.measured and start.recipe.architecture.id not in probed
+            if new and (probing or speed.epoch_s >= PROBE_WORTH_S):
+                share = min(1.0, PROBE_ROWS / max(1, self.space.profile.rows))
+                return Proposal(start.recipe, Fidelity(epochs=1, data_fraction=share), "probe", fits=True)
+        return None
+
+    def _short(self, left: list[portfolio.Start], outlook: Outlook) -> bool:
+        """Whether the clock has room for few trainings only of what would come next."""
+        ranked = sorted(left, key=lambda s: s.short_clock) or [
+            portfolio.Start("best", c.best.recipe, 0) for c in ranking(self.trials.values())[:1]
+        ]
+        if not ranked:
+            return False
+        recipe = ranked[0].recipe
+        full = outlook.speed(recipe).total_s(_wish(self.starts, recipe)) * SAFETY
+        many = len(evidence(self.trials.values())) >= 2 * max(2, outlook.slots)
+        return full * FEW > outlook.remaining_s and not many
+
+    def _strongest(self, left: list[portfolio.Start], outlook: Outlook) -> Proposal | None:
+        """The best ranked recipe of which enough epochs fit, with all epochs that do."""
+        for start in sorted(left, key=lambda s: s.short_clock):
+            if (proposal := self._timed_to(start.recipe, "portfolio", outlook)) is not None:
+                return proposal
+        if not evidence(self.trials.values()) and outlook.running == 0:
+            # Better a few epochs than none: of the quickest.
+            for start in sorted(left, key=lambda s: outlook.speed(s.recipe).epoch_s)[:1]:
+                return self._timed_to(start.recipe, "portfolio", outlook, least=0.0)
+        return None
+
+    # --- afterwards --------------------------------------------------------------------------------------
+
+    def _refined(self, trial: str, outlook: Outlook) -> Proposal | None:
+        """TPE twice, evolution once, in turn; what is too slow for the clock is passed over."""
+        turn = len(self.trials)
+        for attempt in range(4):
+            sampler = self._breeder if (turn + attempt) % 3 == 2 else self._model
+            proposal = sampler.ask(f"{trial}/{attempt}" if attempt else trial, outlook)
+            if proposal is None:
+                continue
+            timed = self._timed_to(proposal.recipe, proposal.origin, outlook)
+            if timed is not None and timed.recipe.identity not in self.tried():
+                return timed
+        return None
+
+    def _finalist(self, outlook: Outlook) -> Proposal | None:
+        """One of the leaders under another seed: the one with the fewest seeds, the better one first."""
+        leaders = ranking(self.trials.values())[:LEADERS]
+        running: dict[str, int] = {}
+        for t in self.trials.values():
+            if t.outcome is None:
+                running[family(t.recipe)] = running.get(family(t.recipe), 0) + 1
+        counts = [(c.seeds + running.get(family(c.best.recipe), 0), n, c) for n, c in enumerate(leaders)]
+        for seeds, _, candidate in sorted(counts, key=lambda item: item[:2]):
+            if seeds >= SEEDS:
+                continue
+            recipe = candidate.best.recipe
+            changed = recipe.model_copy(update={"seed": seed64("seed", recipe_seed(self.seed), seeds) % 2**31})
+            if changed.identity not in self.tried() and outlook.fits(changed, changed.epochs):
+                return Proposal(changed, Fidelity(epochs=changed.epochs), "finalist", fits=True)
+        return None
+
+    # --- the clock ---------------------------------------------------------------------------------------
+
+    def _timed_to(self, recipe: Recipe, origin: str, outlook: Outlook, least: float = LEAST) -> Proposal | None:
+        """The recipe with its wished epochs when another training fits after it, else with all epochs that fit; None when
+        they are too few."""
+        if math.isinf(outlook.remaining_s):
+            return Proposal(recipe, Fidelity(epochs=recipe.epochs), origin)
+        speed = outlook.speed(recipe)
+        room = speed.epochs_within(outlook.remaining_s / SAFETY)
+        wish = recipe.epochs
+        if room < max(1, math.ceil(least * wish)):
+            return None
+        epochs = wish if room >= FEW * wish else min(room, math.ceil(STRETCH * wish))
+        return Proposal(recipe.model_copy(update={"epochs": epochs}), Fidelity(epochs=epochs), origin, fits=True)
+
+
+def _kind(recipe: Recipe) -> str:
+    """Identity whatever the epochs and the batch (the clock and memory change those)."""
+    return recipe.model_copy(update={"epochs": 1, "batch_size": 1}).identity
+
+
+def _wish(starts: Sequence[portfolio.Start], recipe: Recipe) -> int:
+    return next((s.recipe.epochs for s in starts if _kind(s.recipe) == _kind(recipe)), recipe.epochs)
+
+

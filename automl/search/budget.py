@@ -1,0 +1,246 @@
+"""The wall-clock contract: how long a training will take, what the end of the job needs, and how many epochs fit.
+
+The budget runs from the submission to the artifacts. A reserve for the end (final fit, compression, export, verification,
+report) is kept from the start and estimated again as the job learns its own speed. Under a short clock one good recipe
+trained to the end beats nine half-trained ones, so a trial gets as many epochs as let its learning-rate schedule complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from automl.catalog import entries
+from automl.spec import Fidelity, InvalidInput, Profile, Recipe, Trial
+
+MARGIN = 0.02
+"""Share of the whole budget that nothing is planned into."""
+SAFETY = 1.1
+"""Predicted times are multiplied by this before they are promised to anyone."""
+TRUST = 0.3
+"""A guess without any measurement counts by as much: it must not keep a trial from being tried (its deadline stops it)."""
+
+
+class Clock(Protocol):
+    """Seconds that only run forward (`time.monotonic`), and the time of day for events."""
+
+    def now(self) -> float: ...
+
+    def wall(self) -> float: ...
+
+
+class SystemClock:
+    """This machine's clocks."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """Predicted time of a training on one slot."""
+
+    setup_s: float
+    """From the start of the process to the first step, and to write the candidate at the end."""
+    epoch_s: float
+    """Of one epoch on the whole training part, evaluation included."""
+    measured: bool
+    """From a trial of the same architecture on this machine; else a guess."""
+
+    def total_s(self, epochs: int) -> float:
+        return self.setup_s + epochs * self.epoch_s
+
+    def epochs_within(self, seconds: float) -> int:
+        """Whole epochs that fit; may be 0."""
+        return max(0, math.floor((seconds - self.setup_s) / max(self.epoch_s, 1e-6)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlook:
+    """What a sampler may know of the clock when it is asked."""
+
+    remaining_s: float
+    """Until the search has to end."""
+    total_s: float
+    """Of the whole search, from its start to its end as planned now."""
+    slots: int
+    running: int
+    speed: Callable[[Recipe], Speed]
+
+    def fits(self, recipe: Recipe, epochs: int) -> bool:
+        return self.speed(recipe).total_s(epochs) * SAFETY <= self.remaining_s
+
+
+ENDLESS = Outlook(math.inf, math.inf, 1, 0, lambda recipe: Speed(0.0, 0.0, False))
+"""No clock: for `fixed` runs outside a job, and tests."""
+
+
+class Speeds:
+    """Learns the speed of trainings from trials, and predicts that of recipes that weren't trained.
+
+    A prediction starts from the nearest measured trial: the same architecture with the same parameters, else the same
+    architecture, else any; and is scaled by the declared cost of the techniques, the model's size and the number of steps.
+    """
+
+    def __init__(self, profile: Profile, validation_rows: int):
+        self._profile = profile
+        self._validation = validation_rows
+        self._measured: dict[str, tuple[Recipe, float, float]] = {}
+        """Trial → recipe, setup seconds, seconds of a whole epoch."""
+
+    def observe(self, trial: Trial) -> None:
+        """Takes in what a trial has measured so far."""
+        found = trial.measurements
+        if not found:
+            return
+        first = found[0]
+        if len(found) > 1:
+            epoch_s = statistics.median(b.elapsed_s - a.elapsed_s for a, b in itertools.pairwise(found))
+            setup_s = max(0.0, first.elapsed_s - epoch_s * (1 if first.epoch == 1 else 0))
+        else:
+            epoch_s, setup_s = first.step_s, max(0.0, first.elapsed_s - first.step_s)
+        if trial.wall_s > found[-1].elapsed_s:
+            setup_s += trial.wall_s - found[-1].elapsed_s
+        rows = self._profile.rows
+        work = rows * trial.fidelity.data_fraction + self._validation / 3
+        self._measured[trial.id] = (trial.recipe, setup_s, max(epoch_s, 1e-4) * (rows + self._validation / 3) / work)
+
+    def observe_all(self, trials: Iterable[Trial]) -> None:
+        for trial in trials:
+            self.observe(trial)
+
+    def predict(self, recipe: Recipe) -> Speed:
+        """The speed of a recipe on the whole training part."""
+        ranked = sorted(
+            (
+                (self._distance(recipe, known), -n, known, setup_s, epoch_s)
+                for n, (known, setup_s, epoch_s) in enumerate(self._measured.values())
+            ),
+            key=lambda item: item[:2],
+        )
+        if not ranked:
+            return self._guess(recipe)
+        distance, _, known, setup_s, epoch_s = ranked[0]
+        same = [e for d, _, _, _, e in ranked if d == 0.0]
+        if same:
+            return Speed(setup_s, statistics.median(same), True)
+        scale = (self._work(recipe) / self._work(known)) if distance else 1.0
+        return Speed(setup_s, epoch_s * scale, known.architecture.id == recipe.architecture.id)
+
+    def _distance(self, a: Recipe, b: Recipe) -> float:
+        if a.architecture.id != b.architecture.id:
+            return 100.0
+        if {c.id for c in a.techniques} == {c.id for c in b.techniques} and a.architecture == b.architecture:
+            return abs(math.log2(a.batch_size / b.batch_size))
+        differing = sum(a.architecture.params.get(k) != v for k, v in b.architecture.params.items())
+        return 1.0 + 3 * differing + abs(math.log2(a.batch_size / b.batch_size)) + 0.1 * len(
+            {c.id for c in a.techniques} ^ {c.id for c in b.techniques}
+        )
+
+    def _work(self, recipe: Recipe) -> float:
+        """Relative time of an epoch: a step costs a fixed part and one that grows with the model and the batch."""
+        factor = cost(recipe)
+        size = parameters(recipe, self._profile) or 50_000
+        steps = max(1.0, self._profile.rows / recipe.batch_size)
+        # About half a millisecond of overhead a step on a CPU, and 1 ns a weight and example for dense layers.
+        return factor * (steps * 5e-4 + self._profile.rows * size * 1e-9)
+
+    def _guess(self, recipe: Recipe) -> Speed:
+        """Before anything was measured: dense layers at a nanosecond a weight and example; convolutions reuse each weight at
+        every position, some hundred times."""
+        epoch_s = self._work(recipe)
+        if self._profile.image_shape is not None:
+            height, width, _ = self._profile.image_shape
+            epoch_s *= max(1.0, height * width / 16)
+            return Speed(6.0, epoch_s, False)
+        return Speed(3.0, epoch_s, False)
+
+
+def cost(recipe: Recipe) -> float:
+    """The declared factor on an epoch's time of everything in the recipe."""
+    factor = 1.0
+    if recipe.architecture.id in entries.architectures:
+        factor *= entries.architectures[recipe.architecture.id].cost
+    for choice in recipe.techniques:
+        if choice.id in entries.techniques:
+            factor *= entries.techniques[choice.id].cost
+    return factor
+
+
+def parameters(recipe: Recipe, profile: Profile) -> int | None:
+    """Weights of the recipe's model without building it; None where only building tells."""
+    if recipe.architecture.id not in entries.architectures:
+        return None
+    family = entries.architectures[recipe.architecture.id]
+    if family.size is None:
+        return None
+    complete = {name: domain.default for name, domain in family.params.items()} | dict(recipe.architecture.params)
+    try:
+        return int(family.size(profile, **complete))
+    except InvalidInput:
+        return None
+
+
+class Budget:
+    """Deadlines of one job on the controller's clock."""
+
+    def __init__(self, clock: Clock, remaining_s: float, total_s: float):
+        """`remaining_s` until the artifacts must be there, of the `total_s` that the user gave."""
+        self._clock = clock
+        self.total_s = total_s
+        self.began = clock.now()
+        self.deadline = self.began + remaining_s - MARGIN * total_s
+        self._reserve: dict[str, float] = {}
+
+    def reserve(self, step: str, seconds: float) -> None:
+        """Keeps `seconds` for a step of the end; a later estimate replaces an earlier one. 0 when it is done."""
+        self._reserve[step] = max(0.0, seconds)
+
+    def reserved(self, *without: str) -> float:
+        return sum(v for k, v in self._reserve.items() if k not in without)
+
+    def remaining_s(self) -> float:
+        """Until the deadline; negative once it has passed."""
+        return self.deadline - self._clock.now()
+
+    def search_remaining_s(self) -> float:
+        """Until the search has to end so that the reserve is kept."""
+        return self.remaining_s() - self.reserved()
+
+    def step_deadline(self, *steps: str) -> float:
+        """When `steps` must be done, with the other reserved steps still to come, on the clock."""
+        return self.deadline - self.reserved(*steps)
+
+    def elapsed_s(self) -> float:
+        return self._clock.now() - self.began
+
+
+def planned(recipe: Recipe, fidelity: Fidelity, outlook: Outlook, shortest: int = 1) -> tuple[Recipe, Fidelity] | None:
+    """The recipe with as many epochs as fit into what is left, its schedule spanning them; None when fewer than `shortest`
+    or less than a quarter of the wish do."""
+    speed = outlook.speed(recipe)
+    factor = SAFETY if speed.measured else TRUST
+    room = Speed(speed.setup_s * factor, speed.epoch_s * factor, speed.measured).epochs_within(outlook.remaining_s)
+    if fidelity.epochs <= room:
+        return recipe, fidelity
+    if room < shortest or room < fidelity.epochs / 4:
+        return None
+    if fidelity.epochs < recipe.epochs:
+        return None  # a rung of a longer schedule: cut short it could not be compared with its peers
+    return recipe.model_copy(update={"epochs": room}), fidelity.model_copy(update={"epochs": room})
+
+
+def reserve_shares(total_s: float, steps: Mapping[str, float]) -> dict[str, float]:
+    """First estimates of the end's steps, in seconds: what is known of them, but together at most half of a short budget."""
+    wanted = sum(steps.values())
+    limit = 0.5 * total_s
+    scale = min(1.0, limit / wanted) if wanted else 1.0
+    return {k: v * scale for k, v in steps.items()}

@@ -1,0 +1,196 @@
+"""Strong recipes to begin with, for each task, cheap ones first.
+
+They are written down as published (or as measured here), and adapted to what the job's space allows: an entry whose
+architecture isn't in the space is left out, a technique that isn't is dropped, a value outside its domain is moved to its
+edge. What two entries become the same by that is tried once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from automl.catalog import entries
+from automl.catalog.domains import Categorical, Domain, Float, Int
+from automl.catalog.space import Space
+from automl.search.sampler import recipe_seed
+from automl.spec import Choice, Recipe
+from automl.spec.recipe import ParameterValue
+
+Params = Mapping[str, ParameterValue]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A recipe as it is published; `source` says where."""
+
+    name: str
+    source: str
+    architecture: str
+    params: Params = dataclasses.field(default_factory=dict)
+    techniques: Mapping[str, Params] = dataclasses.field(default_factory=dict)
+    epochs: int | None = None
+    """None: the space's default."""
+    batch_size: int | None = None
+    short_clock: int = 9
+    """Rank among the entries when there is time for one or two trainings only (1: first choice)."""
+
+
+ADAMW = {"adamw": {"learning_rate": 2e-3}}
+
+TABLES = (
+    Entry(
+        "mlp-quick", "two dense layers on scaled columns: a usable model within seconds", "mlp",
+        {"width": 128, "depth": 2, "numeric_embedding": "none", "one_hot_limit": 32},
+        {**ADAMW, "cosine-decay": {}, "dropout": {"rate": 0.1}}, epochs=15, short_clock=4,
+    ),
+    Entry(
+        "mlp-periodic", "Gorishniy et al. 2022 (arXiv:2203.05556): one hidden layer over periodic embeddings", "mlp",
+        {"width": 512, "depth": 1, "numeric_embedding": "periodic", "frequencies": 64, "sigma": 0.47, "embedding_width": 24},
+        {"adamw": {"learning_rate": 7e-4}, "dropout": {"rate": 0.45}, "cosine-decay": {}}, epochs=30, batch_size=256,
+        short_clock=2,
+    ),
+    Entry(
+        "tabm", "Gorishniy et al. 2025 (arXiv:2410.24210), fewer members for a CPU", "tabm",
+        {"members": 16, "width": 256, "depth": 2, "numeric_embedding": "piecewise-linear", "bins": 32},
+        {"adamw": {"learning_rate": 2e-3}, "weight-decay": {"rate": 3e-4}, "dropout": {"rate": 0.1}}, epochs=30,
+        batch_size=256, short_clock=1,
+    ),
+    Entry(
+        "realmlp", "Holzmüller et al. 2024 (arXiv:2407.04491), with a decoupled decay", "mlp",
+        {"width": 256, "depth": 3, "numeric_embedding": "periodic", "frequencies": 16, "sigma": 0.1, "embedding_width": 4,
+         "feature_scale": True},
+        {"adamw": {"learning_rate": 3e-3}, "selu": {}, "dropout": {"rate": 0.15}, "weight-decay": {"rate": 0.02},
+         "label-smoothing": {"alpha": 0.1}, "cosine-decay": {}}, epochs=30, batch_size=256, short_clock=3,
+    ),
+    Entry(
+        "tabm-mini", "the same with adapters at the entrance only", "tabm",
+        {"members": 8, "width": 128, "depth": 2, "adapters": "first", "numeric_embedding": "piecewise-linear", "bins": 16},
+        {"adamw": {"learning_rate": 2e-3}, "weight-decay": {"rate": 3e-4}, "dropout": {"rate": 0.1}, "cosine-decay": {}},
+        epochs=30, batch_size=256, short_clock=5,
+    ),
+    Entry(
+        "mlp-piecewise", "Gorishniy et al. 2022: piecewise-linear encoding of numbers", "mlp",
+        {"width": 256, "depth": 2, "numeric_embedding": "piecewise-linear", "bins": 32},
+        {**ADAMW, "dropout": {"rate": 0.2}, "cosine-decay": {}, "ema": {}}, epochs=30, batch_size=256, short_clock=6,
+    ),
+    Entry(
+        "mlp-residual", "Gorishniy et al. 2021 (arXiv:2106.11959): residual blocks", "mlp",
+        {"width": 192, "depth": 3, "residual": True, "numeric_embedding": "periodic", "frequencies": 32, "sigma": 0.2},
+        {**ADAMW, "batch-norm": {}, "dropout": {"rate": 0.2}, "cosine-decay": {}}, epochs=30, batch_size=256, short_clock=7,
+    ),
+)
+
+AUGMENT: Mapping[str, Params] = {"random-crop": {}, "label-smoothing": {"alpha": 0.1}, "batch-norm": {"momentum": 0.9}}
+
+PICTURES = (
+    Entry(
+        "convnet", "Page 2018, How to train your ResNet: wide, shallow, one cycle", "convnet",
+        {"width": 16, "stages": 3, "residual": True},
+        {"nesterov": {"learning_rate": 0.05}, "one-cycle": {}, "weight-decay": {"rate": 5e-4}, **AUGMENT}, epochs=15,
+        batch_size=128, short_clock=1,
+    ),
+    Entry(
+        "convnet-adamw", "the same with AdamW and a cosine", "convnet", {"width": 24, "stages": 3, "residual": True},
+        {"adamw": {"learning_rate": 3e-3}, "warmup-cosine": {}, "weight-decay": {"rate": 0.02}, **AUGMENT}, epochs=15,
+        batch_size=128, short_clock=2,
+    ),
+    Entry(
+        "resnet-8", "Banbury et al. 2021 (arXiv:2106.07597), MLPerf Tiny's picture classifier", "resnet",
+        {"width": 16, "stages": 3, "blocks": 1},
+        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, "weight-decay": {"rate": 0.02}, **AUGMENT}, epochs=15,
+        batch_size=128, short_clock=3,
+    ),
+    Entry(
+        "ds-cnn", "Zhang et al. 2017 (arXiv:1711.07128): few weights for its accuracy", "ds-cnn",
+        {"width": 32, "stages": 3, "blocks": 1},
+        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, **AUGMENT}, epochs=15, batch_size=128, short_clock=4,
+    ),
+    Entry(
+        "mobilenet-v2", "Sandler et al. 2018 (arXiv:1801.04381), narrow", "mobilenet",
+        {"width": 16, "stages": 3, "blocks": 2, "expansion": 3},
+        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, **AUGMENT}, epochs=30, batch_size=128, short_clock=6,
+    ),
+)
+
+PORTFOLIOS: Mapping[str, tuple[Entry, ...]] = {
+    "tabular-classification": TABLES, "tabular-regression": TABLES, "image-classification": PICTURES,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """A portfolio entry as the job's space can have it."""
+
+    name: str
+    recipe: Recipe
+    short_clock: int
+
+
+def starts(space: Space, seed: int) -> list[Start]:
+    """The portfolio of the space's task, adapted to it; the space's own default stands last (or alone)."""
+    found: dict[str, Start] = {}
+    shape = space.profile.image_shape
+    for entry in PORTFOLIOS.get(space.task, ()):
+        if shape is not None and shape[2] >= 3:
+            # Coloured pictures are mostly of things, which are the same in a mirror; grey ones mostly of signs: not so.
+            entry = dataclasses.replace(entry, techniques={**entry.techniques, "flip": {}})
+        if (recipe := adapted(entry, space, seed)) is not None:
+            found.setdefault(recipe.identity, Start(entry.name, recipe, entry.short_clock))
+    default = space.recipe(space.default(), recipe_seed(seed))
+    found.setdefault(default.identity, Start("default", default, 10))
+    return list(found.values())
+
+
+def adapted(entry: Entry, space: Space, seed: int) -> Recipe | None:
+    """The entry as a recipe of the space; None when its architecture isn't in it."""
+    domains = {d.name: d.domain for d in space.dimensions}
+    families = domains["architecture"]
+    if not isinstance(families, Categorical) or entry.architecture not in families.values:
+        return None
+    kept = set(space.techniques)
+    defaults = space.default()
+    size = defaults["batch_size"] if entry.batch_size is None else moved(domains["batch_size"], entry.batch_size)
+    epochs = defaults["epochs"] if entry.epochs is None else moved(domains["epochs"], entry.epochs)
+    wished = Recipe(
+        task=space.task,
+        architecture=Choice(id=entry.architecture, params=_inside(domains, entry.architecture, entry.params)),
+        techniques=tuple(
+            Choice(id=id, params=_inside(domains, id, params)) for id, params in entry.techniques.items() if id in kept
+        ) + _usual(entry, space),
+        batch_size=int(size), epochs=int(epochs),
+    )
+    return space.recipe(space.assignment(wished), recipe_seed(seed))
+
+
+def _usual(entry: Entry, space: Space) -> tuple[Choice, ...]:
+    """The space's default techniques for what the entry says nothing about: switches that start on, and slots that are
+    filled by default."""
+    taken = {entries.techniques[id].slot for id in entry.techniques if id in entries.techniques}
+    found = []
+    for name, value in space.default().items():
+        if name.startswith("use:") and value is True and name[4:] not in entry.techniques:
+            found.append(Choice(id=name[4:]))
+        elif name.startswith("slot:") and value != "none" and name[5:] not in taken:
+            found.append(Choice(id=str(value)))
+    return tuple(found)
+
+
+def _inside(domains: Mapping[str, Domain], id: str, params: Params) -> dict[str, ParameterValue]:
+    return {k: moved(domains[f"{id}.{k}"], v) for k, v in params.items() if f"{id}.{k}" in domains}
+
+
+def moved(domain: Domain, value: ParameterValue) -> ParameterValue:
+    """The value, or the nearest one of the domain; its default where nearness means nothing."""
+    if domain.check(value) is None:
+        return value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(domain, Int) and number:
+        return domain.snap(float(value))
+    if isinstance(domain, Float) and number:
+        return min(domain.high, max(domain.low, float(value)))
+    if isinstance(domain, Categorical) and number:
+        numbers = [v for v in domain.values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if numbers:
+            return min(numbers, key=lambda v: abs(v - float(value)))
+    return domain.default

@@ -1,0 +1,109 @@
+"""Limits of size before training: how many weights the limits allow, and a recipe's architecture made small enough."""
+
+from __future__ import annotations
+
+from automl.catalog.domains import Categorical, Int
+from automl.catalog.space import Assignment, Space
+from automl.search.budget import parameters
+from automl.search.sampler import assignment_of
+from automl.spec import Constraints, FormatRequest, Infeasible, Recipe
+from automl.spec.recipe import ParameterValue
+
+BYTES = {"float32": 4.0, "float16": 2.0, "dynamic": 1.05, "int8": 1.1}
+"""A weight in a file of that precision; biases and scales of quantised ones stay wider."""
+OVERHEAD_BYTES = 6_000
+"""Of a file beside its weights: the graph, and what travels with it."""
+
+
+def limit_parameters(constraints: Constraints, formats: tuple[FormatRequest, ...]) -> int | None:
+    """The largest number of weights with which the smallest artifact asked for can meet the limits; None without limits."""
+    limits = []
+    if constraints.max_parameters is not None:
+        limits.append(constraints.max_parameters)
+    if constraints.max_size_bytes is not None:
+        narrowest = min((BYTES[f.precision] for f in formats), default=4.0)
+        limits.append(max(0, int((constraints.max_size_bytes - OVERHEAD_BYTES) / narrowest)))
+    return min(limits, default=None)
+
+
+def within(space: Space, recipe: Recipe, limit: int) -> Recipe | None:
+    """The recipe when it has at most `limit` weights, else the same with a smaller architecture; None when none is small
+    enough. A family whose size only building tells is let through."""
+    size = parameters(recipe, space.profile)
+    if size is None or size <= limit:
+        return recipe
+    assignment = assignment_of(space, recipe)
+    while True:
+        smaller = _smaller(space, assignment, recipe, size)
+        if not smaller:
+            return None
+        fitting = [item for item in smaller if item[0] <= limit]
+        # The largest that fits; while none does, the largest step down.
+        size, _, assignment = max(fitting) if fitting else min(smaller)
+        if fitting:
+            return _recipe(space, assignment, recipe)
+
+
+def check_feasible(space: Space, constraints: Constraints, formats: tuple[FormatRequest, ...]) -> None:
+    """Raises `Infeasible` with the nearest possible limit when not even the smallest model of the space meets the limits."""
+    limit = limit_parameters(constraints, formats)
+    if limit is None:
+        return
+    smallest = None
+    families = next(d for d in space.dimensions if d.name == "architecture")
+    assert isinstance(families.domain, Categorical)
+    for family in families.domain.values:
+        recipe = space.recipe(space.complete({"architecture": family}), 0)
+        if within(space, recipe, limit) is not None:
+            return
+        least = _least(space, recipe)
+        smallest = least if smallest is None else min(smallest, least)
+    narrowest = min((BYTES[f.precision] for f in formats), default=4.0)
+    needed = int((smallest or 0) * narrowest) + OVERHEAD_BYTES
+    size = constraints.max_size_bytes
+    wish = f"{size} bytes" if size is not None else f"{constraints.max_parameters} parameters"
+    raise Infeasible(
+        f"no model of the space fits into {wish}: the smallest has about {smallest} parameters, which take about {needed} "
+        "bytes in the narrowest precision asked for; allow at least that, or ask for a narrower one (tflite:int8)"
+    )
+
+
+def _least(space: Space, recipe: Recipe) -> int:
+    """Weights of the smallest model that steps down from the recipe reach."""
+    size = parameters(recipe, space.profile) or 0
+    assignment = assignment_of(space, recipe)
+    while True:
+        smaller = _smaller(space, assignment, recipe, size)
+        if not smaller:
+            return size
+        size, _, assignment = min(smaller)
+
+
+def _smaller(space: Space, assignment: Assignment, like: Recipe, size: int) -> list[tuple[int, int, Assignment]]:
+    """The steps that make the model smaller than `size`, as (weights, number, assignment)."""
+    sizes = [
+        (parameters(_recipe(space, step, like), space.profile) or 0, n, step)
+        for n, step in enumerate(_steps(space, assignment))
+    ]
+    return [item for item in sizes if item[0] < size]
+
+
+def _steps(space: Space, assignment: Assignment) -> list[Assignment]:
+    """The assignment with each of the architecture's parameters changed to another value of its domain."""
+    family = str(assignment["architecture"])
+    found = []
+    for d in space.dimensions:
+        if d.name.startswith(f"{family}.") and d.name in assignment:
+            others: list[ParameterValue] = []
+            if isinstance(d.domain, Categorical):
+                others = [v for v in d.domain.values if v != assignment[d.name]]
+            elif isinstance(d.domain, Int):
+                value = int(assignment[d.name])
+                others = [d.domain.snap(v) for v in (value - d.domain.step, (value + d.domain.low) // 2, d.domain.low)]
+            found += [assignment | {d.name: v} for v in others if v != assignment[d.name]]
+    return found
+
+
+def _recipe(space: Space, assignment: Assignment, like: Recipe) -> Recipe:
+    made = space.recipe(assignment, like.seed)
+    return made.model_copy(update={"epochs": like.epochs, "batch_size": like.batch_size})
