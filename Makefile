@@ -32,12 +32,12 @@ $(STAMP): constraints.txt pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	@mkdir -p out/demo
+	@mkdir -p out
 	$(BIN)/automl submit examples/data/penguins.csv --target species --budget $(BUDGET) --out out/demo
-	@echo
-	$(BIN)/automl predict out/demo/$(DEMO_ARTIFACT) examples/data/penguins-new.csv --out out/demo/predictions.csv
-	@echo; echo "Predictions for examples/data/penguins-new.csv:"; cat out/demo/predictions.csv
-	@echo; echo "Report: out/demo/report.html"
+	@echo; echo "Six penguins whose species nobody told:"
+	$(BIN)/automl predict out/demo examples/data/penguins-new.csv --out out/demo/predictions.csv
+	@cat out/demo/predictions.csv
+	@echo; echo "The report: $(CURDIR)/out/demo/report.html"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m 'not slow' -n $(JOBS) --dist loadgroup

@@ -9,6 +9,9 @@ says already is written a second time by hand. Run by `make docs` and `make chec
 from __future__ import annotations
 
 import argparse
+import inspect
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -106,7 +109,7 @@ def command_line() -> str:
         NOTICE,
         "# The command line\n",
         "`automl COMMAND --help` says the same. Exit codes: 0 done, 2 a mistake in what was asked for, 1 a failure of ours, "
-        "130 interrupted. Every command takes `--json`.\n",
+        "130 interrupted. Commands that tell something take `--json`.\n",
     ]
     out += _commands(app.automl, None)
     return "\n".join(out)
@@ -120,8 +123,12 @@ def _commands(command: click.Command, parent: click.Context | None) -> list[str]
         out.append(f"{'#' * (2 if parent.parent is None else 3)} {context.command_path}\n")
         out.append(f"```text\n{command.get_usage(context)}\n```\n")
     if command.help:
-        out.append("\n".join(line for line in command.help.splitlines() if line.strip() != "\b") + "\n")
-    rows = [record for p in command.get_params(context) if (record := p.get_help_record(context)) and "--help" not in p.opts]
+        text = inspect.cleandoc(command.help)
+        out.append("\n".join(line for line in text.splitlines() if line.strip() != "\b") + "\n")
+    if command.context_settings.get("ignore_unknown_options"):
+        return [*out, f"```text\n{_server_help()}```\n"]
+    records = [p.get_help_record(context) for p in command.get_params(context) if "--help" not in p.opts]
+    rows = [record for record in records if record and record[1]]
     if rows and parent is not None:
         out += _table(("option", "meaning"), ((f"`{option}`", meaning) for option, meaning in rows))
     if isinstance(command, click.Group):
@@ -130,6 +137,13 @@ def _commands(command: click.Command, parent: click.Context | None) -> list[str]
             if found is not None:
                 out += _commands(found, context)
     return out
+
+
+def _server_help() -> str:
+    """What the server says of its options, to which `automl serve` hands its own."""
+    environment = {**os.environ, "COLUMNS": "100"}
+    asked = [sys.executable, "-m", "automl_server", "--help"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True, env=environment).stdout
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:

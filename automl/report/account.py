@@ -192,7 +192,7 @@ def how_to_repeat(view: View) -> Markup | None:
         element(
             "p",
             f"Batch size {recipe.batch_size}, {number(recipe.epochs, 'epoch')}, seed {recipe.seed}. ",
-            element("code", "automl reproduce recipe.json"),
+            element("code", "automl reproduce recipe.json DATA"),
             " trains it again; the file lies beside the artifacts.",
         ),
         tabulate(("part", "parameters", "what it does", "source"), rows, names=(0,), wide=(2,)),

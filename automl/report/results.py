@@ -113,7 +113,7 @@ def score(view: View) -> Markup | None:
     if finished and finished.test_metrics:
         rows = []
         for name, value in sorted(finished.test_metrics.items(), key=lambda pair: (pair[0] != view.metric, pair[0])):
-            validation = view.state.best.validation.get(name) if view.state.best else None
+            validation = view.validation_of(view.best).get(name) if view.best else None
             rows.append(
                 (
                     join(name, " ", element("small", "optimised")) if name == view.metric else name,
@@ -121,7 +121,7 @@ def score(view: View) -> Markup | None:
                     figure(validation),
                 )
             )
-        parts.append(tabulate(("metric", "test", "validation, best trial"), rows, numeric=(1, 2), best=0))
+        parts.append(tabulate(("metric", "test", "validation"), rows, numeric=(1, 2), best=0))
     return join(parts)
 
 
@@ -341,15 +341,18 @@ def leaderboard(view: View) -> Markup | None:
 
 
 def _model(trial: Trial) -> Markup:
-    """The architecture with its parameters, and the techniques that aren't defaults."""
+    """What tells this model from others: parameters of the architecture and techniques that aren't defaults."""
     recipe = trial.recipe
-    parameters = ", ".join(parameter(name, value) for name, value in sorted(recipe.architecture.params.items()))
+    known = recipe.architecture.id in entries.architectures
+    declared = entries.architectures[recipe.architecture.id].params if known else {}
+    chosen = {n: v for n, v in recipe.architecture.params.items() if n not in declared or declared[n].default != v}
+    parameters = ", ".join(parameter(name, value) for name, value in sorted(chosen.items()))
     special = [c.id for c in recipe.techniques if c.id not in entries.techniques or not entries.techniques[c.id].default]
     return join(
         element("strong", recipe.architecture.id),
         f" {parameters}" if parameters else None,
         element("br"),
-        element("small", ", ".join(special) or "defaults only"),
+        element("small", ", ".join(special) or "no technique beyond the defaults"),
     )
 
 

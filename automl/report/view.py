@@ -23,7 +23,7 @@ class View:
             (t for t in state.trials.values() if t.score is not None and (t.outcome is None or t.outcome in USABLE)),
             key=lambda t: (-(t.score or 0.0), t.id),
         )
-        self.best = state.trials.get(state.best.trial) if state.best else None
+        self.best = self._best()
         self.validation = (
             self.finished.validation
             if self.finished and self.finished.validation is not None
@@ -31,6 +31,25 @@ class View:
             if state.best
             else None
         )
+
+    def _best(self) -> Trial | None:
+        """The trial whose recipe became the model: of a finished job the one with its recipe, whatever its last training's
+        length and seed; of a running one the best so far."""
+        recipe = self.finished.recipe if self.finished else None
+        if recipe is not None:
+            same = [
+                t
+                for t in self.ranked
+                if (t.recipe.architecture, t.recipe.techniques) == (recipe.architecture, recipe.techniques)
+            ]
+            exactly = [t for t in same if t.recipe.identity == recipe.identity]
+            if same:
+                return (exactly or same)[0]
+        return self.state.trials.get(self.state.best.trial) if self.state.best else None
+
+    def validation_of(self, trial: Trial) -> dict[str, float]:
+        """Every metric on the validation rows at the trial's best epoch."""
+        return max(trial.measurements, key=lambda m: m.score).validation if trial.measurements else {}
 
     def _direction(self) -> bool:
         """Scores are signed so that larger is better: where score and value have different signs, smaller values are."""
@@ -45,7 +64,7 @@ class View:
         """The job's metric of a trial on the validation rows, at its best epoch."""
         if not trial.measurements:
             return None if trial.score is None else trial.score if self.larger_is_better else -trial.score
-        return max(trial.measurements, key=lambda m: m.score).validation.get(self.metric)
+        return self.validation_of(trial).get(self.metric)
 
     def rows(self, part: str) -> int:
         return self.prepared.parts.get(part, 0) if self.prepared else 0

@@ -1,0 +1,1 @@
+"""The main job on four real sets: quality at a wall-clock budget, the budget itself, the first usable model, goodput."""
