@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+AUTOML = str(Path(sys.executable).parent / "automl")
 HEAVY = ("tensorflow", "keras", "keras_tuner", "tf_keras", "tensorflow_model_optimization", "jax", "torch", "ray")
 TABLES = ("pandas", "pyarrow", "sklearn", "matplotlib", "imblearn")
 
@@ -49,7 +50,7 @@ def test_an_import_loads_nothing_heavy(name):
     assert [m for m in modules if m in forbidden or m.startswith(tuple(f"{f}." for f in forbidden))] == []
 
 
-@pytest.mark.parametrize("arguments", [["-c", "import automl_client"], [str(Path(sys.executable).parent / "automl"), "--help"]])
+@pytest.mark.parametrize("arguments", [["-c", "import automl_client"], [AUTOML, "--help"]])
 def test_the_client_starts_in_a_moment(arguments):
     """Processor time, so that other work on the machine doesn't count; the aim is 0.3 s."""
 
