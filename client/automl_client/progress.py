@@ -59,8 +59,8 @@ class JobProgress:
         match event.kind:
             case "state-changed":
                 self.state, self.message = types.JobState(said["state"]), said["message"]
-                note = f": {self.message}" if self.message else ""
-                return f"Job is {self.state.lower()}{note}."
+                note = f" {self.message}" if self.message else ""
+                return f"{_STATES[self.state]}{note}"
             case "phase-started":
                 self.phase = next((phase for phase in types.JobPhase if phase.value == said["phase"]), None)
                 return f"{phase_text(self.phase)}{': ' + said['note'] if said.get('note') else ''}"
@@ -125,7 +125,8 @@ class JobProgress:
             for one in said["findings"]
         ]
         how = " (inferred from the data)" if self.task_inferred else ""
-        counts = ", ".join(f"{count} {part}" for part, count in self.rows.items())
+        known = [part for part in ("train", "validation", "test") if part in self.rows]
+        counts = ", ".join(f"{self.rows[part]} {part}" for part in known)
         return f"Task: {self.task}{how}, metric {self.metric}. Rows: {counts}."
 
     def _measured(self, said: Mapping[str, Any]) -> None:
@@ -146,6 +147,14 @@ class JobProgress:
         why = f": {trial.message}" if trial.message and trial.outcome not in ("COMPLETED", "PRUNED") else ""
         return f"Trial {trial.id} ({trial.architecture}, {trial.origin}) {trial.outcome.lower()}{value}{why}"
 
+
+_STATES = {
+    types.JobState.QUEUED: "The job waits.",
+    types.JobState.RUNNING: "The job runs.",
+    types.JobState.SUCCEEDED: "The job succeeded.",
+    types.JobState.FAILED: "The job failed.",
+    types.JobState.CANCELLED: "The job was cancelled.",
+}
 
 _PHASES = {
     types.JobPhase.PREPARING: "Preparing the data",

@@ -126,7 +126,11 @@ def _delimiter(path: Path, columns: Sequence[str]) -> str:
     needed = set(columns)
 
     def score(delimiter: str) -> tuple[int, float]:
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        try:
+            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        except csv.Error:
+            # A field beyond the limit, to be reported with its row: the lines as they are show the columns well enough.
+            rows = [line.rstrip("\r\n").split(delimiter) for line in lines]
         lengths = [len(row) for row in rows]
         most = max(set(lengths), key=lengths.count)
         alike = lengths.count(most) / len(lengths) if most > 1 else 0.0

@@ -26,13 +26,13 @@ def test_the_state_after_all_events():
 def test_the_lines_tell_the_story():
     _, lines = folded()
     assert lines == [
-        "Job is running.",
+        "The job runs.",
         "Preparing the data",
         "Task: tabular-classification (inferred from the data), metric accuracy. Rows: 70 train, 15 validation, 15 test.",
         "Trial t1 (mlp, portfolio) completed, accuracy 0.9100",
         "Best so far is trial t1: accuracy 0.9100.",
         "Not returned, tflite:int8: accuracy fell by 0.2",
-        "Job is succeeded.",
+        "The job succeeded.",
     ]
 
 
