@@ -201,6 +201,8 @@ def _answer(channel: socket.socket, target: str, request: dict[str, Any]) -> Non
             "kind": "failed", "out_of_memory": outcomes.means_out_of_memory(error), "message": outcomes.message_of(error),
         }
         data = json.dumps(failure).encode()
+    sys.stdout.flush()  # Once it has answered, the process may be killed.
+    sys.stderr.flush()
     channel.sendall(data + b"\n")
 
 

@@ -248,7 +248,7 @@ class LocalExecutor:
         for key, _ in self._selector.select(wait_s):
             if key.data is None:
                 self._server_events()
-            else:
+            elif key.data.child.id in self._runs:  # Its end may have come earlier in this very round.
                 self._listen(key.data)
 
     def _pump_until(self, task: _Task, end: float) -> None:
