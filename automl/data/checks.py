@@ -62,7 +62,7 @@ def columns_alone(columns: Mapping[str, Column], rows: int) -> list[Finding]:
     for name, column in columns.items():
         if column.kind in (ColumnKind.NUMERIC, ColumnKind.DATE, ColumnKind.BOOLEAN) and (strange := column.rows_unparsed):
             found.append(_unparsed(name, column, strange))
-        elif column.kind == ColumnKind.CATEGORICAL and len(column.present) > 20:
+        elif column.kind in (ColumnKind.CATEGORICAL, ColumnKind.ID) and len(column.present) > 20:
             sample = [column.text.texts[c] for c in column.present[:100]]
             if sum(bool(_DECIMAL_COMMA.fullmatch(t)) for t in sample) > 0.9 * len(sample):
                 found.append(Finding(

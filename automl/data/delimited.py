@@ -35,7 +35,7 @@ def read(data: bytes, filename: str, has_header: bool | None = None, limits: Lim
     quoting = _quoting(sample, delimiter)
     head = _rows(sample, delimiter, quoting)
     if not head:
-        raise InvalidData.at(filename, "is empty", "Give a table with a header and data rows.", "EMPTY")
+        raise InvalidData.at(filename, "is empty.", "Give a table with a header and data rows.", "EMPTY")
     if len(head[0]) > limits.table_columns:
         raise InvalidData.at(
             filename, f"has {len(head[0]):,} columns; at most {limits.table_columns:,} are taken", reason="TOO_MANY_COLUMNS"
@@ -45,7 +45,7 @@ def read(data: bytes, filename: str, has_header: bool | None = None, limits: Lim
     _check_encoding(data, filename, delimiter, names, header)
     cells = _parse(data, filename, delimiter, quoting, names, header)
     if cells.num_rows == 0:
-        raise InvalidData.at(filename, "has a header but no data rows", "Give at least a few dozen rows.", "NO_ROWS")
+        raise InvalidData.at(filename, "has a header but no data rows.", "Give at least a few dozen rows.", "NO_ROWS")
     if cells.num_rows > limits.table_rows:
         raise InvalidData.at(
             filename, f"has {cells.num_rows:,} rows; at most {limits.table_rows:,} are taken", reason="TOO_MANY_ROWS"
@@ -58,18 +58,19 @@ def read(data: bytes, filename: str, has_header: bool | None = None, limits: Lim
 def _text_bytes(data: bytes, filename: str) -> bytes:
     """The bytes without a UTF-8 mark; what isn't text in UTF-8 by its first bytes is refused."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        raise InvalidData.at(filename, "is UTF-16 or UTF-32 text; UTF-8 is expected", "Save it as UTF-8.", "ENCODING")
+        raise InvalidData.at(filename, "is UTF-16 or UTF-32 text; UTF-8 is expected.", "Save it as UTF-8.", "ENCODING")
     data = data.removeprefix(codecs.BOM_UTF8)
     if not data.strip():
-        raise InvalidData.at(filename, "is empty", "Give a table with a header and data rows.", "EMPTY")
+        raise InvalidData.at(filename, "is empty.", "Give a table with a header and data rows.", "EMPTY")
     nul = data.find(b"\0")
     if nul >= 0:
         line = data.count(b"\n", 0, nul) + 1
         raise InvalidData.at(
-            f"{filename}, line {line}", "contains a NUL byte, so this is no text",
+            f"{filename}, line {line}", "contains a NUL byte, so this is no text.",
             "Give CSV, TSV or Parquet; text as UTF-8.", "NUL_BYTE",
         )
-    return data
+    # Arrow takes a header without a line's end for a broken block.
+    return data if data.endswith((b"\n", b"\r")) else data + b"\n"
 
 
 def _sample(data: bytes) -> list[str]:
@@ -125,13 +126,15 @@ def _looks_like_header(rows: list[list[str]]) -> bool:
     if any(_NUMBER_LIKE.fullmatch(cell) for cell in first) or any(len(cell) > 200 for cell in first):
         return False
     named = [cell for cell in first if cell]
-    if len(set(named)) < len(named) or not named:
+    if not named:
         return False
     for i, cell in enumerate(first):
         below = [row[i].strip() for row in rest if i < len(row)]
         present = [b for b in below if b not in encoder.MISSING]
         if cell not in encoder.MISSING and present and all(_NUMBER_LIKE.fullmatch(b) for b in present):
             return True
+    if len(set(named)) < len(named):
+        return False
     return not any(cell and any(i < len(row) and row[i].strip() == cell for row in rest) for i, cell in enumerate(first))
 
 
@@ -140,7 +143,7 @@ def _parse(data: bytes, filename: str, delimiter: str, quoting: bool, names: lis
     # Names by place: Arrow must not trip over a user's names.
     places = [str(i) for i in range(len(names))]
 
-    def attempt(threads: bool, bad: list[pa.csv.InvalidRow]) -> pa.Table:
+    def attempt(threads: bool, bad: list[pa.csv.InvalidRow], block_size: int) -> pa.Table:
         def skip(row: pa.csv.InvalidRow) -> str:
             bad.append(row)
             return "skip"
@@ -148,8 +151,7 @@ def _parse(data: bytes, filename: str, delimiter: str, quoting: bool, names: lis
         return pa.csv.read_csv(
             pa.py_buffer(data),
             read_options=pa.csv.ReadOptions(
-                column_names=places, skip_rows_after_names=int(header), use_threads=threads,
-                block_size=min(max(MIB, len(data) // 8), 64 * MIB),
+                column_names=places, skip_rows_after_names=int(header), use_threads=threads, block_size=block_size,
             ),
             parse_options=pa.csv.ParseOptions(
                 delimiter=delimiter, quote_char='"' if quoting else False, invalid_row_handler=skip,
@@ -161,19 +163,28 @@ def _parse(data: bytes, filename: str, delimiter: str, quoting: bool, names: lis
         )
 
     bad: list[pa.csv.InvalidRow] = []
+    size = min(max(MIB, len(data) // 8), 64 * MIB)
     try:
-        cells = attempt(True, bad)
+        try:
+            cells = attempt(True, bad, size)
+        except pa.ArrowInvalid as fault:
+            if "straddling" not in str(fault):
+                raise
+            # A row longer than a block. Read as one block, so that the field that is too long can be named.
+            bad.clear()
+            size = len(data) + 1
+            cells = attempt(True, bad, size)
         if bad:
             # Arrow numbers the rows only when it reads them in one thread.
             bad.clear()
-            attempt(False, bad)
+            attempt(False, bad, size)
     except pa.ArrowInvalid as fault:
         if "Empty CSV" in str(fault):
             raise InvalidData.at(
-                filename, "has a header but no data rows", "Give at least a few dozen rows.", "NO_ROWS"
+                filename, "has a header but no data rows.", "Give at least a few dozen rows.", "NO_ROWS"
             ) from fault
         raise InvalidData.at(
-            filename, f"can't be read as a table: {str(fault).partition(chr(10))[0]}",
+            filename, f"can't be read as a table: {str(fault).partition(chr(10))[0]}.",
             "A quote that is opened and never closed, or a field of more than 1 MB, are usual causes.", "UNREADABLE",
         ) from fault
     if bad:
@@ -182,7 +193,7 @@ def _parse(data: bytes, filename: str, delimiter: str, quoting: bool, names: lis
         "\n" in (cells.column(i)[cells.num_rows - 1].as_py() or "") for i in range(cells.num_columns) if cells.num_rows
     ):
         raise InvalidData.at(
-            f"{filename}, row {cells.num_rows}", 'a quote (") is opened and never closed',
+            f"{filename}, row {cells.num_rows}", 'a quote (") is opened and never closed.',
             "Close it, or double it inside a field.", "OPEN_QUOTE",
         )
     return cells
@@ -229,7 +240,8 @@ def _check_encoding(data: bytes, filename: str, delimiter: str, names: list[str]
         column = names[min(max(0, place), len(names) - 1)]
         raise InvalidData.at(
             f"{filename}, " + (f"row {row}, column {column!r}" if row > 0 else "header"),
-            f"byte 0x{data[at]:02x} is not UTF-8", "Save the file as UTF-8 (it may be Windows-1252 or Latin-1).", "ENCODING",
+            f"byte 0x{data[at]:02x} is not UTF-8.", "Save the file as UTF-8 (it may be Windows-1252 or Latin-1).",
+            "ENCODING",
         ) from fault
 
 

@@ -92,7 +92,7 @@ def _array(container: Container, entry: Entry, limits: Limits) -> NDArray[Any]:
         raise InvalidData.at(place, f"is no NumPy array ({str(fault)[:80]})", reason="UNREADABLE") from fault
     if dtype.hasobject:
         raise InvalidData.at(
-            place, "holds pickled Python objects, which are programs", "Save numbers or fixed-width text.", "PICKLED"
+            place, "holds pickled Python objects, which are programs.", "Save numbers or fixed-width text.", "PICKLED"
         )
     count = int(np.prod(shape, dtype=object)) if shape else 1
     there = len(data) - file.tell()

@@ -35,7 +35,7 @@ def read(data: bytes, filename: str, limits: Limits = LIMITS) -> Table:
         names = column_names(list(schema.names), filename, limits)
         faults = [
             Violation(
-                field=f"{filename}, column {name!r}", message=f"the type {field.type} can't be used", reason="COLUMN_TYPE",
+                field=f"{filename}, column {name!r}", message=f"the type {field.type} can't be used.", reason="COLUMN_TYPE",
                 remedy="Give numbers, text, booleans, dates, or leave the column out.",
             )
             for name, field in zip(names, schema) if not _is_plain(field.type)
@@ -43,7 +43,7 @@ def read(data: bytes, filename: str, limits: Limits = LIMITS) -> Table:
         if faults:
             raise InvalidData(faults[: limits.listed])
         if facts.num_rows == 0:
-            raise InvalidData.at(filename, "has no rows", "Give at least a few dozen rows.", "NO_ROWS")
+            raise InvalidData.at(filename, "has no rows.", "Give at least a few dozen rows.", "NO_ROWS")
         table = file.read()
         columns = {name: TextColumn.of(name, _as_text(table.column(i))) for i, name in enumerate(names)}
     except (pa.ArrowException, OSError, ValueError) as fault:

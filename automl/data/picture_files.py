@@ -68,12 +68,12 @@ def _by_folders(container: Container, files: list[Entry], others: list[Entry], l
         parts.append(part)
     if not kept:
         raise InvalidData.at(
-            container.filename, f"{len(files):,} pictures, but none in a folder that names its class",
+            container.filename, f"{len(files):,} pictures, but none in a folder that names its class.",
             "Put each picture into a folder named like its class, or add a CSV with columns path and label.", "NO_LABELS",
         )
     if len(set(labels)) < 2:
         raise InvalidData.at(
-            container.filename, f"all pictures are in the one class folder {labels[0]!r}: there is nothing to learn",
+            container.filename, f"all pictures are in the one class folder {labels[0]!r}: there is nothing to learn.",
             "Give one folder a class, or a CSV with columns path and label.", "ONE_CLASS",
         )
     return FilePictures(
@@ -147,7 +147,7 @@ def _by_manifest(
     label = target if target in rest else named[0] if named else rest[0] if len(rest) == 1 else None
     if label is None:
         raise InvalidData.at(
-            table.filename, f"which column is the label? There are {', '.join(map(repr, rest[:20]))}",
+            table.filename, f"which column is the label? There are {', '.join(map(repr, rest[:20]))}.",
             "Name it `label`, or name the target.", "NO_LABELS",
         )
     found = np.array(places, np.int64)[table.columns[path].codes]

@@ -257,7 +257,7 @@ def unreadable(pictures: Pictures, bad: Mapping[int, str], limits: Limits = LIMI
         head = Violation(
             field=pictures.filename, reason="PICTURES_UNREADABLE",
             message=f"{len(bad):,} of {len(pictures):,} pictures can't be read; "
-                    f"at most {limits.bad_fraction:.0%} may be skipped",
+                    f"at most {limits.bad_fraction:.0%} may be skipped.",
             remedy="Repair or remove them.",
         )
         places = [

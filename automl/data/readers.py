@@ -41,7 +41,7 @@ def read(data: Source, target: str | None = None, limits: Limits = LIMITS) -> Da
         return _container(source.Folder(data, limits), data, target, limits)
     head = data.head(512)
     if not head:
-        raise InvalidData.at(data.filename, "is empty (0 bytes)", "Give a table or pictures.", "EMPTY")
+        raise InvalidData.at(data.filename, "is empty (0 bytes).", "Give a table or pictures.", "EMPTY")
     if source.is_zip(head):
         return _container(source.Zip(data, limits), data, target, limits)
     content = source.read_file(data, limits)
@@ -55,7 +55,7 @@ def _table(content: bytes, filename: str, has_header: bool | None, limits: Limit
     if content[257:262] == b"ustar":
         raise InvalidData.at(filename, f"is a tar archive; expected {FORMS}.", "Pack it as zip.", "UNKNOWN_FORM")
     if content.startswith(b"\0\0\x08") and len(content) > 3 and content[3] in (1, 3, 4):
-        raise InvalidData.at(filename, "is a single IDX file", "Give images and labels together, in a zip.", "UNKNOWN_FORM")
+        raise InvalidData.at(filename, "is a single IDX file.", "Give images and labels together, in a zip.", "UNKNOWN_FORM")
     if content.startswith(parquet.MAGIC):
         return parquet.read(content, filename, limits)
     return delimited.read(content, filename, has_header, limits)
@@ -73,9 +73,9 @@ def _content(container: Container, data: Source, target: str | None, limits: Lim
     entries = container.entries
     names = ", ".join(e.name for e in entries[:5]) + (" …" if len(entries) > 5 else "")
     if not entries:
-        raise InvalidData.at(data.filename, "holds no files", f"Give {FORMS}.", "EMPTY")
+        raise InvalidData.at(data.filename, "holds no files.", f"Give {FORMS}.", "EMPTY")
     if any(e.name in ("[Content_Types].xml", "mimetype") for e in entries):
-        raise InvalidData.at(data.filename, "is an Office document", "Save the sheet as CSV.", "UNKNOWN_FORM")
+        raise InvalidData.at(data.filename, "is an Office document.", "Save the sheet as CSV.", "UNKNOWN_FORM")
     if isinstance(container, source.Zip) and npz.is_npz(container):
         return npz.read(container, limits)
     if any(idx.is_idx(e) for e in entries):
@@ -93,8 +93,8 @@ def _content(container: Container, data: Source, target: str | None, limits: Lim
         return _table(content, f"{data.filename}, {tables[0].name}", data.has_header, limits)
     if tables:
         raise InvalidData.at(
-            data.filename, f"holds several tables ({names})", "Give one as the data, and another as the separate test data.",
-            "SEVERAL_TABLES",
+            data.filename, f"holds several tables ({names}).",
+            "Give one as the data, and another as the separate test data.", "SEVERAL_TABLES",
         )
     raise InvalidData.at(
         data.filename, f"holds nothing that can be learnt from ({names}); expected {FORMS}", "", "UNKNOWN_FORM"

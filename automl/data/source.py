@@ -208,7 +208,7 @@ def unpack_gzip(data: bytes, limit: int, place: str) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             return _read_capped(file, limit, place)
     except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
-        raise InvalidData.at(place, f"is damaged or cut short ({fault})", "Upload it again.", "ARCHIVE_DAMAGED") from fault
+        raise InvalidData.at(place, f"is damaged or cut short ({fault}).", "Upload it again.", "ARCHIVE_DAMAGED") from fault
 
 
 def is_zip(head: bytes) -> bool:

@@ -108,7 +108,7 @@ def column_names(raw: list[str], filename: str, limits: Limits = LIMITS) -> list
         elif name in first:
             faults.append(Violation(
                 field=f"{filename}, header, column {i}", reason="DUPLICATE_COLUMN",
-                message=f"the name {name!r} is already that of column {first[name]}", remedy="Rename one of the two.",
+                message=f"the name {name!r} is already that of column {first[name]}.", remedy="Rename one of the two.",
             ))
         first.setdefault(name, i)
     if faults:

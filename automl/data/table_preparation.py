@@ -42,7 +42,7 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
     }
     if not features:
         raise InvalidData.at(
-            table.filename, "no column is left to learn from: all are ignored, constant, empty or ids",
+            table.filename, "no column is left to learn from: all are ignored, constant, empty or ids.",
             "Give more columns, or override a kind.", "NO_FEATURES",
         )
     findings = checks.columns_alone({n: c for n, c in kinds.items() if n not in reserved}, table.rows)
@@ -258,7 +258,7 @@ def _describe(
             descriptions.append(description)
     if not descriptions:
         raise InvalidData.at(
-            table.filename, "no column is left to learn from: every value of every column comes once",
+            table.filename, "no column is left to learn from: every value of every column comes once.",
             "Give more rows, or override a kind.", "NO_FEATURES",
         )
     return descriptions

@@ -85,7 +85,7 @@ def assign(
     if kind == "classification":
         names = _settle(rows, y, names, findings, filename)
     faults = [
-        Violation(field=filename, message=f"no row is left for the {name} part", reason="TOO_FEW_ROWS",
+        Violation(field=filename, message=f"no row is left for the {name} part.", reason="TOO_FEW_ROWS",
                   remedy="Give more rows, or another split.")
         for name in split.NAMES if len(rows[name]) == 0
     ]
@@ -126,7 +126,7 @@ def _read(
             raise InvalidData.at(
                 f"{filename}, row {row + 1}, column {target.name!r}",
                 f"regression needs numbers, but {int(words.sum()):,} of {len(values):,} {which}cells are none "
-                f"(here {target.texts[target.codes[row]][:60]!r})",
+                f"(here {target.texts[target.codes[row]][:60]!r}).",
                 "Choose a classification task, or another target.", "TARGET_NOT_NUMERIC",
             )
         if words.any():
@@ -155,12 +155,12 @@ def _classes(
     if len(names) < 2:
         only = f"the single class {names[0]!r} has more than one row" if names else "no class has more than one row"
         raise InvalidData.at(
-            place, f"{only}: there is nothing to learn",
+            place, f"{only}: there is nothing to learn.",
             "Choose another target" + (", or a regression task." if len(single) > 1 else "."), "ONE_CLASS",
         )
     if len(names) > LIMITS.classes:
         raise InvalidData.at(
-            place, f"{len(names):,} classes; at most {LIMITS.classes:,} are taken",
+            place, f"{len(names):,} classes; at most {LIMITS.classes:,} are taken.",
             "If it is a quantity, choose a regression task.", "TOO_MANY_CLASSES",
         )
     if single:
@@ -204,7 +204,7 @@ def _settle(
     counts = np.bincount(y["train"].astype(np.int64), minlength=len(names))
     if (counts > 0).sum() < 2:
         raise InvalidData.at(
-            filename, "the training rows have one class only: there is nothing to learn", "Choose another split.",
+            filename, "the training rows have one class only: there is nothing to learn.", "Choose another split.",
             "ONE_CLASS",
         )
     absent = counts == 0
@@ -233,6 +233,6 @@ def _quoted(names: Sequence[str]) -> str:
 
 def _too_few(filename: str, rows: int) -> InvalidData:
     return InvalidData(Violation(
-        field=filename, reason="TOO_FEW_ROWS", message=f"{rows} usable rows; at least {FEWEST_ROWS} are needed",
+        field=filename, reason="TOO_FEW_ROWS", message=f"{rows} usable rows; at least {FEWEST_ROWS} are needed.",
         remedy="Give at least a few dozen rows.",
     ))
