@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 import pytest
 
@@ -116,9 +117,8 @@ def test_blocks_are_bounded_and_keep_the_order(tmp_path, monkeypatch):
     ],
 )
 def test_faults_name_their_place(tmp_path, content, words):
-    with pytest.raises(errors.InvalidData, match=".") as caught:
+    with pytest.raises(errors.InvalidData, match=re.escape(words)) as caught:
         read(write(tmp_path, content))
-    assert words in str(caught.value)
     assert "new.csv" in str(caught.value)
 
 
