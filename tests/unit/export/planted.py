@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from automl.data import encoder, prepared
-from automl.spec import Choice, Modality, Profile, Recipe
+from automl.spec import Choice, Fidelity, Modality, Outcome, Profile, Recipe
+from automl.training.result import TrainResult
 
 CITIES = ("Bonn", "Köln", "Ulm")
 WORDS = ("good", "bad", "fast", "slow")
@@ -208,7 +209,10 @@ def _write_candidate(path: pathlib.Path, model: Any, preprocess: dict[str, Any],
     recipe = Recipe(task=preprocess["task"], architecture=Choice(id=architecture))
     (path / "preprocess.json").write_text(json.dumps(preprocess))
     (path / "recipe.json").write_bytes(recipe.canonical_json())
-    (path / "result.json").write_text(
-        json.dumps({"parameters": model.count_params(), "validation": {preprocess["metric"]: 0.9}})
+    account = TrainResult(
+        outcome=Outcome.COMPLETED, recipe=recipe.identity, part="train", metric=preprocess["metric"],
+        fidelity=Fidelity(epochs=6),
+        epochs_done=6, best_epoch=6, score=0.9, validation={preprocess["metric"]: 0.9}, parameters=model.count_params(),
     )
+    (path / "result.json").write_text(json.dumps(account.to_dict()))
     return path

@@ -1,0 +1,124 @@
+"""The compression ladder: rungs that make a candidate smaller, each kept only behind a guard of accuracy.
+
+Today's rungs are magnitude pruning at rising sparsities, each going on from the last accepted one. A rung that fails,
+loses too much or finds no time leaves the candidate as it was, and says so in an event.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl.compression import magnitude
+from automl.export import candidate as candidates
+from automl.export.deliver import CHILD_MEMORY_BYTES, RunInChild
+from automl.spec import AutoMLError
+from automl.spec.event import Compressed, Noted
+from automl.tasks import metrics
+
+if TYPE_CHECKING:
+    from automl.data.prepared import PreparedDataset
+
+SPARSITIES = (0.5, 0.75)
+GUARD = 0.5
+"""Share of the job's tolerance that compression may use; the rest is left to quantisation."""
+EPOCHS = 5
+OVERHEAD_S = 15.0
+"""Of a rung beside its fine-tuning: imports, tracing, evaluation. Measured with a fork server on one busy core."""
+LONGEST_S = 60.0
+SHORTEST_S = 4.0
+"""Of a rung's fine-tuning."""
+_ROUNDING = 1e-9
+
+
+def compress(
+    candidate: Path,
+    prepared: PreparedDataset,
+    *,
+    metric: str,
+    tolerance: float,
+    out: Path,
+    run_in_child: RunInChild,
+    deadline: float | None,
+    emit: Callable[[Any], None],
+    forbidden: Collection[str] = (),
+    seed: int = 0,
+) -> Path:
+    """The folder of the smallest candidate that the guard accepts: `candidate` itself, or one written below `out`.
+
+    `tolerance` is the job's: largest loss of the metric, absolute, or relative for errors. `deadline` is on the clock of
+    `time.monotonic()`. `forbidden` are ids of techniques that the user forbids. A recipe that names `magnitude-pruning`
+    gets its own sparsity as the only rung. Emits one `Compressed` for each rung that was tried, and a `Noted` when there
+    is no time for one. The metric is measured on the validation rows; after a final fit on them too it still compares
+    before and after.
+    """
+    if magnitude.TECHNIQUE in forbidden:
+        return candidate
+    wanted = candidates.Candidate(candidate).recipe.params_of(magnitude.TECHNIQUE)
+    sparsities = SPARSITIES if wanted is None else (float(wanted.get("sparsity", SPARSITIES[0])),)
+    best, original = candidate, None
+    for rung, sparsity in enumerate(sparsities):
+        time_s = _share(deadline, rungs=len(sparsities) - rung)
+        if time_s < SHORTEST_S:
+            needed_s = OVERHEAD_S + SHORTEST_S
+            emit(Noted(message=f"No time was left to prune to {sparsity:.0%}: it takes about {needed_s:.0f} s."))
+            break
+        folder = out / f"pruned-{round(100 * sparsity)}"
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            answer = run_in_child(
+                target="automl.compression.magnitude:prune", memory_bytes=CHILD_MEMORY_BYTES, preload="tensorflow",
+                timeout_s=time_s + 4 * OVERHEAD_S if deadline is None else max(1.0, deadline - time.monotonic()),
+                request={
+                    "candidate": str(best), "prepared": str(prepared.path), "out": str(folder), "sparsity": sparsity,
+                    "metric": metric, "epochs": EPOCHS, "time_s": time_s, "seed": seed,
+                },
+            )
+        except AutoMLError as error:
+            emit(_failed(candidates.Candidate(best), metric, sparsity, " ".join(str(error).split())))
+            break
+        original = float(answer["before"]) if original is None else original
+        loss = _loss(metric, original, float(answer["after"]))
+        accepted = loss <= GUARD * tolerance + _ROUNDING
+        reason = "" if accepted else f"{metric} would lose {loss:.4f}, and pruning may cost at most {GUARD * tolerance:g}"
+        emit(
+            Compressed(
+                technique=magnitude.TECHNIQUE, sparsity=float(answer["sparsity"]), validation_before=original,
+                validation_after=float(answer["after"]), accepted=accepted, reason=reason,
+            )
+        )
+        if not accepted:
+            shutil.rmtree(folder, ignore_errors=True)
+            break
+        best = folder
+    return best
+
+
+def estimate_s(rungs: int = len(SPARSITIES)) -> float:
+    """Seconds to reserve for so many rungs with a short fine-tuning each."""
+    return rungs * (OVERHEAD_S + 2 * SHORTEST_S)
+
+
+def _share(deadline: float | None, rungs: int) -> float:
+    """Seconds of fine-tuning for the next of so many rungs."""
+    if deadline is None:
+        return LONGEST_S
+    return min(LONGEST_S, (deadline - time.monotonic()) / rungs - OVERHEAD_S)
+
+
+def _loss(metric: str, before: float, after: float) -> float:
+    """How much worse `after` is: absolute, or relative to `before` for errors."""
+    declared = metrics.get(metric)
+    loss = declared.signed(before) - declared.signed(after)
+    return loss if declared.larger_is_better else loss / max(abs(before), 1e-12)
+
+
+def _failed(source: candidates.Candidate, metric: str, sparsity: float, reason: str) -> Compressed:
+    value = float((source.result.get("validation") or {}).get(metric, 0.0))
+    return Compressed(
+        technique=magnitude.TECHNIQUE, sparsity=sparsity, validation_before=value, validation_after=value, accepted=False,
+        reason=reason[:400],
+    )

@@ -1,0 +1,196 @@
+"""Magnitude pruning of a candidate through tfmot: `prune`, the function of a child process.
+
+Things to know of tfmot 0.8.1, all seen here: it takes tf_keras layers only (hence the bridge); `prune_low_magnitude`
+skips DepthwiseConv2D without a word, and raises for layers that it doesn't know (EinsumDense); it masks weights before
+each step, so after the last one the optimizer has moved them off zero again (hence the masking at the end); its schedules
+count steps, so a run that is cut short stays below its sparsity (hence a schedule that follows the clock as well).
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from automl.compression import bridge as bridges
+from automl.export import candidate as candidates
+from automl.spec import AutoMLError, Choice
+
+if TYPE_CHECKING:
+    from automl.data.prepared import PreparedMeta
+
+TECHNIQUE = "magnitude-pruning"
+PRUNED_LAYERS = frozenset({"Dense", "Conv1D", "Conv2D", "Conv2DTranspose"})
+SMALLEST_KERNEL = 256
+"""Weights; smaller kernels stay whole."""
+RAMP = 0.7
+"""Share of the fine-tuning in which the sparsity rises."""
+MASK_EVERY = 10
+"""Steps between two choices of which weights are zero."""
+LEARNING_RATE = 5e-4
+BATCH = 64
+FEWEST_STEPS = 30
+"""Fewer make no fine-tuning."""
+USUAL_STEPS = 400
+"""At least so many if time allows, however few rows there are."""
+CHECK_ROWS = 64
+
+
+class TooSlow(AutoMLError):
+    """The fine-tuning came to too few steps in its time."""
+
+    reason = "TOO_SLOW"
+
+
+def prune(request: dict[str, Any]) -> dict[str, Any]:
+    """Prunes a candidate to a sparsity and writes the pruned candidate.
+
+    `request`: candidate, prepared, out (folder), sparsity, metric, epochs, time_s (of fine-tuning, at most), seed.
+    Returns `{"before", "after"}` (the metric on the validation rows in its natural sign), `"sparsity"` (share of exact
+    zeros among all weights of rank 2 and more) and `"steps"`. Raises `bridge.Unconvertible` or `TooSlow`.
+    """
+    tf_keras = bridges.load()
+    import tensorflow_model_optimization as tfmot
+
+    from automl.data.prepared import PreparedDataset
+    from automl.export import keras_file
+    from automl.tasks import metrics
+    from automl.training import candidate as written
+    from automl.training import prediction, result
+
+    source, prepared = candidates.Candidate(Path(request["candidate"])), PreparedDataset.open(Path(request["prepared"]))
+    metric, sparsity = str(request["metric"]), float(request["sparsity"])
+    tf_keras.utils.set_random_seed(int(request["seed"]) % 2**32)
+    x, y = source.encode(prepared.inputs("train")), np.asarray(prepared.target("train"))
+    held, y_held = source.encode(prepared.inputs("validation")), np.asarray(prepared.target("validation"))
+    model = source.model
+    before = metrics.value(metric, y_held, prediction.predict(model, held))
+
+    pruning = _Pruning(tfmot, model, sparsity)
+    bridge = bridges.build(model, {name: value[:CHECK_ROWS] for name, value in x.items()}, wrap=pruning.wrap)
+    steps = _fine_tune(
+        bridge, pruning, x, y, prepared.meta, epochs=int(request["epochs"]), time_s=float(request["time_s"]),
+    )
+    pruning.mask()
+    bridge.copy_back()
+
+    outputs = prediction.predict(model, held)
+    values = metrics.evaluate(prepared.meta.task, y_held, outputs)
+    others = tuple(choice for choice in source.recipe.techniques if choice.id != TECHNIQUE)
+    recipe = source.recipe.changed(techniques=(*others, Choice(id=TECHNIQUE, params={"sparsity": sparsity})))
+    out = Path(request["out"])
+    out.mkdir(parents=True, exist_ok=True)
+    written.write(
+        out, written.Files(model, source.preprocess, recipe, outputs),
+        result.read(source.path).changed(
+            recipe=recipe.identity, validation=values, score=metrics.score(metric, y_held, outputs),
+        ),
+    )
+    return {"before": before, "after": values[metric], "sparsity": keras_file.sparsity(model), "steps": steps}
+
+
+class _Pruning:
+    """The wrappers around a twin's layers, with the schedule that all of them follow."""
+
+    def __init__(self, tfmot: Any, model: Any, sparsity: float):
+        import tensorflow as tf
+
+        self._tfmot = tfmot
+        self._kept = {f"twin_{layer.name}" for layer in model._flatten_layers() if _kernel_size(layer) < SMALLEST_KERNEL}
+        self.progress = tf.Variable(0.0, trainable=False, dtype=tf.float32)
+        """From 0 to 1 over the fine-tuning."""
+        progress = self.progress
+
+        class Schedule(tfmot.sparsity.keras.PruningSchedule):
+            """The cubic rise of Zhu and Gupta (arXiv:1710.01878), along `progress` instead of the step's number."""
+
+            def __init__(self) -> None:
+                """The base class demands nothing."""
+
+            def __call__(self, step: Any) -> tuple[Any, Any]:
+                risen = tf.clip_by_value(progress / RAMP, 0.0, 1.0)
+                return tf.equal(step % MASK_EVERY, 0), sparsity * (1.0 - (1.0 - risen) ** 3)
+
+            def get_config(self) -> dict[str, Any]:
+                return {"class_name": "Schedule", "config": {}}
+
+        self._schedule = Schedule()
+        self._wrappers: list[Any] = []
+
+    def wrap(self, layer: Any) -> Any:
+        if type(layer).__name__ not in PRUNED_LAYERS or layer.name in self._kept:
+            return layer
+        wrapper = self._tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=self._schedule)
+        self._wrappers.append(wrapper)
+        return wrapper
+
+    def callback(self) -> Any:
+        return self._tfmot.sparsity.keras.UpdatePruningStep()
+
+    def mask(self) -> None:
+        """Sets what is pruned to zero for good."""
+        for wrapper in self._wrappers:
+            for weight, mask, _ in wrapper.pruning_vars:
+                weight.assign(weight * mask)
+
+
+def _kernel_size(layer: Any) -> int:
+    return int(np.prod(layer.weights[0].shape)) if layer.weights else 0
+
+
+def _fine_tune(
+    bridge: bridges.Bridge, pruning: _Pruning, x: dict[str, np.ndarray], y: np.ndarray, meta: PreparedMeta, *, epochs: int,
+    time_s: float,
+) -> int:
+    """Trains the twin on, for `epochs` (of few rows, `USUAL_STEPS`) or `time_s` seconds; the steps that were made."""
+    import tf_keras
+
+    rows = len(y)
+    batch = min(BATCH, rows)
+    a_pass = -(-rows // batch)
+    total = max(epochs * a_pass, USUAL_STEPS)
+
+    class Clock(tf_keras.callbacks.Callback):
+        """Moves the progress, the learning rate (half a cosine, as the progress goes) and the end."""
+
+        done = 0
+        start: float | None = None
+
+        def on_train_batch_end(self, step: int, logs: Any = None) -> None:
+            self.done += 1
+            now = time.monotonic()
+            self.start = now if self.start is None else self.start  # the first step is tracing, not work
+            progress = max(self.done / total, (now - self.start) / time_s)
+            pruning.progress.assign(min(1.0, progress))
+            self.model.optimizer.learning_rate.assign(LEARNING_RATE * (1 + np.cos(np.pi * min(1.0, progress))) / 2)
+            if progress >= 1.0:
+                self.model.stop_training = True
+
+    twin, clock = bridge.twin, Clock()
+    twin.compile(tf_keras.optimizers.Adam(LEARNING_RATE), _loss(tf_keras, meta), jit_compile=False)
+    target = y if meta.kind == "classification" else y.reshape(-1, 1)
+    twin.fit(
+        [x[tensor.name] for tensor in bridge.model.inputs], target, batch_size=batch, epochs=-(-total // a_pass), verbose=0,
+        callbacks=[pruning.callback(), clock],
+    )
+    if clock.done < FEWEST_STEPS:
+        raise TooSlow(
+            f"only {clock.done} steps of fine-tuning fitted into {time_s:.0f} s; at least {FEWEST_STEPS} are needed"
+        )
+    return clock.done
+
+
+def _loss(tf_keras: Any, meta: PreparedMeta) -> Any:
+    """On the inference model's outputs: probabilities, or numbers in the target's unit (then relative to its spread)."""
+    if meta.kind == "classification":
+        return tf_keras.losses.SparseCategoricalCrossentropy(from_logits=False)
+    variance = float(meta.target_std or 1.0) ** 2
+
+    def scaled(y: Any, output: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.reduce_mean(tf.square(tf.cast(y, output.dtype) - output), axis=-1) / variance
+
+    return scaled

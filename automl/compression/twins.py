@@ -1,0 +1,66 @@
+"""tf_keras layers in the place of Keras 3 layers that tf_keras doesn't have, or has with another meaning.
+
+Imported in child processes only, after `bridge.load`: tf_keras must come behind TensorFlow and Keras.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from automl import layers
+
+STATELESS_IN_TRAINING = frozenset({"RMSNormalization", "GroupNormalization", "Activation"})
+"""Layers of Keras 3 that tf_keras lacks or has in another form (its GroupNormalization reshapes by a static batch, some
+of its functions of equal name differ). All do the same in training as in inference and keep no state, so `Foreign` may
+stand for them."""
+
+OWN = frozenset(name.partition(":")[2] for name in layers.LAYERS)
+"""This project's layers; all of them do the same in training as in inference."""
+
+
+class Foreign(tf_keras.layers.Layer):
+    """A Keras 3 layer inside a tf_keras model: its weights are tf_keras variables here, its own `call` computes.
+
+    The original's variables stay untouched: `stateless_call` computes with the values that it is handed, so gradients reach
+    the variables of this layer. Takes one tensor.
+    """
+
+    def __init__(self, original: Any, **kwargs: Any):
+        super().__init__(**kwargs)
+        # In a tuple, so that tf_keras doesn't look for variables inside.
+        self._original = (original,)
+        self._trainable_values = [self._variable(v, trainable=True) for v in original.trainable_variables]
+        self._fixed_values = [self._variable(v, trainable=False) for v in original.non_trainable_variables]
+
+    def _variable(self, original: Any, trainable: bool) -> Any:
+        return self.add_weight(
+            name=original.path.replace("/", "_"), shape=original.shape, dtype=original.dtype, trainable=trainable,
+        )
+
+    def call(self, inputs: Any) -> Any:
+        output, _ = self._original[0].stateless_call(
+            [
+                tf.convert_to_tensor(v) for v in self._trainable_values
+            ], [tf.convert_to_tensor(v) for v in self._fixed_values], inputs
+        )
+        return output
+
+    def read(self) -> list[Any]:
+        """The weights in the order of the original's `set_weights`."""
+        values = {id(v): w.numpy() for v, w in self._pairs()}
+        return [values[id(v)] for v in self._original[0].weights]
+
+    def adopt(self) -> None:
+        """Takes over the original's weights."""
+        for original, own in self._pairs():
+            own.assign(original.value)
+
+    def _pairs(self) -> list[tuple[Any, Any]]:
+        original = self._original[0]
+        return [
+            *zip(original.trainable_variables, self._trainable_values),
+            *zip(original.non_trainable_variables, self._fixed_values),
+        ]

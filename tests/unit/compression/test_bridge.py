@@ -1,0 +1,163 @@
+"""A Keras 3 model and its tf_keras twin give the same outputs, or the bridge says why not."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from automl import layers as own_layers
+from automl.architectures import model as architecture_model
+from automl.catalog import TrainPlan, architectures, techniques
+from automl.compression import bridge
+from automl.spec import Choice, Modality, Profile, Recipe
+from automl.tasks import head
+
+bridge.load()
+
+import keras  # noqa: E402 — behind `load`, which keeps the order of imports
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    kind: str
+    target_mean: float = 20.0
+    target_std: float = 5.0
+    target_min: float = 1.0
+    target_max: float = 60.0
+
+
+RNG = np.random.default_rng(0)
+ROWS: dict[str, dict[str, Any]] = {
+    "image": {"image": RNG.integers(0, 256, (12, 24, 24, 3)).astype(np.uint8)},
+    "table": {
+        "numeric": RNG.normal(size=(12, 4)).astype(np.float32),
+        "categorical": np.stack([RNG.integers(0, 5, 12), RNG.integers(0, 30, 12)], axis=1).astype(np.int32),
+    },
+}
+
+
+def built(family: str, *ids: str, kind: str = "classification", **params: Any) -> tuple[Any, dict[str, Any]]:
+    """The inference model of a family under some techniques, and rows for it."""
+    modality = "image" if Modality.IMAGE in architectures[family].modalities else "table"
+    task = "image-classification" if modality == "image" else f"tabular-{kind}"
+    classes = 3 if kind == "classification" else 0
+    profile = Profile(
+        modality=Modality(modality), task=task, rows=1000, classes=classes, outputs=max(1, classes),
+        image_shape=(24, 24, 3) if modality == "image" else None, numeric=4, categorical=2, cardinality_max=30,
+    )
+    preprocess: dict[str, Any] = (
+        {"height": 24, "width": 24, "channels": 3}
+        if modality == "image"
+        else {"inputs": {"numeric": 4, "categorical": 2}, "cardinalities": [5, 30]}
+    )
+    plan = TrainPlan()
+    for id in ids:
+        plan = techniques[id].apply(plan, **{name: domain.default for name, domain in techniques[id].params.items()})
+    recipe = Recipe(task=task, architecture=Choice(id=family, params=params), seed=1)
+    core = architecture_model.build_core(recipe, plan, profile, preprocess, ROWS[modality])
+    model = head.inference_model(core, Target(kind))
+    _shake(model)
+    return model, ROWS[modality]
+
+
+def _shake(model: Any) -> None:
+    """Moves every weight from where it starts, so that one which isn't carried over shows."""
+    rng = np.random.default_rng(1)
+    moved = []
+    for layer in model.layers:
+        for weight in layer.get_weights():
+            positive = weight.ndim == 1 and (weight >= 0).all()
+            moved.append(
+                weight + (np.abs if positive else np.asarray)(rng.normal(0, 0.05, weight.shape)).astype(weight.dtype)
+            )
+    model.set_weights(moved)
+
+
+@pytest.mark.parametrize("family", [entry.id for entry in architectures])
+def test_every_family_has_an_equal_twin(family: str) -> None:
+    model, rows = built(family, "relu", "batch-norm", "dropout", "stochastic-depth")
+    made = bridge.build(model, rows)
+    assert made.largest_difference(rows) <= bridge.TOLERANCE
+    assert made.twin.count_params() == model.count_params()
+
+
+@pytest.mark.parametrize("norm", [t.id for t in techniques if t.slot == "norm"])
+@pytest.mark.parametrize("family", ["ds-cnn", "mlp"])
+def test_every_normalisation(family: str, norm: str) -> None:
+    bridge.build(*built(family, "relu", norm))
+
+
+@pytest.mark.parametrize("activation", [t.id for t in techniques if t.slot == "activation"])
+def test_every_activation(activation: str) -> None:
+    bridge.build(*built("mlp", activation, "batch-norm", width=32, depth=2))
+
+
+@pytest.mark.parametrize("embedding", ["none", "periodic", "piecewise-linear"])
+def test_tables_with_numbers_as_target(embedding: str) -> None:
+    for family in ("mlp", "tabm"):
+        bridge.build(*built(family, "relu", "layer-norm", kind="regression", numeric_embedding=embedding, width=64))
+
+
+def test_squeeze_excite_and_residual_forms() -> None:
+    bridge.build(*built("mobilenet", "swish", "batch-norm", squeeze_excite=True, blocks=2))
+    bridge.build(*built("resnet", "hard-swish", "batch-norm", squeeze_excite=True))
+    bridge.build(*built("mlp", "gelu", "batch-norm", residual=True))
+
+
+def test_all_of_the_projects_layers_are_known() -> None:
+    from automl.compression import twins
+
+    assert {name.partition(":")[2] for name in own_layers.LAYERS} == twins.OWN
+
+
+def test_weights_go_there_and_back() -> None:
+    model, rows = built("tabm", "relu", "batch-norm")
+    made = bridge.build(model, rows)
+    before = [w.copy() for w in model.get_weights()]
+    for variable in made.twin.trainable_variables:
+        variable.assign(variable * 1.5)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
+    made.copy_back()
+    assert made.largest_difference(rows) <= bridge.TOLERANCE
+    assert any(not np.allclose(a, b) for a, b in zip(before, model.get_weights()))
+
+
+def test_a_layer_that_is_used_twice_is_shared_in_the_twin() -> None:
+    inputs = keras.Input((4,), name="numeric")
+    shared = keras.layers.Dense(4)
+    model = keras.Model({"numeric": inputs}, keras.layers.Add()([shared(shared(inputs)), inputs]))
+    made = bridge.build(model, {"numeric": ROWS["table"]["numeric"]})
+    assert made.twin.count_params() == model.count_params()
+
+
+def _model(body: Any) -> Any:
+    inputs = keras.Input((4,), name="numeric")
+    return keras.Model({"numeric": inputs}, keras.layers.Dense(2)(body(inputs)))
+
+
+class Unknown(keras.layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (lambda x: x + 1.0, "raw operation Add"),
+        (lambda x: keras.layers.Lambda(lambda y: y, output_shape=(4,))(x), "no layer Lambda"),
+        (lambda x: Unknown(name="odd")(x), "odd: tf_keras has no layer Unknown"),
+    ],
+)
+def test_what_cannot_be_carried_over_is_named(body: Any, said: str) -> None:
+    with pytest.raises(bridge.Unconvertible, match=said):
+        bridge.build(_model(body), {"numeric": ROWS["table"]["numeric"]})
+
+
+def test_a_layer_that_means_something_else_there_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "_RENAMED", {})
+    model = _model(lambda x: keras.layers.LeakyReLU(negative_slope=0.9)(keras.layers.Dense(8)(x)))
+    with pytest.raises(bridge.Unconvertible, match=r"differs from the original by .* at most 0\.0001"):
+        bridge.build(model, {"numeric": ROWS["table"]["numeric"]})
