@@ -87,7 +87,7 @@ def is_running(place: Place) -> bool:
         probe.settimeout(5.0)
         try:
             probe.connect(os.fspath(place.socket))
-        except (FileNotFoundError, ConnectionRefusedError):
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             return False
         except OSError as error:
             raise errors.Unavailable(f"The socket {place.socket} can't be used: {error.strerror}.") from error

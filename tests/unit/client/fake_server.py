@@ -422,7 +422,15 @@ class FakeServer(
     def ListFormats(self, request, context):
         self._note("ListFormats", request, context)
         return catalog_pb.ListFormatsResponse(
-            formats=[catalog_pb.Format(id="tflite", summary="Small.", precisions=["float32", "int8"], suffix=".tflite")]
+            formats=[
+                catalog_pb.Format(
+                    id="tflite",
+                    summary="Small.",
+                    precisions=["float32", "int8"],
+                    suffix=".tflite",
+                    description="One flatbuffer.",
+                )
+            ]
         )
 
 
