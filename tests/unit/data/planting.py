@@ -54,7 +54,8 @@ def class_folders(per_class: int = 12, classes: Sequence[str] = ("cat", "dog"), 
     """Pictures, all different, in class folders."""
     return [
         (f"{root}{name}/{i:03}.png", picture((10 * i % 256, 100 * c, i)))
-        for c, name in enumerate(classes) for i in range(per_class)
+        for c, name in enumerate(classes)
+        for i in range(per_class)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import json
 import math
@@ -33,7 +34,12 @@ def make_module():
 
 def preprocess(*descriptions):
     return columns.document(
-        list(descriptions), task="tabular-classification", kind="classification", target="t", classes=("a", "b"), metric="accuracy"
+        list(descriptions),
+        task="tabular-classification",
+        kind="classification",
+        target="t",
+        classes=("a", "b"),
+        metric="accuracy",
     )
 
 
@@ -45,7 +51,8 @@ def test_golden_files_are_what_the_encoder_gives(path):
     case = json.loads(path.read_text(encoding="utf-8"))
     fitted = encoder.TableEncoder.from_dict(case["preprocess"])
     for found, expected in (
-        (encoder.raw_inputs(case["preprocess"], case["raw"]), case["matrices"]), (fitted.encode(case["raw"]), case["expected"]),
+        (encoder.raw_inputs(case["preprocess"], case["raw"]), case["matrices"]),
+        (fitted.encode(case["raw"]), case["expected"]),
     ):
         assert found.keys() == expected.keys()
         for name, values in expected.items():
@@ -62,29 +69,53 @@ def test_the_golden_files_are_those_that_their_maker_writes():
         assert (written["preprocess"], written["raw"]) == (document, raw)
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("1", 1), ("-2.5", -2.5), (".5", 0.5), ("5.", 5), ("+1e2", 100), ("1_000", math.nan), ("inf", math.nan), ("1e39", math.nan),
-    ("0x1", math.nan), ("", math.nan), ("?", math.nan), ("1,5", math.nan), ("١", math.nan),
-])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        ("-2.5", -2.5),
+        (".5", 0.5),
+        ("5.", 5),
+        ("+1e2", 100),
+        ("1_000", math.nan),
+        ("inf", math.nan),
+        ("1e39", math.nan),
+        ("0x1", math.nan),
+        ("", math.nan),
+        ("?", math.nan),
+        ("1,5", math.nan),
+        ("١", math.nan),
+    ],
+)
 def test_numbers(text, value):
     np.testing.assert_equal(encoder.numeric_values([text])[0], np.float32(value))
 
 
-@pytest.mark.parametrize(("text", "order", "days"), [
-    ("1970-01-01", "iso", 0), ("1970-01-02 12:00", "iso", 1.5), ("2000-03-01", "iso", 11017), ("01.03.2000", "dmy", 11017),
-    ("3/1/2000", "mdy", 11017), ("1969-12-31", "iso", -1), ("2023-02-31", "iso", 19419), ("2023-13-01", "iso", math.nan),
-    ("1/3/2000", "iso", math.nan), ("2000-03-01", "dmy", math.nan),
-])
+@pytest.mark.parametrize(
+    ("text", "order", "days"),
+    [
+        ("1970-01-01", "iso", 0),
+        ("1970-01-02 12:00", "iso", 1.5),
+        ("2000-03-01", "iso", 11017),
+        ("01.03.2000", "dmy", 11017),
+        ("3/1/2000", "mdy", 11017),
+        ("1969-12-31", "iso", -1),
+        ("2023-02-31", "iso", 19419),
+        ("2023-13-01", "iso", math.nan),
+        ("1/3/2000", "iso", math.nan),
+        ("2000-03-01", "dmy", math.nan),
+    ],
+)
 def test_days_of_a_date(text, order, days):
     np.testing.assert_equal(encoder.date_values([text], order, ["days"])[0, 0], np.float32(days))
 
 
-@given(st.datetimes(min_value=__import__("datetime").datetime(1, 1, 1)))
+@given(st.datetimes(min_value=datetime.datetime(1, 1, 1)))
 def test_dates_agree_with_the_standard_library(moment):
     text = moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
     found = encoder.date_values([text], "iso", encoder.DATE_FEATURES)[0]
     seconds = moment.hour * 3600 + moment.minute * 60 + moment.second
-    days = (moment.date() - __import__("datetime").date(1970, 1, 1)).days + seconds / 86400
+    days = (moment.date() - datetime.date(1970, 1, 1)).days + seconds / 86400
     angle, week = 2 * math.pi * (moment.month - 1) / 12, 2 * math.pi * moment.weekday() / 7
     expected = [days, moment.year, math.sin(angle), math.cos(angle), math.sin(week), math.cos(week), seconds / 3600]
     np.testing.assert_allclose(found, np.array(expected, np.float32), atol=1e-6)
@@ -96,22 +127,41 @@ def test_a_texts_row_has_the_norm_one_and_its_proportions_are_count_times_idf():
     assert not encoder.text_values(["nothing known", "", "NA"], ["bad", "good"], [2.0, 1.5]).any()
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    (None, ""), (math.nan, ""), (3.0, "3"), (2.5, "2.5"), (True, "true"), (7, "7"), (" a\t", "a"), (b" b ", "b"),
-    (np.float32(4), "4"), (np.int64(5), "5"), (np.bool_(False), "false"),
-])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (math.nan, ""),
+        (3.0, "3"),
+        (2.5, "2.5"),
+        (True, "true"),
+        (7, "7"),
+        (" a\t", "a"),
+        (b" b ", "b"),
+        (np.float32(4), "4"),
+        (np.int64(5), "5"),
+        (np.bool_(False), "false"),
+    ],
+)
 def test_values_that_are_no_text_become_a_cells_text(value, text):
     assert encoder.text_of(value) == text
 
 
 def test_operations_worked_out_by_hand():
     x = np.array([[1.0, -3.0], [np.nan, 3.0]], np.float32)
-    out = encoder.apply_operations(x, [
-        {"op": "indicators", "columns": [0, 1]}, {"op": "affine", "shift": [0.0, 1.0], "scale": [2.0, 1.0]},
-        {"op": "clip", "low": -2.0, "high": 2.0}, {"op": "impute", "values": [9.0, 0.0]},
-    ])
+    out = encoder.apply_operations(
+        x,
+        [
+            {"op": "indicators", "columns": [0, 1]},
+            {"op": "affine", "shift": [0.0, 1.0], "scale": [2.0, 1.0]},
+            {"op": "clip", "low": -2.0, "high": 2.0},
+            {"op": "impute", "values": [9.0, 0.0]},
+        ],
+    )
     assert out.tolist() == [[2.0, -2.0, 0.0, 0.0], [9.0, 2.0, 1.0, 0.0]]
-    assert encoder.apply_operations(np.array([[3.0]], np.float32), [{"op": "smooth-clip", "limit": 4.0}])[0, 0] == pytest.approx(2.4)
+    assert encoder.apply_operations(np.array([[3.0]], np.float32), [{"op": "smooth-clip", "limit": 4.0}])[
+        0, 0
+    ] == pytest.approx(2.4)
     log = encoder.apply_operations(np.array([[-math.e + 1, 5.0]], np.float32), [{"op": "signed-log", "columns": [0]}])
     np.testing.assert_allclose(log, [[-1.0, 5.0]], rtol=1e-6)
 
@@ -125,10 +175,15 @@ def test_operations_leave_their_input_as_it_is():
 
 def test_every_wrong_operation_is_named_at_once():
     with pytest.raises(InvalidInput) as caught:
-        encoder.TableEncoder(NUMBERS, [
-            {"op": "cube"}, {"op": "affine", "shift": [0.0], "scale": [1.0, math.inf]}, {"op": "indicators", "columns": [2]},
-            {"op": "interpolate", "knots": [[2.0, 1.0], []], "values": [0.0, 1.0]},
-        ])
+        encoder.TableEncoder(
+            NUMBERS,
+            [
+                {"op": "cube"},
+                {"op": "affine", "shift": [0.0], "scale": [1.0, math.inf]},
+                {"op": "indicators", "columns": [2]},
+                {"op": "interpolate", "knots": [[2.0, 1.0], []], "values": [0.0, 1.0]},
+            ],
+        )
     assert len(caught.value.violations) == 5
 
 
@@ -173,7 +228,11 @@ def test_wrong_shapes_and_lacking_columns_are_named():
 
 
 @given(
-    st.lists(st.tuples(*[st.one_of(st.none(), st.floats(width=32, allow_nan=False, allow_infinity=False))] * 2), min_size=1, max_size=20)
+    st.lists(
+        st.tuples(*[st.one_of(st.none(), st.floats(width=32, allow_nan=False, allow_infinity=False))] * 2),
+        min_size=1,
+        max_size=20,
+    )
 )
 def test_whatever_the_numbers_the_model_gets_no_nan(rows):
     x = np.array([[math.nan if v is None else v for v in row] for row in rows], np.float32)
@@ -186,7 +245,8 @@ def test_whatever_the_numbers_the_model_gets_no_nan(rows):
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=8))
 def test_any_text_can_be_encoded(texts):
     document = preprocess(
-        {"name": "n", "kind": "numeric"}, {"name": "c", "kind": "categorical", "vocabulary": ["a"]},
+        {"name": "n", "kind": "numeric"},
+        {"name": "c", "kind": "categorical", "vocabulary": ["a"]},
         {"name": "b", "kind": "boolean", "true": ["y"], "false": ["n"]},
         {"name": "d", "kind": "date", "format": "iso", "features": list(encoder.DATE_FEATURES)},
         {"name": "t", "kind": "text", "tokens": ["a", "0"], "idf": [1.0, 2.0]},
