@@ -421,7 +421,10 @@ class TableEncoder:
 def _medians(x: NDArray[np.float32]) -> NDArray[np.float64]:
     """Median of each column's present values, 0 for a column without any."""
     present = ~np.isnan(x)
-    return np.array([np.median(x[present[:, i], i]) if present[:, i].any() else 0.0 for i in range(x.shape[1])], np.float64)
+    # As doubles: the mean of the two middle values may exceed float32 on the way.
+    return np.array(
+        [np.median(x[present[:, i], i].astype(np.float64)) if present[:, i].any() else 0.0 for i in range(x.shape[1])]
+    )
 
 
 def _plain(value: Any) -> Any:

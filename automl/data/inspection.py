@@ -35,8 +35,13 @@ def _table(table: Table) -> DatasetInfo:
         findings += checks.duplicate_rows(compared, table.rows)
     return DatasetInfo(
         modality=Modality.TABLE, format=table.format, rows=table.rows, has_header=table.has_header,
-        columns=tuple(c.info() for c in columns.values()), findings=tuple(in_order(findings)),
+        columns=tuple(c.info(_values_told(len(columns))) for c in columns.values()), findings=tuple(in_order(findings)),
     )
+
+
+def _values_told(columns: int) -> int:
+    """Frequent values to list for each column: an inspection is stored and sent, so wide tables are told more briefly."""
+    return 50 if columns <= 100 else 10 if columns <= 1_000 else 3
 
 
 def _pictures(data: Pictures, limits: Limits) -> DatasetInfo:

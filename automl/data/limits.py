@@ -15,6 +15,8 @@ class Limits:
     """A column's text must fit 32-bit offsets."""
     table_columns: int = 10_000
     table_rows: int = 20_000_000
+    table_cells: int = 1_000_000_000
+    """Rows × columns: Parquet can pack a billion equal cells into a few bytes."""
     field_bytes: int = MIB
     name_length: int = 500
     """Characters of a column's name."""

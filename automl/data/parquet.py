@@ -25,7 +25,7 @@ def read(data: bytes, filename: str, limits: Limits = LIMITS) -> Table:
             Violation(field=filename, message=f"declares {got:,} {what}; at most {most:,} are taken", reason="TOO_LARGE")
             for what, got, most in (
                 ("rows", facts.num_rows, limits.table_rows), ("columns", facts.num_columns, limits.table_columns),
-                ("bytes", declared, limits.table_bytes),
+                ("bytes", declared, limits.table_bytes), ("cells", facts.num_rows * facts.num_columns, limits.table_cells),
             )
             if got > most or got < 0
         ]

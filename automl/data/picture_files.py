@@ -41,10 +41,22 @@ def read(container: Container, target: str | None = None, limits: Limits = LIMIT
         raise InvalidData.at(
             container.filename, f"{len(files):,} pictures; at most {limits.pictures:,} are taken", reason="TOO_LARGE"
         )
+    broken: InvalidData | None = None
     for entry in others:
-        if entry.suffix in (".csv", ".tsv") and (manifest := _manifest(container, entry, files, limits)) is not None:
+        if entry.suffix not in (".csv", ".tsv"):
+            continue
+        try:
+            manifest = _manifest(container, entry, files, limits)
+        except InvalidData as fault:
+            # It matters only where the folders give no labels: pictures may come with other tables.
+            broken = broken or fault
+            continue
+        if manifest is not None:
             return _by_manifest(container, *manifest, files, others, target, limits)
-    return _by_folders(container, files, others, limits)
+    try:
+        return _by_folders(container, files, others, limits)
+    except InvalidData as fault:
+        raise (broken or fault) from fault
 
 
 def _by_folders(container: Container, files: list[Entry], others: list[Entry], limits: Limits) -> FilePictures:

@@ -18,7 +18,7 @@ from automl.data.prepared import PreparedDataset, Writer
 from automl.data.source import Source
 from automl.data.table import Table
 from automl.spec import model
-from automl.spec.errors import InvalidData, InvalidInput, Violation
+from automl.spec.errors import Internal, InvalidData, InvalidInput, Violation
 from automl.spec.job import JobSpec
 
 LAYOUT = 1
@@ -45,7 +45,7 @@ def prepare(
     for given in filter(None, (source, test_source)):
         given.head(1) if not given.path.is_dir() else None
     key = _key(spec, task, source, test_source)
-    if (out / "meta.json").exists() and (opened := PreparedDataset.open(out)).meta.key == key:
+    if (opened := _opened(out)) is not None and opened.meta.key == key:
         return opened
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -60,6 +60,16 @@ def prepare(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return PreparedDataset.open(out)
+
+
+def _opened(out: pathlib.Path) -> PreparedDataset | None:
+    """What lies at the place already; None when nothing does, or what an older release left there."""
+    if not (out / "meta.json").exists():
+        return None
+    try:
+        return PreparedDataset.open(out)
+    except Internal:
+        return None
 
 
 def _write(

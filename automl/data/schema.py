@@ -72,8 +72,8 @@ class Column:
             return sum(int(n) for n, c in zip(counts, self.present) if self.text.texts[c] not in words)
         return 0
 
-    def info(self) -> ColumnInfo:
-        """The column as it is stored and shown."""
+    def info(self, most: int = _TOP) -> ColumnInfo:
+        """The column as it is stored and shown, with up to `most` frequent values."""
         column, texts = self.text, self.text.texts
         counts = column.counts[self.present]
         numbers = column.numbers[self.present]
@@ -81,7 +81,7 @@ class Column:
         if self.kind not in (ColumnKind.NUMERIC, ColumnKind.BOOLEAN, ColumnKind.ID):
             numbers = numbers[:0]
         few = len(self.present) <= _TOP_OF
-        by_count = self.present[np.argsort(-counts, kind="stable")][: _TOP if few else 0]
+        by_count = self.present[np.argsort(-counts, kind="stable")][: most if few else 0]
         return ColumnInfo(
             name=self.name, kind=self.kind, rows_missing=self.rows_missing, distinct=len(self.present),
             examples=tuple(texts[c][:_EXAMPLE] for c in self.present[:5]),

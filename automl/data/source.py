@@ -136,6 +136,7 @@ class Zip:
         self.filename = source.filename
         self._limits = limits
         self._spent = 0
+        self._seen: set[int] = set()
         self._lock = threading.Lock()
         try:
             self._zip = zipfile.ZipFile(source.path)
@@ -185,7 +186,9 @@ class Zip:
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as fault:
             raise InvalidData.at(place, f"is damaged ({fault})", reason="ARCHIVE_DAMAGED") from fault
         with self._lock:
-            self._spent += len(data)
+            # Headers are looked at before pictures are decoded: an entry counts once.
+            self._spent += 0 if entry.place in self._seen else len(data)
+            self._seen.add(entry.place)
             if self._spent > self._limits.archive_bytes:
                 raise InvalidData(_too_large(self.filename, self._spent, self._limits.archive_bytes))
         return data

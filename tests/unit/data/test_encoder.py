@@ -261,3 +261,9 @@ def test_workers_open_prepared_data_without_the_readers_libraries():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for heavy in ("pandas", "pyarrow", "PIL", "tensorflow", "keras", "sklearn"):
         assert f"'{heavy}'" not in loaded
+
+
+def test_medians_of_huge_numbers_are_finite():
+    x = np.array([[3.4e38, 1.0], [3.4e38, np.nan]], np.float32)
+    fitted = encoder.TableEncoder.fit((NUMBERS, {"numeric": x}, np.array([0, 1])), TrainPlan())
+    assert fitted.operations[-1]["values"][0] == pytest.approx(3.4e38, rel=1e-6)

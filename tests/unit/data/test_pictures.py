@@ -346,3 +346,10 @@ def test_other_forms_are_named_with_what_is_taken(tmp_path, name, content, reaso
 def test_a_zip_with_one_table_is_that_table(tmp_path):
     info = inspect(tmp_path, "x.zip", planting.archive([("d/t.csv.gz", gzip.compress(b"a,b\n1,x\n2,y\n"))]))
     assert (info.format, info.rows) == ("csv", 2)
+
+
+def test_a_broken_table_beside_class_folders_does_no_harm_but_a_broken_manifest_is_named(tmp_path):
+    broken = ("notes.csv", b"a,b\n1\n2,3,4\n")
+    assert inspect(tmp_path, "p.zip", planting.archive([*planting.class_folders(), broken])).rows == 24
+    flat = [(f"{i}.png", planting.picture((i, 0, 0))) for i in range(5)]
+    assert violations(tmp_path, "p.zip", planting.archive([*flat, broken]))[0].field == "p.zip, notes.csv, row 1"

@@ -471,3 +471,9 @@ def test_the_blocks_in_which_pictures_are_copied_do_not_show(tmp_path, monkeypat
         pictures(tmp_path, content, out="two").inputs("train")["image"], whole.inputs("train")["image"]
     )
     assert pathlib.Path(whole.path).exists()
+
+
+def test_what_an_older_release_prepared_is_made_anew(tmp_path):
+    data = prepared(tmp_path, planting.table(100))
+    (data.path / "meta.json").write_text('{"layout": "of old"}')
+    assert prepared(tmp_path, planting.table(100)).meta.key == data.meta.key

@@ -260,3 +260,16 @@ def test_damaged_parquet_is_named(tmp_path):
     for broken in (b"PAR1", content[:-10], content[:50] + b"\xff" * 40 + content[90:]):
         with pytest.raises(InvalidData, match=r"t\.parquet"):
             inspection.inspect(planting.source(tmp_path, "t.parquet", broken))
+
+
+def test_wide_tables_are_told_briefly(tmp_path):
+    info = inspection.inspect(planting.source(tmp_path, "t.csv", planting.csv({f"c{i}": range(60) for i in range(101)})))
+    assert {len(c.top) for c in info.columns if c.kind == "numeric"} <= {10}
+
+
+def test_parquet_that_declares_more_cells_than_are_taken(tmp_path, monkeypatch):
+    from automl.data import parquet as reader
+    from automl.data.limits import Limits
+
+    with pytest.raises(InvalidData, match="cells; at most 5 are taken"):
+        reader.read(parquet(pa.table({"a": [1, 2, 3], "b": [1, 2, 3]})), "t.parquet", Limits(table_cells=5))
