@@ -71,7 +71,7 @@ def tasks(connection: connection.Connection, task: str | None, as_json: bool) ->
         output.emit(found)
         return
     output.table(
-        ("id", "takes", "returns", "metrics (the first is the default)", "what it is"),
+        ("id", "takes", "returns", "metrics", "what it is"),
         ((one.id, one.takes, one.returns, ", ".join(one.metrics), one.summary) for one in found),
     )
 
