@@ -1,7 +1,9 @@
-"""Steps under JAX, where TensorFlow needn't be installed: a compiled `lax.scan` over many steps.
+"""Steps under JAX, where TensorFlow needn't be installed.
 
-State is passed through the compiled function and given back to the Keras variables after each call; the old buffers are
-donated, so that weights and optimizer state are held once.
+On held data a call is one compiled loop over up to `LOOP` steps, whose number is an argument, so that it is compiled once.
+Batches that come one by one run through a compiled step; the calls return before the steps are done, so on a GPU the next
+batch is made meanwhile. State is passed through the compiled functions and given back to the Keras variables after each
+call; the old buffers are donated, so that weights and optimizer state are held once.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from automl.training.batches import Batch
 from automl.training.engine import Term
 from automl.training.samples import Inputs
 
+LOOP = 256
+"""Most steps in one compiled call."""
 _State = tuple[list[Any], list[Any], list[Any]]
 
 
@@ -30,21 +34,39 @@ class JaxEngine:
         self._loss = loss
         self._terms = terms
         self.accelerated = jax.default_backend() != "cpu"
-        self._run_rows = jax.jit(self._scan_rows, donate_argnums=0)
-        self._run_batches = jax.jit(self._scan_batches, donate_argnums=0)
         self._forward = jax.jit(lambda tv, ntv, x: core.stateless_call(tv, ntv, x, training=False)[0])
 
     def hold(self, whole: Batch) -> Any:
-        return jax.tree.map(jnp.asarray, (whole.inputs, whole.target, whole.weight))
+        return jax.tree.map(jnp.asarray, _arrays(whole))
 
     def run_rows(self, held: Any, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        return self._run(self._run_rows, held, jnp.asarray(rows))
+        losses = []
+        state = self._state()
+        for start in range(0, len(rows), LOOP):
+            part = rows[start : start + LOOP]
+            padded = np.concatenate([part, np.zeros((LOOP - len(part), rows.shape[1]), np.int32)])
+            state, found = self._loop(state, held, padded, np.int32(len(part)))
+            losses.append(np.asarray(found)[: len(part)])
+        self._keep(state)
+        return np.concatenate(losses)
 
     def run_batches(self, stacked: Batch) -> NDArray[np.float32]:
-        return self._run(self._run_batches, jax.tree.map(jnp.asarray, (stacked.inputs, stacked.target, stacked.weight)))
+        losses = []
+        state = self._state()
+        for i in range(len(stacked.target)):
+            state, loss = self._single(state, *_arrays(stacked, i))
+            losses.append(loss)
+        self._keep(state)
+        return np.asarray(jnp.stack(losses))
 
     def trace(self, held: Any | None, example: Batch) -> None:
-        """Nothing ahead: a scan is compiled for each number of steps, which the first calls decide."""
+        if held is not None:
+            rows = jax.ShapeDtypeStruct((LOOP, len(example.target)), jnp.int32)
+            count = jax.ShapeDtypeStruct((), jnp.int32)
+            function = jax.jit(self._loop_rows, donate_argnums=0)
+            self._loop = function.lower(self._state(), held, rows, count).compile()
+        else:
+            self._single = jax.jit(self._step, donate_argnums=0).lower(self._state(), *_arrays(example)).compile()
 
     def outputs(self, inputs: Inputs, batch_size: int) -> NDArray[np.float32]:
         rows = len(next(iter(inputs.values())))
@@ -59,27 +81,29 @@ class JaxEngine:
             found.append(np.asarray(self._forward(trainable, others, batch))[: rows - start])
         return np.concatenate(found).astype(np.float32, copy=False)
 
-    def _run(self, function: Any, *data: Any) -> NDArray[np.float32]:
-        core, optimizer = self._core, self._optimizer
-        groups = (core.trainable_variables, core.non_trainable_variables, optimizer.variables)
-        state, losses = function(tuple([v.value for v in group] for group in groups), *data)
-        for group, values in zip(groups, state, strict=True):
+    @property
+    def _groups(self) -> tuple[list[Any], list[Any], list[Any]]:
+        return self._core.trainable_variables, self._core.non_trainable_variables, self._optimizer.variables
+
+    def _state(self) -> _State:
+        weights, others, slots = ([v.value for v in group] for group in self._groups)
+        return weights, others, slots
+
+    def _keep(self, state: _State) -> None:
+        for group, values in zip(self._groups, state, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
-        return np.asarray(losses)
 
-    def _scan_rows(self, state: _State, held: Any, rows: Any) -> tuple[_State, Any]:
-        def step(state: _State, chosen: Any) -> tuple[_State, Any]:
-            return self._step(state, *jax.tree.map(lambda a: jnp.take(a, chosen, axis=0), held))
+    def _loop_rows(self, state: _State, held: Any, rows: Any, count: Any) -> tuple[_State, Any]:
+        def body(i: Any, carried: tuple[_State, Any]) -> tuple[_State, Any]:
+            state, losses = carried
+            state, loss = self._step(state, *jax.tree.map(lambda a: jnp.take(a, rows[i], axis=0), held))
+            return state, losses.at[i].set(loss)
 
-        state, losses = jax.lax.scan(step, state, rows)
-        return state, losses
+        carried: tuple[_State, Any] = jax.lax.fori_loop(0, count, body, (state, jnp.zeros(LOOP, jnp.float32)))
+        return carried
 
-    def _scan_batches(self, state: _State, stacked: Any) -> tuple[_State, Any]:
-        state, losses = jax.lax.scan(lambda state, batch: self._step(state, *batch), state, stacked)
-        return state, losses
-
-    def _step(self, state: _State, x: Any, y: Any, weight: Any) -> tuple[_State, Any]:
+    def _step(self, state: _State, x: Any, y: Any, weight: Any = None) -> tuple[_State, Any]:
         trainable, others, slots = state
         compute = functools.partial(self._objective, others=others, slots=slots, x=x, y=y, weight=weight)
         (_, (loss, others)), gradients = jax.value_and_grad(compute, has_aux=True)(trainable)
@@ -102,3 +126,9 @@ class JaxEngine:
         mapping = list(zip(self._optimizer.variables, slots, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return self._optimizer.scale_loss(loss)
+
+
+def _arrays(batch: Batch, place: int | None = None) -> Any:
+    """(inputs, target), or with weights (inputs, target, weights); of one batch of stacked ones where a place is named."""
+    arrays = (batch.inputs, batch.target) if batch.weight is None else (batch.inputs, batch.target, batch.weight)
+    return arrays if place is None else jax.tree.map(lambda a: a[place], arrays)

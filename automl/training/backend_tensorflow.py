@@ -37,8 +37,9 @@ class TensorFlowEngine:
         self.accelerated = bool(tf.config.list_logical_devices("GPU"))
         self._run_rows = tf.function(self._loop_rows, autograph=False, jit_compile=False)
         self._run_batches = tf.function(self._loop_batches, autograph=False, jit_compile=False)
-        self._forward = tf.function(
-            lambda x: core(x, training=False), autograph=False, jit_compile=False, reduce_retracing=True
+        forward = tf.function(lambda x: core(x, training=False), autograph=False, jit_compile=False)
+        self._forward = forward.get_concrete_function(
+            {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in core.input.items()}
         )
 
     def hold(self, whole: Batch) -> Any:

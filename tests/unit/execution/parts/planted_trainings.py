@@ -1,4 +1,4 @@
-"""An entry that trains for real and plants a fault by the trial's id, through a component of the plan, as a technique would."""
+"""An entry that trains for real and plants a fault by the trial's id, through a component of the plan, as techniques do."""
 
 from __future__ import annotations
 

@@ -1,0 +1,92 @@
+"""The same recipe trains under JAX where no TensorFlow is installed, and what it leaves is good for TensorFlow."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from automl.spec import Choice, Recipe
+from automl.training import prediction
+
+PACKAGES = ("jax", "keras", "numpy", "scikit-learn", "pydantic")
+PARTS = Path(__file__).parent / "parts"
+
+
+@pytest.fixture(scope="module")
+def jax_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with what a training under JAX needs, and nothing else, in the versions of this environment."""
+    folder = tmp_path_factory.mktemp("jax") / "venv"
+    venv.create(folder, with_pip=True)
+    python = folder / "bin/python"
+    wanted = []
+    for name in PACKAGES:
+        try:
+            wanted.append(f"{name}=={importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            wanted.append(name)
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"pip can't install {', '.join(PACKAGES)} here: {done.stderr.strip()[-300:]}")
+    return python
+
+
+def train(python: Path | str, backend: str, case: Any, recipe: Recipe, work: Path, root: Path) -> dict[str, Any]:
+    file = work.parent / f"{work.name}.json"
+    file.write_text(json.dumps(recipe.to_dict()))
+    done = subprocess.run(
+        [str(python), str(PARTS / "train_once.py"), str(case.path), str(file), str(work)],
+        env={"PATH": os.environ["PATH"], "HOME": str(work.parent), "PYTHONPATH": str(root), "KERAS_BACKEND": backend},
+        capture_output=True, text=True, timeout=600, check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["classification", "pictures"])
+def test_the_same_recipe_under_jax_alone(
+    name: str, jax_python: Path, request: pytest.FixtureRequest, root: Path, tmp_path: Path
+) -> None:
+    case = request.getfixturevalue(name)
+    recipe = case.recipe.changed(epochs=20 if name == "classification" else 3)
+    scores = {}
+    for backend, python in (("jax", jax_python), ("tensorflow", sys.executable)):
+        found = train(python, backend, case, recipe, tmp_path / backend, root)
+        assert (found["backend"], found["outcome"]) == (backend, "COMPLETED")
+        assert found["tensorflow"] == (backend == "tensorflow")
+        scores[backend] = found["score"]
+    # 150 and 60 validation rows: two standard errors of a share of 0.93 are 0.04 and 0.07.
+    assert abs(scores["jax"] - scores["tensorflow"]) <= (0.04 if name == "classification" else 0.07), scores
+
+    from automl.data.encoder import TableEncoder
+
+    inputs = case.data.inputs("validation")
+    preprocess = json.loads((tmp_path / "jax/preprocess.json").read_text())
+    if preprocess["modality"] == "table":
+        inputs = TableEncoder.from_dict(preprocess).transform(inputs)
+    found = prediction.predict(tmp_path / "jax", inputs)
+    np.testing.assert_allclose(found, np.load(tmp_path / "jax/validation.npy"), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_every_kind_of_step_under_jax(jax_python: Path, classification: Any, root: Path, tmp_path: Path) -> None:
+    """Optimizers, losses and normalisations that the search may choose, on the loop over held data."""
+    base = classification.recipe
+    for optimizer, loss, norm in (("adamw", "focal", "batch-norm"), ("rmsprop", "cross-entropy", "layer-norm")):
+        techniques = [c for c in base.techniques if c.id not in ("adam", "cross-entropy")]
+        chosen = (Choice(id=optimizer, params={"learning_rate": 0.01}), Choice(id=loss), Choice(id=norm))
+        recipe = base.changed(techniques=(*techniques, *chosen), epochs=6)
+        found = train(jax_python, "jax", classification, recipe, tmp_path / optimizer, root)
+        assert found["outcome"] == "COMPLETED"
+        assert found["score"] > 0.7, (optimizer, found)
