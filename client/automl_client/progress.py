@@ -127,7 +127,8 @@ class JobProgress:
         how = " (inferred from the data)" if self.task_inferred else ""
         known = [part for part in ("train", "validation", "test") if part in self.rows]
         counts = ", ".join(f"{self.rows[part]} {part}" for part in known)
-        return f"Task: {self.task}{how}, metric {self.metric}. Rows: {counts}."
+        warnings = [f"\nWarning about the data: {one.message}" for one in self.findings if one.warning]
+        return f"Task: {self.task}{how}, metric {self.metric}. Rows: {counts}.{''.join(warnings)}"
 
     def _measured(self, said: Mapping[str, Any]) -> None:
         trial, measured = self.trials.get(said["trial"]), said["measurement"]

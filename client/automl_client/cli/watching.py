@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ def follow(
                 for event in job.watch(resume_after=seen.last):
                     line = seen.apply(event)
                     if line:
-                        tell(line)
+                        tell(line, lasting=event.kind == "data-prepared" or line.startswith("Warning"))
             return seen
         except KeyboardInterrupt:
             _interrupted(job)
@@ -67,33 +67,34 @@ def _interrupted(job: JobHandle) -> None:
 
 
 class _Tell:
-    """Takes the lines about events: prints them, or keeps the last ones for the picture."""
+    """Takes the lines about events. `show` prints a line for good; None: nothing is printed."""
 
-    def __init__(self, printing: bool):
-        self._printing = printing
+    def __init__(self, show: Callable[[str], object] | None, *, picture: bool):
+        self._show = show
+        self._picture = picture
         self.last = ""
+        """For the picture."""
 
-    def __call__(self, line: str) -> None:
-        if self._printing:
-            output.say(f"{time.strftime('%H:%M:%S')} {line}")
-        else:
-            self.last = output.clean(line)
+    def __call__(self, line: str, *, lasting: bool) -> None:
+        self.last = output.clean(line.partition("\n")[0])
+        if self._show is not None and (lasting or not self._picture):
+            self._show(output.clean(line))
 
 
 @contextmanager
 def _shown(seen: progress.JobProgress, ends: float | None, quiet: bool) -> Iterator[_Tell]:
     if quiet:
-        yield _Tell(printing=False)
+        yield _Tell(None, picture=False)
         return
     if not sys.stderr.isatty():
-        yield _Tell(printing=True)
+        yield _Tell(lambda line: output.say(f"{time.strftime('%H:%M:%S')} {line}"), picture=False)
         return
     from rich.live import Live
 
-    tell = _Tell(printing=False)
-    with Live(
-        get_renderable=lambda: picture(seen, ends, tell.last), console=output.err(), refresh_per_second=4, transient=True
-    ):
+    console = output.err()
+    # The console prints above the picture.
+    tell = _Tell(console.print, picture=True)
+    with Live(get_renderable=lambda: picture(seen, ends, tell.last), console=console, refresh_per_second=4, transient=True):
         yield tell
 
 

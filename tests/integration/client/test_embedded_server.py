@@ -44,7 +44,7 @@ async def test_the_same_with_asyncio(user, project, table, tmp_path):
 AFTER_A_SAMPLER_STATE = pytest.param(
     "sampler-state",
     marks=pytest.mark.xfail(
-        reason="a restarted server counts past events without the sampler's states, and refuses the controller's next number",
+        reason="a restarted server numbers past events without the sampler's states, and refuses the controller's next",
         strict=False,
     ),
 )

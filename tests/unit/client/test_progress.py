@@ -28,7 +28,8 @@ def test_the_lines_tell_the_story():
     assert lines == [
         "The job runs.",
         "Preparing the data",
-        "Task: tabular-classification (inferred from the data), metric accuracy. Rows: 70 train, 15 validation, 15 test.",
+        "Task: tabular-classification (inferred from the data), metric accuracy. Rows: 70 train, 15 validation, 15 test."
+        "\nWarning about the data: 9 of 10 are yes.",
         "Trial t1 (mlp, portfolio) completed, accuracy 0.9100",
         "Best so far is trial t1: accuracy 0.9100.",
         "Not returned, tflite:int8: accuracy fell by 0.2",
