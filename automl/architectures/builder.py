@@ -70,23 +70,16 @@ class Builder:
     # --- convolutions --------------------------------------------------------------------------
 
     def conv(
-        self,
-        x: Any,
-        filters: int,
-        kernel: int,
-        *,
-        name: str,
-        strides: int = 1,
-        normalize: bool = True,
-        activate: bool = True,
+        self, x: Any, filters: int, kernel: int, *, name: str, strides: int = 1, finish: bool = True, activate: bool = True
     ) -> Any:
-        """A convolution block on [b, h, w, channels] with "same" padding."""
+        """A convolution block on [b, h, w, channels] with "same" padding; without `finish` the convolution alone, whose
+        normalisation (and with it the bias) follows later."""
         layer = self.layers.Conv2D(
-            filters, kernel, strides=strides, padding="same", use_bias=not (normalize and self.plan.norm),
+            filters, kernel, strides=strides, padding="same", use_bias=self.plan.norm is None,
             kernel_initializer=self.initializer(), kernel_regularizer=self.regularizer(), name=name,
         )
         x = self._reparametrised(layer)(x)
-        return self.finish(x, name=name, normalize=normalize, activate=activate)
+        return self.finish(x, name=name, activate=activate) if finish else x
 
     def depthwise(self, x: Any, kernel: int, *, name: str, strides: int = 1, activate: bool = True) -> Any:
         """A depthwise convolution block: one filter for each channel."""

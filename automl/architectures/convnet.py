@@ -57,7 +57,7 @@ def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, 
         name = f"stage_{stage}"
         # The normalisation and activation follow the pooling: a quarter of the work, and the same result for
         # rising activations with a positive scale.
-        x = builder.conv(x, width * 2**stage, 3, name=f"{name}_conv", normalize=False, activate=False)
+        x = builder.conv(x, width * 2**stage, 3, name=f"{name}_conv", finish=False)
         x = builder.layers.MaxPooling2D(2, padding="same", name=f"{name}_pool")(x)
         x = builder.finish(x, name=f"{name}_conv")
         if stage in _residual_stages(stages, residual):

@@ -1,0 +1,85 @@
+"""Small profiles and inputs from which families are built."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+
+from automl.architectures import model
+from automl.catalog import architectures, compose
+from automl.spec import Choice, Profile, Recipe
+
+
+def profile(modality: str = "table", classes: int = 3, **fields: Any) -> Profile:
+    common = {"rows": 4000, "classes": classes, "class_min": 100 if classes else 0, "outputs": classes or 1}
+    if modality == "table":
+        task = "tabular-classification" if classes else "tabular-regression"
+        own = {"numeric": 4, "categorical": 3, "cardinality_max": 30}
+    else:
+        task, own = "image-classification", {"image_shape": (16, 16, 3)}
+    return Profile(**{"modality": modality, "task": task, **common, **own, **fields})
+
+
+TABLE = {"inputs": {"numeric": 4, "categorical": 3}, "cardinalities": [4, 12, 30]}
+
+
+def picture(height: int = 16, width: int = 16, channels: int = 3) -> dict[str, int]:
+    return {"height": height, "width": width, "channels": channels}
+
+
+def inputs(preprocess: dict[str, Any], rows: int = 64, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    if "height" in preprocess:
+        shape = (rows, preprocess["height"], preprocess["width"], preprocess["channels"])
+        return {"image": rng.integers(0, 256, shape, np.uint8)}
+    made: dict[str, np.ndarray] = {}
+    if preprocess["inputs"].get("numeric"):
+        made["numeric"] = rng.normal(size=(rows, preprocess["inputs"]["numeric"])).astype(np.float32)
+    if preprocess["inputs"].get("categorical"):
+        made["categorical"] = np.stack([rng.integers(0, n, rows) for n in preprocess["cardinalities"]], 1).astype(np.int32)
+    return made
+
+
+DEFAULTS = {"standardization", "relu", "he", "adamw", "warmup-cosine"}
+
+
+def recipe(profile: Profile, family: str, params: dict[str, Any] | None = None, **techniques: dict[str, Any]) -> Recipe:
+    """A recipe with the slots' defaults; `techniques` by id with underscores."""
+    ids = DEFAULTS | {"cross-entropy" if profile.classes else "mse"}
+    chosen = {id: {} for id in ids} | {id.replace("_", "-"): given for id, given in techniques.items()}
+    if "selu" in chosen or "swish" in chosen:
+        del chosen["relu"]
+    return Recipe(
+        task=profile.task, architecture=Choice(id=family, params=params or {}),
+        techniques=tuple(Choice(id=id, params=given) for id, given in chosen.items()), seed=3,
+    )
+
+
+class Built(types.SimpleNamespace):
+    """`core`, `plan`, `recipe`, `profile`, `inputs`, and `size` in closed form."""
+
+
+@pytest.fixture
+def build():
+    def build(family: str, params: dict[str, Any] | None = None, *, preprocess: dict[str, Any] | None = None,
+              classes: int = 3, **techniques: dict[str, Any]) -> Built:
+        modality = next(iter(architectures[family].modalities))
+        preprocess = preprocess or (picture() if modality == "image" else TABLE)
+        own = {} if modality == "table" else {"image_shape": (preprocess["height"], preprocess["width"], preprocess["channels"])}
+        if modality == "table":
+            own = {"numeric": preprocess["inputs"].get("numeric", 0), "categorical": preprocess["inputs"].get("categorical", 0)}
+        data = profile(modality, classes, **own)
+        made = recipe(data, family, params, **techniques)
+        plan = compose.plan_of(made, data)
+        sample = inputs(preprocess)
+        core = model.build_core(made, plan, data, preprocess, sample)
+        whole = compose.complete(made.architecture, architectures[family].params)
+        size = architectures[family].size
+        return Built(
+            core=core, plan=plan, recipe=made, profile=data, inputs=sample, size=size(data, **whole) if size else None,
+        )
+
+    return build

@@ -1,0 +1,198 @@
+"""Every family: shapes, sizes in closed form, repeatability, saving, and conversion."""
+
+from __future__ import annotations
+
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from automl.catalog import architectures
+from automl.tasks import head
+
+SMALL = {
+    "mlp": {"width": 32, "depth": 2, "frequencies": 8},
+    "tabm": {"width": 64, "depth": 2, "members": 4, "bins": 8},
+    "convnet": {"width": 8, "stages": 2},
+    "resnet": {"width": 8, "stages": 2, "squeeze_excite": True},
+    "mobilenet": {"width": 8, "stages": 1, "expansion": 2, "squeeze_excite": True},
+    "ds-cnn": {"width": 8, "stages": 2, "blocks": 1},
+}
+PICTURES = [a.id for a in architectures if "image" in a.modalities]
+META = types.SimpleNamespace(kind="classification", target_mean=None, target_std=None, target_min=None, target_max=None)
+
+
+def trainable(core) -> int:
+    return sum(int(np.prod(w.shape)) for w in core.trainable_weights)
+
+
+def test_every_family_is_tested_here():
+    assert set(SMALL) == {a.id for a in architectures}
+
+
+@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("classes", [0, 2, 5])
+def test_the_core_ends_in_one_output_for_each_class_or_number(family, classes, build):
+    if classes == 0 and family in PICTURES:
+        pytest.skip("pictures are classified")
+    built = build(family, SMALL[family], classes=classes)
+    outputs = (None, classes or 1) if family != "tabm" else (None, 4, classes or 1)
+    assert built.core.output_shape == outputs
+    assert set(built.core.input) == set(built.inputs)
+    assert np.isfinite(built.core.predict(built.inputs, verbose=0)).all()
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_equal_seeds_give_equal_models_and_other_seeds_others(family, build):
+    first, second = build(family, SMALL[family]).core, build(family, SMALL[family]).core
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(w.ndim > 1 and w.std() > 0 for w in first.get_weights())
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_an_inference_model_is_saved_and_loaded(family, build, tmp_path):
+    built = build(family, SMALL[family])
+    model = head.inference_model(built.core, META)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    expected = model.predict(built.inputs, verbose=0)
+    np.testing.assert_allclose(loaded.predict(built.inputs, verbose=0), expected, atol=1e-6)
+    np.testing.assert_allclose(expected.sum(1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_every_family_becomes_an_int8_tflite_file_of_built_in_operations(family, build):
+    """The hardest precision: every layer has to be one that the converter knows how to quantise."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from automl.export import tflite
+
+    built = build(family, SMALL[family])
+    model = head.inference_model(built.core, META)
+    runner = Interpreter(model_content=tflite.convert(model, "int8", built.inputs)).get_signature_runner()
+    given = np.concatenate([
+        next(iter(runner(**{name: x[i : i + 1] for name, x in built.inputs.items()}).values())) for i in range(20)
+    ])
+    expected = model.predict({name: x[:20] for name, x in built.inputs.items()}, verbose=0)
+    np.testing.assert_allclose(given, expected, atol=0.06)
+
+
+VARIANTS = [
+    ("convnet", {"width": 8, "stages": 3, "residual": False}), ("convnet", {"width": 16, "stages": 1}),
+    ("convnet", {"width": 8, "stages": 4}),
+    ("resnet", {"width": 8, "stages": 1}), ("resnet", {"width": 8, "stages": 3, "blocks": 2}),
+    ("resnet", {"width": 16, "stages": 2, "squeeze_excite": True}),
+    ("mobilenet", {"width": 8, "stages": 2, "blocks": 1}), ("mobilenet", {"width": 16, "stages": 2, "kernel": 5, "expansion": 3}),
+    ("mobilenet", {"width": 8, "stages": 2, "blocks": 3, "squeeze_excite": True}),
+    ("ds-cnn", {"width": 16, "stages": 2, "blocks": 2}), ("ds-cnn", {"width": 8, "stages": 3, "blocks": 1, "kernel": 5}),
+]
+
+
+@pytest.mark.parametrize(("family", "params"), VARIANTS)
+@pytest.mark.parametrize("side", [8, 16, 70])
+def test_sizes_of_convnets_in_closed_form_are_exact(family, params, side, build):
+    preprocess = {"height": side, "width": side + 3, "channels": 1}
+    built = build(family, params, preprocess=preprocess, batch_norm={})
+    # Gates have biases and no normalisation, which the closed form counts too.
+    assert trainable(built.core) == built.size
+
+
+def test_mlperfs_resnet_8_is_in_the_space(build):
+    """Published: 78,666 parameters with Keras's biases in front of the normalisations; ours leave the biases out."""
+    built = build("resnet", {"width": 16, "stages": 3, "blocks": 1}, preprocess={"height": 32, "width": 32, "channels": 3},
+                  classes=10, batch_norm={})
+    assert trainable(built.core) == pytest.approx(78_666, rel=0.01)
+
+
+@pytest.mark.parametrize("params", [
+    {"width": 32, "depth": 3, "numeric_embedding": "none"}, {"width": 64, "depth": 1, "numeric_embedding": "none"},
+    {"width": 32, "depth": 2, "residual": True, "numeric_embedding": "none"},
+    {"width": 32, "depth": 2, "numeric_embedding": "piecewise-linear", "bins": 16},
+])
+def test_sizes_of_mlps_on_numbers_in_closed_form_are_exact(params, build):
+    built = build("mlp", {**params, "feature_scale": False}, preprocess={"inputs": {"numeric": 7}})
+    assert trainable(built.core) == built.size
+
+
+@pytest.mark.parametrize("adapters", ["first", "all"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_sizes_of_packed_ensembles_on_numbers_in_closed_form_are_exact(adapters, depth, build):
+    params = {"width": 64, "depth": depth, "members": 8, "adapters": adapters, "numeric_embedding": "none"}
+    built = build("tabm", params, preprocess={"inputs": {"numeric": 7}})
+    # The bias of the last layer is shared by the members; each block of adapters replaces the layer's own bias.
+    shared_bias = (8 - 1) * built.profile.outputs
+    own_biases = depth * 64 if adapters == "all" else 0
+    assert trainable(built.core) == built.size - shared_bias - own_biases
+
+
+@pytest.mark.parametrize("family", ["mlp", "tabm"])
+@pytest.mark.parametrize("embedding", ["none", "periodic", "piecewise-linear"])
+def test_estimates_for_tables_with_categories_are_near(family, embedding, build):
+    built = build(family, {**SMALL[family], "width": 128, "numeric_embedding": embedding})
+    assert built.size == pytest.approx(trainable(built.core), rel=0.15)
+
+
+@pytest.mark.parametrize("family", ["mlp", "tabm"])
+@pytest.mark.parametrize("preprocess", [
+    {"inputs": {"numeric": 3}}, {"inputs": {"categorical": 2}, "cardinalities": [3, 50]},
+])
+def test_tables_of_numbers_alone_and_of_categories_alone(family, preprocess, build):
+    built = build(family, SMALL[family], preprocess=preprocess)
+    assert set(built.core.input) == set(preprocess["inputs"])
+    assert np.isfinite(built.core.predict(built.inputs, verbose=0)).all()
+
+
+@pytest.mark.parametrize("family", PICTURES)
+@pytest.mark.parametrize(("height", "width", "channels"), [(5, 5, 1), (28, 28, 1), (96, 64, 3), (170, 170, 3)])
+def test_pictures_of_any_size_leave_places_to_average(family, height, width, channels, build):
+    built = build(
+        family, {**SMALL[family], "stages": 4}, preprocess={"height": height, "width": width, "channels": channels},
+        batch_norm={},
+    )
+    pool = next(layer for layer in built.core.layers if layer.name == "pool")
+    rows, columns = pool.input.shape[1:3]
+    assert min(rows, columns) >= min(3, min(height, width))
+
+
+def test_members_of_a_packed_ensemble_differ_and_share(build):
+    built = build("tabm", SMALL["tabm"])
+    logits = built.core.predict(built.inputs, verbose=0)
+    assert np.std(logits, axis=1).min() > 0
+    assert sum("dense_1" in w.path and "kernel" in w.path for w in built.core.trainable_weights) == 1
+
+
+def test_stochastic_depth_rises_with_depth_and_is_off_in_inference(build):
+    built = build("resnet", {"width": 8, "stages": 2, "blocks": 2}, stochastic_depth={"rate": 0.4})
+    drops = [layer for layer in built.core.layers if layer.name.endswith("drop_path")]
+    assert [layer.rate for layer in drops] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert all(layer.noise_shape == (None, 1, 1, 1) for layer in drops)
+    first, second = (np.asarray(built.core(built.inputs, training=False)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_dropped_branch_is_dropped_for_a_whole_example(build):
+    layer = keras.layers.Dropout(0.5, noise_shape=(None, 1, 1, 1), seed=1)
+    y = np.asarray(layer(np.ones((200, 3, 3, 2), np.float32), training=True))
+    assert set(np.unique(y)) == {0.0, 2.0}
+    assert (y.reshape(200, -1).std(axis=1) == 0).all()
+
+
+def test_squeeze_excite_equals_the_formula(build):
+    """Hu et al. (2018), equations 2 to 4."""
+    built = build("resnet", {"width": 8, "stages": 1, "squeeze_excite": True})
+    scale = built.core.get_layer("block_1_1_se_scale")
+    taps = keras.Model(built.core.input, [scale.input[0], scale.output])
+    before, after = (np.asarray(t) for t in taps(built.inputs))
+    w1, b1 = built.core.get_layer("block_1_1_se_reduce").get_weights()
+    w2, b2 = built.core.get_layer("block_1_1_se_excite").get_weights()
+    hidden = np.maximum(before.mean(axis=(1, 2)) @ w1[0, 0] + b1, 0)
+    gates = 1 / (1 + np.exp(-(hidden @ w2[0, 0] + b2)))
+    np.testing.assert_allclose(after, before * gates[:, None, None, :], rtol=1e-3, atol=1e-5)
+
+
+def test_piecewise_linear_bins_are_the_quantiles_of_the_sample(build):
+    built = build("mlp", {**SMALL["mlp"], "numeric_embedding": "piecewise-linear", "bins": 8})
+    edges = np.asarray(built.core.get_layer("piecewise").edges)
+    np.testing.assert_allclose(edges, np.quantile(built.inputs["numeric"], np.linspace(0, 1, 9), axis=0).T, rtol=1e-6)

@@ -1,0 +1,56 @@
+"""The task type is inferred from the data's form and the target column."""
+
+from __future__ import annotations
+
+import pytest
+
+from automl.catalog import tasks, validation
+from automl.spec import ColumnInfo, ColumnKind, DatasetInfo, Modality
+
+
+def _table(**column) -> DatasetInfo:
+    target = ColumnInfo(**{"name": "y", "kind": ColumnKind.NUMERIC, "rows_missing": 0, "distinct": 100, **column})
+    other = ColumnInfo(name="x", kind=ColumnKind.NUMERIC, rows_missing=0, distinct=900)
+    return DatasetInfo(modality=Modality.TABLE, format="csv", rows=1000, columns=(other, target))
+
+
+@pytest.mark.parametrize(
+    ("column", "task"),
+    [
+        ({"kind": ColumnKind.CATEGORICAL, "distinct": 3}, "tabular-classification"),
+        ({"kind": ColumnKind.BOOLEAN, "distinct": 2}, "tabular-classification"),
+        ({"kind": ColumnKind.NUMERIC, "distinct": 2, "integer": True}, "tabular-classification"),
+        ({"kind": ColumnKind.NUMERIC, "distinct": 6, "integer": True}, "tabular-classification"),  # wine quality
+        ({"kind": ColumnKind.NUMERIC, "distinct": 15, "integer": True}, "tabular-regression"),
+        ({"kind": ColumnKind.NUMERIC, "distinct": 500, "integer": True}, "tabular-regression"),
+        ({"kind": ColumnKind.NUMERIC, "distinct": 3, "integer": False}, "tabular-regression"),
+        ({"kind": ColumnKind.NUMERIC, "distinct": 900, "integer": False}, "tabular-regression"),
+        ({"kind": ColumnKind.TEXT, "distinct": 20}, "tabular-classification"),
+        ({"kind": ColumnKind.TEXT, "distinct": 990}, None),
+        ({"kind": ColumnKind.ID, "distinct": 1000}, None),
+        ({"kind": ColumnKind.DATE, "distinct": 300}, None),
+        ({"kind": ColumnKind.CONSTANT, "distinct": 1}, None),
+    ],
+)
+def test_tables(column, task):
+    assert validation.infer_task(_table(**column), "y") == task
+
+
+def test_pictures_with_labels():
+    label = ColumnInfo(name="label", kind=ColumnKind.CATEGORICAL, rows_missing=0, distinct=10)
+    info = DatasetInfo(modality=Modality.IMAGE, format="image-folder", rows=50, columns=(label,), image_shape=(32, 32, 3))
+    assert validation.infer_task(info, None) == "image-classification"
+    assert validation.infer_task(info.changed(columns=()), None) is None
+
+
+def test_a_table_without_a_target_is_of_no_task():
+    info = _table()
+    assert validation.infer_task(info, None) is None
+    assert validation.infer_task(info, "no such column") is None
+
+
+def test_certainties_are_shares():
+    infos = [_table(kind=kind, distinct=n, integer=i) for kind in ColumnKind for n in (1, 2, 8, 15, 400) for i in (True, False)]
+    for task in tasks:
+        for info in infos:
+            assert 0 <= task.infer(info, info.column("y")) <= 1
