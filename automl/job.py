@@ -32,6 +32,7 @@ from automl import __version__
 from automl.catalog import entries, validation
 from automl.catalog import space as spaces
 from automl.catalog.space import Space
+from automl.execution import children
 from automl.execution.executor import Executor
 from automl.search import finale, selection, sizing, strategies
 from automl.search.budget import Budget, Clock, Speeds, SystemClock, reserve_shares
@@ -65,9 +66,8 @@ T = TypeVar("T")
 SERVER_GONE = 3
 FINAL_SHARE = 0.1
 """Of the budget, kept for the final fit until the speed is known."""
-COMPRESS_S = 25.0
-"""Kept for pruning: a child with tfmot, fine-tuning and evaluation; at most `COMPRESS_SHARE` of the budget."""
-COMPRESS_SHARE = 0.12
+COMPRESS_SHARE = 0.16
+"""Of the budget, at most kept for pruning; what takes more is tried only when time is left."""
 REPORT_S = 2.0
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "tensorflow-model-optimization", "tf_keras", "ai-edge-litert")
 """Whose versions stand in the recipe file."""
@@ -106,6 +106,8 @@ class Engine:
     executor: Callable[[int, Path], Workers]
     """(slots, log file) → executor."""
     compress: Callable[..., Path]
+    compress_estimate_s: Callable[[int], float]
+    """Seconds for so many rungs of pruning."""
     deliver: Callable[..., list[Any]]
     deliver_estimate_s: Callable[..., float]
     held_out: Callable[[Path], dict[str, float]]
@@ -158,9 +160,9 @@ class Job:
         """The job's last event; None when the server has gone."""
         try:
             self._keep_reserve()
+            self.start_executor()
             prepared = self.prepare()
             space = self.derive(prepared)
-            self.start_executor()
             runner = self.runner(prepared, space)
             self.search(runner, space)
             winner = self.choose(runner)
@@ -224,6 +226,7 @@ class Job:
         return space
 
     def start_executor(self) -> None:
+        """Begins to warm up what trials are forked from, while the data are prepared."""
         self.executor = self.engine.executor(max(1, self.request.slots), self.workdir / "executor.log")
 
     def runner(self, prepared: Any, space: Space) -> Runner:
@@ -325,15 +328,15 @@ class Job:
         executor = self.executor
         assert executor is not None
         available = self.budget.remaining_s() - self.budget.reserved("compress")
-        if self.control.finish or self.spec.search.strategy == "fixed" or available < 0.5 * COMPRESS_S:
+        if self.control.finish or self.spec.search.strategy == "fixed" or available < self.engine.compress_estimate_s(1):
             self.ledger.note(f"Nothing is compressed beyond quantisation: {max(0.0, available):.0f} s are left for it.")
             return candidate
         try:
             chosen = self._meanwhile(
                 lambda: self.engine.compress(
                     candidate, prepared, metric=self.metric, tolerance=self.spec.tolerance, out=folder,
-                    run_in_child=executor.run_in_child, deadline=self.budget.step_deadline("compress"),
-                    emit=self.ledger.emit,
+                    run_in_child=one_at_a_time(executor.run_in_child), deadline=self.budget.step_deadline("compress"),
+                    emit=self.ledger.emit, forbidden=self.spec.search.forbid, seed=self.request.seed,
                 )
             )
         except (Cancelled, ServerGone, Closed):
@@ -355,7 +358,7 @@ class Job:
             lambda: self.engine.deliver(
                 candidate, prepared, formats=self.spec.formats, constraints=self.spec.constraints,
                 tolerance=self.spec.tolerance, metric=self.metric, out=self.workdir / "artifacts",
-                run_in_child=executor.run_in_child,
+                run_in_child=one_at_a_time(executor.run_in_child),
                 deadline=self.budget.step_deadline("deliver"), emit=self.ledger.emit, scratch=self.workdir / "verification",
                 slots=max(1, self.control.slots), seed=self.request.seed,
             )
@@ -389,7 +392,7 @@ class Job:
         total = self.spec.budget.wall_s
         steps = {
             "deliver": self.engine.deliver_estimate_s(self.spec.formats, slots=self.request.slots),
-            "compress": min(COMPRESS_S, COMPRESS_SHARE * total) if self._compresses() else 0.0,
+            "compress": self._compress_s(),
             "final": FINAL_SHARE * total if self.spec.search.strategy != "fixed" else 0.0,
             "report": REPORT_S,
         }
@@ -419,8 +422,12 @@ class Job:
         share = FINAL_SHARE * total / finale.SAFETY
         self.budget.reserve("final", finale.SAFETY * (wanted if wanted <= share else short if short <= share else 0.0))
 
-    def _compresses(self) -> bool:
-        return self.spec.search.strategy != "fixed"
+    def _compress_s(self) -> float:
+        """Seconds kept for pruning: what its rungs take, where the budget is long enough for them to have their share."""
+        if self.spec.search.strategy == "fixed":
+            return 0.0
+        limit = COMPRESS_SHARE * self.spec.budget.wall_s
+        return max((s for rungs in (1, 2) if (s := self.engine.compress_estimate_s(rungs)) <= limit), default=0.0)
 
     # --- small things ------------------------------------------------------------------------------------
 
@@ -559,6 +566,22 @@ class Job:
         _replace(self.workdir / "report.html", page)
 
 
+def one_at_a_time(run_in_child: Callable[..., Any]) -> Callable[..., Any]:
+    """The executor's `run_in_child` for several threads: the fork server serves one of them, and whoever finds it busy gets
+    a bare interpreter (slower to start, but at the same time)."""
+    busy = threading.Lock()
+
+    def run(target: str, request: dict[str, Any], **more: Any) -> Any:
+        if busy.acquire(blocking=False):
+            try:
+                return run_in_child(target, request, **more)
+            finally:
+                busy.release()
+        return children.run_in_child(target, request, **more)
+
+    return run
+
+
 class NothingUsable(AutoMLError):
     """No trial left a model."""
 
@@ -620,6 +643,11 @@ def real_engine() -> Engine:
 
         return Path(ladder.compress(*args, **more))
 
+    def compress_estimate_s(rungs: int) -> float:
+        from automl.compression import ladder
+
+        return ladder.estimate_s(rungs)
+
     def deliver(*args: Any, **more: Any) -> list[Any]:
         from automl.export import deliver as delivery
 
@@ -640,7 +668,9 @@ def real_engine() -> Engine:
 
         return page.render(*args, **more)
 
-    return Engine(prepare, executor, compress, deliver, deliver_estimate_s, held_out, render, SystemClock())
+    return Engine(
+        prepare, executor, compress, compress_estimate_s, deliver, deliver_estimate_s, held_out, render, SystemClock()
+    )
 
 
 def main() -> int:

@@ -22,21 +22,30 @@ from automl.catalog.space import Space
 from automl.search import portfolio
 from automl.search.budget import SAFETY, Outlook
 from automl.search.evolution import Evolution
-from automl.search.sampler import Proposal, Sampler, evidence, recipe_seed, seed64
+from automl.search.prune import MISTIMED
+from automl.search.sampler import NOT_EVIDENCE, Proposal, Sampler, evidence, recipe_seed, seed64
 from automl.search.selection import family, ranking
 from automl.search.tpe import Tpe
-from automl.spec import Fidelity, Recipe, Trial
+from automl.spec import Fidelity, Outcome, Recipe, Trial
 
-PROBE_ROWS = 3_000
-"""Training rows of a probe: enough steps to time one, and a model better than none."""
+PROBE_ROWS = 2_500
+"""Training rows of a probe: enough steps to time one, and a model better than none…"""
+PROBE_EPOCHS = 2
+"""… and the second epoch is free of the first one's tracing."""
 PROBE_WORTH_S = 4.0
-"""An epoch that is guessed to take as long is worth a probe."""
+"""An epoch that is guessed to take as long is worth a probe, for pictures…"""
+MANY_ROWS = 200_000
+"""… and for tables with as many rows. Smaller ones begin with a training that is quick anyway, and that times the rest."""
+ROWS_AN_EPOCH = 20_000
+"""The shares above are meant for as many training rows."""
 FEW = 2.2
 """Below as many full trainings one after the other on a slot, the clock is short."""
 STRETCH = 1.6
 """The last training of a slot takes at most as many times its wished epochs."""
 LEAST = 0.2
-"""A training gets no fewer than this share of its wished epochs."""
+"""A training gets no fewer than this share of its wished epochs…"""
+LEAST_LATER = 0.4
+"""… and no fewer than this one once there are results: a short schedule wouldn't beat them."""
 FINALE = 0.25
 """Share of the search's time that belongs to other seeds for the leaders."""
 LEADERS = 3
@@ -80,12 +89,17 @@ class Auto(Sampler):
     # --- the portfolio -----------------------------------------------------------------------------------
 
     def _untried(self) -> list[portfolio.Start]:
-        tried = {_kind(t.recipe) for t in self.trials.values() if t.origin not in ("probe", "final")}
+        tried = {
+            _kind(t.recipe) for t in self.trials.values()
+            if t.origin not in NOT_EVIDENCE and not (t.outcome == Outcome.PRUNED and t.message == MISTIMED)
+        }
         return [s for s in self.starts if _kind(s.recipe) not in tried]
 
     def _probe(self, left: list[portfolio.Start], outlook: Outlook, probing: bool) -> Proposal | None:
         """A sliver of the data for each of the first choices' architectures whose speed isn't known and matters; while one
         runs, for the others too: no training can be planned before it has ended."""
+        if self.space.profile.image_shape is None and self.space.profile.rows < MANY_ROWS:
+            return None
         probed = {t.recipe.architecture.id for t in self.trials.values()}
         first: dict[str, portfolio.Start] = {}
         for start in sorted(left, key=lambda s: s.short_clock):
@@ -95,7 +109,8 @@ class Auto(Sampler):
             new = not speed.measured and start.recipe.architecture.id not in probed
             if new and (probing or speed.epoch_s >= PROBE_WORTH_S):
                 share = min(1.0, PROBE_ROWS / max(1, self.space.profile.rows))
-                return Proposal(start.recipe, Fidelity(epochs=1, data_fraction=share), "probe", fits=True)
+                fidelity = Fidelity(epochs=min(PROBE_EPOCHS, start.recipe.epochs), data_fraction=share)
+                return Proposal(start.recipe, fidelity, "probe", fits=True)
         return None
 
     def _short(self, left: list[portfolio.Start], outlook: Outlook) -> bool:
@@ -106,6 +121,8 @@ class Auto(Sampler):
         if not ranked:
             return False
         recipe = ranked[0].recipe
+        if not outlook.speed(recipe).measured and not evidence(self.trials.values()):
+            return self.space.profile.image_shape is not None
         full = outlook.speed(recipe).total_s(_wish(self.starts, recipe)) * SAFETY
         many = len(evidence(self.trials.values())) >= 2 * max(2, outlook.slots)
         return full * FEW > outlook.remaining_s and not many
@@ -115,11 +132,14 @@ class Auto(Sampler):
         for start in sorted(left, key=lambda s: s.short_clock):
             if (proposal := self._timed_to(start.recipe, "portfolio", outlook)) is not None:
                 return proposal
-        if not evidence(self.trials.values()) and outlook.running == 0:
+        if left and not self._completed() and outlook.running < outlook.slots:
             # Better a few epochs than none: of the quickest.
-            for start in sorted(left, key=lambda s: outlook.speed(s.recipe).epoch_s)[:1]:
-                return self._timed_to(start.recipe, "portfolio", outlook, least=0.0)
+            quickest = min(left, key=lambda s: outlook.speed(s.recipe).epoch_s)
+            return self._timed_to(quickest.recipe, "portfolio", outlook, least=0.0)
         return None
+
+    def _completed(self) -> bool:
+        return any(t.outcome == Outcome.COMPLETED for t in evidence(self.trials.values()))
 
     # --- afterwards --------------------------------------------------------------------------------------
 
@@ -155,7 +175,7 @@ class Auto(Sampler):
 
     # --- the clock ---------------------------------------------------------------------------------------
 
-    def _timed_to(self, recipe: Recipe, origin: str, outlook: Outlook, least: float = LEAST) -> Proposal | None:
+    def _timed_to(self, recipe: Recipe, origin: str, outlook: Outlook, least: float | None = None) -> Proposal | None:
         """The recipe with its wished epochs when another training fits after it, else with all epochs that fit; None when
         they are too few."""
         if math.isinf(outlook.remaining_s):
@@ -163,7 +183,11 @@ class Auto(Sampler):
         speed = outlook.speed(recipe)
         room = speed.epochs_within(outlook.remaining_s / SAFETY)
         wish = recipe.epochs
-        if room < max(1, math.ceil(least * wish)):
+        if least is None:
+            least = LEAST_LATER if self._completed() else LEAST
+        # Of many rows a few epochs are many steps.
+        share = least * min(1.0, ROWS_AN_EPOCH / max(1, self.space.profile.rows))
+        if room < max(1, math.ceil(share * wish)):
             return None
         epochs = wish if room >= FEW * wish else min(room, math.ceil(STRETCH * wish))
         return Proposal(recipe.model_copy(update={"epochs": epochs}), Fidelity(epochs=epochs), origin, fits=True)

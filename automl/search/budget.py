@@ -25,6 +25,9 @@ SAFETY = 1.1
 TRUST = 0.3
 """A guess without any measurement counts by as much: it must not keep a trial from being tried (its deadline stops it)."""
 
+TAIL_S = 2.0
+"""Most that starting a process and writing a candidate are taken to add to a training."""
+
 
 class Clock(Protocol):
     """Seconds that only run forward (`time.monotonic`), and the time of day for events."""
@@ -107,8 +110,8 @@ class Speeds:
             setup_s = max(0.0, first.elapsed_s - epoch_s * (1 if first.epoch == 1 else 0))
         else:
             epoch_s, setup_s = first.step_s, max(0.0, first.elapsed_s - first.step_s)
-        if trial.wall_s > found[-1].elapsed_s:
-            setup_s += trial.wall_s - found[-1].elapsed_s
+        # The first trials also wait for the fork server, which no later one does.
+        setup_s += min(TAIL_S, max(0.0, trial.wall_s - found[-1].elapsed_s)) if trial.outcome is not None else TAIL_S / 2
         rows = self._profile.rows
         work = rows * trial.fidelity.data_fraction + self._validation / 3
         self._measured[trial.id] = (trial.recipe, setup_s, max(epoch_s, 1e-4) * (rows + self._validation / 3) / work)

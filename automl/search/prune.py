@@ -19,6 +19,16 @@ PEERS = 4
 """Finished trials that are needed before anything is stopped."""
 EPOCHS = 3
 """A trial is never stopped before as many epochs."""
+MISTIMED = "its epochs are much slower than predicted: its schedule would not complete"
+"""The message of a trial that `mistimed` ended; the same recipe may come again with fewer epochs."""
+TOO_LATE = 1.4
+"""A schedule that needs as many times what is left is given up."""
+
+
+def mistimed(trial: Trial, epoch_s: float, available_s: float) -> bool:
+    """Whether a trial that has just begun can't come near the end of its schedule: a shorter one is worth more."""
+    done = trial.measurements[-1].epoch
+    return done <= 2 < trial.fidelity.epochs and (trial.fidelity.epochs - done) * epoch_s > TOO_LATE * max(1.0, available_s)
 
 
 def hopeless(trial: Trial, others: Iterable[Trial], *, keep: float = 0.5) -> str | None:

@@ -18,7 +18,7 @@ from automl.search import sizing
 from automl.search.budget import Budget, Clock, Outlook, Speeds, planned
 from automl.search.control import Control
 from automl.search.ledger import Ledger
-from automl.search.prune import hopeless
+from automl.search.prune import MISTIMED, hopeless, mistimed
 from automl.search.sampler import NOT_EVIDENCE, Proposal, Sampler
 from automl.spec import Fidelity, JobState, Outcome, Recipe, Trial
 from automl.spec.event import BestChanged, SamplerState, TrialEnded, TrialMeasured, TrialStarted
@@ -297,6 +297,9 @@ class Runner:
         work = self._works[trial.id]
         if work.deadline is not None and last.epoch < trial.fidelity.epochs:
             speed = self.speeds.predict(trial.recipe)
+            left_s = work.deadline - self.clock.now()
+            if trial.origin not in (*NOT_EVIDENCE, "fixed", "user") and mistimed(trial, speed.epoch_s, left_s):
+                return MISTIMED
             if self.clock.now() + 0.8 * speed.epoch_s * trial.fidelity.data_fraction > work.deadline:
                 return "the next epoch would end after the time for it"
         if self.prune and trial.origin not in (*NOT_EVIDENCE, "finalist") and trial.fidelity.epochs == trial.recipe.epochs:
