@@ -1,4 +1,5 @@
-"""`python -m automl_server`: starts the server. Exit codes: 0 stopped or idle, 2 wrong options or store, 3 the data folder is in use."""
+"""`python -m automl_server`: starts the server. Exit codes: 0 stopped or idle, 2 wrong options or store, 3 the data
+folder is in use."""
 
 from __future__ import annotations
 

@@ -66,6 +66,8 @@ class Settings(pydantic_settings.BaseSettings):
     """Waiting and running, in a project."""
     upload_silence_s: float = 60.0
     """A stream of WriteUpload that brings nothing for so long ends DEADLINE_EXCEEDED."""
+    upload_takeover_s: float = 5.0
+    """A stream that has been silent for so long gives way to another one for the same upload."""
     upload_expiry_s: float = 7 * 86400.0
     """Uploads without progress for so long are removed."""
     min_free_bytes: int = 64 * MIB

@@ -18,7 +18,8 @@ class ContentStore:
     def __init__(self, folder: Path):
         self._folder = files.make_folder(folder)
         self.guard = asyncio.Lock()
-        """Held while a file and the row that refers to it appear, and while "nobody refers to it" is found and it is removed."""
+        """Held while a file and the row that refers to it appear, and while "nobody refers to it" is found and it is
+        removed."""
 
     def path(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
@@ -39,7 +40,8 @@ class ContentStore:
         files.sync_folder(target.parent)
 
     def ingest(self, source: Path, sha256: str, size_bytes: int) -> None:
-        """Copies a file in, if its bytes are those declared. Raises `DataLoss` when they aren't, or it is no regular file."""
+        """Copies a file in, if its bytes are those declared. Raises `DataLoss` when they aren't, or it is no regular
+        file."""
         if self.has(sha256, size_bytes):
             return
         temporary = self._folder / f"{sha256}.{os.getpid()}.tmp"
@@ -80,8 +82,8 @@ class ContentStore:
     def read(self, sha256: str, size_bytes: int, offset: int = 0) -> Generator[tuple[int, bytes], None, None]:
         """(offset, chunk) from `offset` on, chunks of at most 1 MiB.
 
-        The whole file is hashed on the way, the part before `offset` too, and the last chunk is handed out only when the hash
-        is right: whoever got everything got the right bytes. Raises `DataLoss` otherwise.
+        The whole file is hashed on the way, the part before `offset` too, and the last chunk is handed out only when the
+        hash is right: whoever got everything got the right bytes. Raises `DataLoss` otherwise.
         """
         changed = errors.DataLoss(
             "The stored file is no longer what it was when it was made (its SHA-256 differs).", metadata={"sha256": sha256}

@@ -1,4 +1,5 @@
-"""One controller process (`python -m automl.job`): its protocol as typed values. Restarting it is the supervisor's business."""
+"""One controller process (`python -m automl.job`): its protocol as typed values. Restarting it is the supervisor's
+business."""
 
 from __future__ import annotations
 

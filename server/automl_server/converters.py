@@ -115,8 +115,8 @@ def _kind_to_proto(kind: ColumnKind) -> Any:
 
 
 def spec_from_proto(message: job_pb.JobSpec) -> JobSpec:
-    """The specification. Raises `InvalidInput` with every fault that shows without the data; fields are named as on the wire,
-    relative to the specification ("budget.wall", "search.force[0]")."""
+    """The specification. Raises `InvalidInput` with every fault that shows without the data; fields are named as on the
+    wire, relative to the specification ("budget.wall", "search.force[0]")."""
     found = list(_too_much(message))
     if found:
         raise InvalidInput(found)  # before anything looks at each of a million items

@@ -137,7 +137,8 @@ class Busy(Refusal):
 
 
 class CannotStart(AutoMLError):
-    """The server refuses to start; the message says why and what to do. `exit_code` 2, or 3 when the data folder is in use."""
+    """The server refuses to start; the message says why and what to do. `exit_code` 2, or 3 when the data folder is in
+    use."""
 
     reason = "CANNOT_START"
 

@@ -29,8 +29,8 @@ class Inspector:
         self._places = asyncio.Semaphore(settings.inspect_at_once)
 
     async def inspect(self, path: Path, filename: str, has_header: bool | None) -> DatasetInfo:
-        """What is in the file. Raises `InvalidData` with each fault, also when the parser runs out of time or memory or dies of a
-        signal three times; `RuntimeError` for a defect of ours."""
+        """What is in the file. Raises `InvalidData` with each fault, also when the parser runs out of time or memory or
+        dies of a signal three times; `RuntimeError` for a defect of ours."""
         command = [*self._settings.inspect_command, str(path), "--filename", filename]
         if has_header is not None:
             command += ["--has-header", "true" if has_header else "false"]

@@ -32,7 +32,8 @@ class Address:
             path = Path(text.removeprefix("unix:").removeprefix("//")).expanduser().absolute()
             if len(os.fsencode(path)) > _SOCKET_PATH_MAX:
                 raise errors.CannotStart(
-                    f"The socket's path {path} has {len(os.fsencode(path))} bytes; the system allows {_SOCKET_PATH_MAX}. Use a shorter one."
+                    f"The socket's path {path} has {len(os.fsencode(path))} bytes; the system allows {_SOCKET_PATH_MAX}. "
+                    "Use a shorter one."
                 )
             return cls(socket=path)
         host, colon, port = text.rpartition(":")
@@ -74,8 +75,9 @@ def check_exposure(address: Address, settings: Settings, has_tokens: bool) -> No
     ]
     if lacking:
         raise errors.CannotStart(
-            f"{address.host} can be reached from other machines, and {' and '.join(lacking)} is missing: anybody there could read the "
-            "data and run jobs. Add it, listen on 127.0.0.1 or a Unix socket, or say --insecure where the network is your own."
+            f"{address.host} can be reached from other machines, and {' and '.join(lacking)} is missing: anybody there "
+            "could read the data and run jobs. Add it, listen on 127.0.0.1 or a Unix socket, or say --insecure where the "
+            "network is your own."
         )
 
 

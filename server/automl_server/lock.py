@@ -36,7 +36,8 @@ class FolderLock:
                 if said != _STOPPING or time.monotonic() > deadline:
                     os.close(descriptor)
                     raise errors.CannotStart(
-                        f"Another server uses the data folder {folder}. Stop it first, or give this one another folder (--data).",
+                        f"Another server uses the data folder {folder}. Stop it first, or give this one another folder "
+                        "(--data).",
                         exit_code=IN_USE_EXIT_CODE,
                     ) from None
                 time.sleep(0.05)  # flock has no time limit of its own

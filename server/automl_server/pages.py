@@ -24,7 +24,8 @@ def size(asked: int, default: int) -> int:
 
 
 def token(listing: str, place: int) -> str:
-    """The token for what follows `place` in a listing; `listing` names method and filter, so that a token fits no other list."""
+    """The token for what follows `place` in a listing; `listing` names method and filter, so that a token fits no other
+    list."""
     return base64.urlsafe_b64encode(json.dumps([1, listing, place]).encode()).decode()
 
 

@@ -70,7 +70,7 @@ def kill_tree(pid: int) -> None:
 class Child(asyncio.subprocess.Process):
     """A child process in a group of its own, with an allow-listed environment.
 
-    `exited` is set when the process itself has ended, while `wait` also waits for its pipes, which its own children may hold.
+    `exited` is set when the process itself has ended; `wait` also waits for its pipes, which its own children may hold.
     """
 
     def __init__(self, transport: asyncio.SubprocessTransport, protocol: _Protocol, loop: asyncio.AbstractEventLoop):
@@ -110,7 +110,8 @@ class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
 
 @dataclass(frozen=True)
 class Completed:
-    """What a limited child left. `returncode` is negative for a signal; `timed_out` and `overflowed` say that it was killed."""
+    """What a limited child left. `returncode` is negative for a signal; `timed_out` and `overflowed` say that it was
+    killed."""
 
     returncode: int
     stdout: bytes
@@ -123,15 +124,16 @@ class Completed:
 async def run_limited(
     command: Sequence[str], *, stdin: bytes = b"", timeout_s: float, memory_bytes: int | None, output_bytes: int
 ) -> Completed:
-    """Runs a command to its end in a process group of its own; it is killed at the limits of time, memory (Linux) and output, and
-    when the caller is cancelled. Raises `OSError` when it can't be started."""
+    """Runs a command to its end in a process group of its own; it is killed at the limits of time, memory (Linux) and
+    output, and when the caller is cancelled. Raises `OSError` when it can't be started."""
     process = await Child.start(command)
     try:
         if memory_bytes is not None and sys.platform == "linux":
             # RLIMIT_DATA counts private writable memory; the address space (RLIMIT_AS) would count what is only reserved.
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(process.pid, resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         reading = asyncio.gather(
             _read(process.stdout, output_bytes), _read_tail(process.stderr, 16 << 10), _feed(process, stdin), process.wait()
         )

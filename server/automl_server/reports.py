@@ -25,7 +25,8 @@ class Reports:
         self._place = asyncio.Semaphore(1)
 
     async def page(self, job: names.Job, spec: JobSpec, state: JobState) -> str:
-        """One self-contained HTML page. Raises `ResourceExhausted` when it is too large to send, `RuntimeError` for a defect."""
+        """One self-contained HTML page. Raises `ResourceExhausted` when it is too large to send, `RuntimeError` for a
+        defect."""
         page = await asyncio.to_thread(self._workdirs.report, job, self._settings.max_report_bytes + 1)
         if page is None:
             page = await self._rendered(job, spec, state)

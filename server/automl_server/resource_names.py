@@ -166,7 +166,8 @@ def check_id(text: str, field: str) -> str:
 
 
 def slug(text: str, otherwise: str) -> str:
-    """An id made from a text for people ("Adult income.csv" → "adult-income-csv"); `otherwise` when nothing of it can be kept."""
+    """An id made from a text for people ("Adult income.csv" → "adult-income-csv"); `otherwise` when nothing of it can be
+    kept."""
     made = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
     return made or otherwise
 

@@ -57,8 +57,8 @@ class JobSummary(pydantic.BaseModel):
 
 
 def is_progress(state: JobState, payload: Payload) -> bool:
-    """Whether an event, before it is folded into `state`, carries the job forward: a controller that crashes and says the same
-    again after each restart makes none."""
+    """Whether an event, before it is folded into `state`, carries the job forward: a controller that crashes and says the
+    same again after each restart makes none."""
     match payload:
         case DataPrepared():
             return state.prepared is None

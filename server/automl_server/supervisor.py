@@ -4,9 +4,9 @@
        ▲                            │
        └────── the disk is full ────┘
 
-Running jobs are at most as many as slots; each has max(1, slots // running) of them and is told when that changes. Waiting jobs
-start in the order in which they came within a project, projects in turn (fewest running first). A controller that dies is
-started again with the events so far. What a controller says is stored before anybody hears of it.
+Running jobs are at most as many as slots; each has max(1, slots // running) of them and is told when that changes. Waiting
+jobs start in the order in which they came within a project, projects in turn (fewest running first). A controller that
+dies is started again with the events so far. What a controller says is stored before anybody hears of it.
 """
 
 from __future__ import annotations
@@ -52,6 +52,9 @@ class _Job:
 
     record: JobRecord
     state: JobState = field(default_factory=JobState)
+    """The fold of its events, without its sampler's state."""
+    last_said: int = 0
+    """The controller's number of the last event that is stored (the sampler's states included)."""
     slots: int = 0
     controller: Controller | None = None
     task: asyncio.Task[None] | None = None
@@ -97,7 +100,7 @@ class Supervisor:
         """Takes up the jobs that a server before this one left unfinished, those that were running first."""
         for record in sorted(await self._store.read(jobs.unfinished), key=lambda r: (r.state != RUNNING, r.number)):
             await asyncio.to_thread(self._workdirs.end_leftover, record.name)
-            self._jobs[record.number] = _Job(record, await self._folded(record))
+            self._jobs[record.number] = _Job(record, await self._folded(record), record.last_controller_event)
             self._hub.open(record.number, record.last_event)
             log.info("job taken up", job=str(record.name), state=record.state, events=record.last_event)
         self._schedule()
@@ -131,8 +134,8 @@ class Supervisor:
         return stored
 
     async def cancel(self, record: JobRecord, mode: str) -> None:
-        """Ends a job: ABORT at once, with all its processes gone when this returns (or killed a few seconds later); FINISH lets
-        its controller end with the best so far. A job that has ended stays as it is; one that waits is cancelled."""
+        """Ends a job: ABORT at once, with all its processes gone when this returns (or killed a few seconds later); FINISH
+        lets its controller end with the best so far. A job that has ended stays as it is; one that waits is cancelled."""
         job = self._jobs.get(record.number)
         if job is None or job.record.cancel == ABORT:
             return
@@ -208,7 +211,8 @@ class Supervisor:
         return shutil.disk_usage(self._settings.data).free >= self._settings.min_free_bytes
 
     def _next(self) -> _Job | None:
-        """The first waiting job of the project with the fewest running ones; what a server before this one ran comes first."""
+        """The first waiting job of the project with the fewest running ones; what a server before this one ran comes
+        first."""
         busy: dict[str, int] = {}
         first: dict[str, _Job] = {}
         for job in self._jobs.values():
@@ -226,8 +230,8 @@ class Supervisor:
         if job.waits_for_room or not self._room():
             free = shutil.disk_usage(self._settings.data).free
             return (
-                f"Waits for room on the server's disk: {free >> 20} MiB are free, {self._settings.min_free_bytes >> 20} MiB are "
-                "needed. It goes on by itself."
+                f"Waits for room on the server's disk: {free >> 20} MiB are free, {self._settings.min_free_bytes >> 20} MiB "
+                "are needed. It goes on by itself."
             )
         running = [other for other in self._jobs.values() if other.running]
         before = sum(
@@ -383,9 +387,8 @@ class Supervisor:
 
     async def _take(self, job: _Job, batch: list[Event]) -> None:
         """Stores what the controller said, then folds and publishes it."""
-        last = job.state.sequence
-        fresh = [event for event in batch if event.sequence > last]
-        for place, event in enumerate(fresh, start=last + 1):
+        fresh = [event for event in batch if event.sequence > job.last_said]
+        for place, event in enumerate(fresh, start=job.last_said + 1):
             if event.sequence != place:
                 raise ProtocolFault(f"expected event {place}, got {event.sequence}")
         await self._append(
@@ -396,13 +399,15 @@ class Supervisor:
             ],
         )
         for event in fresh:
+            job.last_said = event.sequence
             if is_progress(job.state, event.payload):
                 job.crashes = 0
             job.state.apply(event)
             job.state.sampler = None  # the store has it; it can be large
 
     def _patience_s(self, job: _Job) -> float:
-        """Seconds until a controller that is started now has to be gone: the rest of the budget, a tenth of it and a bit more.
+        """Seconds until a controller that is started now has to be gone: the rest of the budget, a tenth of it and a bit
+        more.
 
         One that is started after the deadline (the server was away) still has the tenth, to deliver the best so far.
         """

@@ -1,7 +1,8 @@
 """Uploads: bytes come in chunks, are durable before they are acknowledged, and go on where they were after any interruption.
 
-The bytes of an unfinished upload lie in `uploads/<project>.<id>.part`. The store's `committed_size` never exceeds what is durable
-there; what a crash left beyond it is cut off. A complete upload's file has been hashed and moved to the content store.
+The bytes of an unfinished upload lie in `uploads/<project>.<id>.part`. The store's `committed_size` never exceeds what is
+durable there; what a crash left beyond it is cut off. A complete upload's file has been hashed and moved to the content
+store.
 """
 
 from __future__ import annotations
@@ -48,9 +49,11 @@ class Chunk:
 
 @dataclass
 class _Turn:
-    """Who may write to an upload: the newest stream. It tells the one before to let go, and waits for it."""
+    """Who writes to an upload: one stream at a time, the others wait. One that has fallen silent is told to let go."""
 
-    newest: int = 0
+    users: int = 0
+    heard: float = 0.0
+    """When the writing stream last brought something (monotonic)."""
     superseded: asyncio.Event = field(default_factory=asyncio.Event)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -92,39 +95,57 @@ class Uploads:
     async def write(self, name: names.Upload, chunks: AsyncIterator[Chunk]) -> UploadRecord:
         """Takes a stream's chunks; what has come is kept whatever ends it.
 
-        Raises `NotFound`; `OutOfRange` with the committed size for a chunk at another place; `InvalidInput` for a wrong checksum,
-        and (the upload is then gone) a wrong hash; `ResourceExhausted` for more bytes than declared and for a full disk;
-        `DeadlineExceeded` for silence; `Aborted` when a newer stream took over.
-        """
-        turn = self._turns.setdefault(name, _Turn())
-        turn.newest += 1
-        mine = turn.newest
-        turn.superseded.set()
-        async with turn.lock:
-            if mine != turn.newest:
-                raise _superseded()
-            turn.superseded = asyncio.Event()
-            try:
-                record = await self.get(name)
-                if not record.complete:
-                    await self._fill(record, chunks, turn.superseded)
-                    record = await self.get(name)
-                    if not record.complete and record.committed_size == record.size_bytes:
-                        record = await self._finish(record)
-                return record
-            finally:
-                if mine == turn.newest:
-                    del self._turns[name]
+        While another stream writes the same upload (two callers with the same file), this one waits: the upload is
+        complete when that one is done, or goes on where it ended. One that has been silent for `upload_takeover_s` ends
+        `Aborted`.
 
-    async def _fill(self, record: UploadRecord, chunks: AsyncIterator[Chunk], superseded: asyncio.Event) -> None:
+        Raises `NotFound`; `OutOfRange` with the committed size for a gap; `InvalidInput` for a wrong checksum, and (the
+        upload is then gone) a wrong hash; `ResourceExhausted` for more bytes than declared and for a full disk;
+        `DeadlineExceeded` for silence.
+        """
+        async with self._turn(name) as turn:
+            record = await self.get(name)
+            if not record.complete:
+                await self._fill(record, chunks, turn)
+                record = await self.get(name)
+                if not record.complete and record.committed_size == record.size_bytes:
+                    record = await self._finish(record)
+            return record
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, name: names.Upload) -> AsyncIterator[_Turn]:
+        turn = self._turns.setdefault(name, _Turn())
+        turn.users += 1
+        try:
+            while True:
+                silent = time.monotonic() - turn.heard
+                if turn.lock.locked() and silent >= self._settings.upload_takeover_s:
+                    turn.superseded.set()
+                try:
+                    async with asyncio.timeout(max(0.1, self._settings.upload_takeover_s - silent)):
+                        await turn.lock.acquire()
+                    break
+                except TimeoutError:
+                    continue
+            try:
+                turn.superseded, turn.heard = asyncio.Event(), time.monotonic()
+                yield turn
+            finally:
+                turn.lock.release()
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[name]
+
+    async def _fill(self, record: UploadRecord, chunks: AsyncIterator[Chunk], turn: _Turn) -> None:
         path = self._part(record)
         file = await asyncio.to_thread(_opened, path, record.committed_size)
         place, durable = record.committed_size, record.committed_size
         try:
-            async for chunk in self._heard(chunks, superseded):
-                _check(chunk, place, record)
-                await _whole(asyncio.to_thread(_write, file, chunk.data))
-                place += len(chunk.data)
+            async for chunk in self._heard(chunks, turn):
+                data = _next_bytes(chunk, place, record)
+                await _whole(asyncio.to_thread(_write, file, data))
+                place += len(data)
                 if place - durable >= _COMMIT_BYTES:
                     await _whole(self._commit(record, file, place))
                     durable = place
@@ -136,9 +157,9 @@ class Uploads:
             finally:
                 os.close(file)
 
-    async def _heard(self, chunks: AsyncIterator[Chunk], superseded: asyncio.Event) -> AsyncIterator[Chunk]:
+    async def _heard(self, chunks: AsyncIterator[Chunk], turn: _Turn) -> AsyncIterator[Chunk]:
         """The chunks, unless they stop coming or another stream takes over."""
-        over = asyncio.ensure_future(superseded.wait())
+        over = asyncio.ensure_future(turn.superseded.wait())
         coming: asyncio.Future[Chunk | None] | None = None
         try:
             while True:
@@ -147,15 +168,17 @@ class Uploads:
                     {coming, over}, timeout=self._settings.upload_silence_s, return_when=asyncio.FIRST_COMPLETED
                 )
                 if over in done:
-                    raise _superseded()
+                    raise errors.Aborted("This stream was silent, and a newer one writes the upload.", reason="SUPERSEDED")
                 if coming not in done:
                     raise errors.DeadlineExceeded(
-                        f"No data came for {self._settings.upload_silence_s:g} s. What came is kept; go on from the committed size.",
+                        f"No data came for {self._settings.upload_silence_s:g} s. What came is kept; go on from the "
+                        "committed size.",
                         reason="UPLOAD_SILENT",
                     )
                 chunk = coming.result()
                 if chunk is None:
                     return
+                turn.heard = time.monotonic()
                 yield chunk
         finally:
             over.cancel()
@@ -248,7 +271,8 @@ def _create(
     unfinished = rows.unfinished(connection, wanted.project)
     if len(unfinished) >= settings.max_unfinished_uploads:
         raise errors.ResourceExhausted(
-            f"The project {wanted.project} has {len(unfinished)} unfinished uploads; the limit is {settings.max_unfinished_uploads}.",
+            f"The project {wanted.project} has {len(unfinished)} unfinished uploads; the limit is "
+            f"{settings.max_unfinished_uploads}.",
             reason="UPLOAD_QUOTA",
             metadata={"limit": str(settings.max_unfinished_uploads)},
         )
@@ -263,13 +287,15 @@ def _create(
     promised = sum(u.size_bytes - u.committed_size for u in unfinished)
     if wanted.size_bytes + promised + settings.min_free_bytes > free_bytes:
         raise errors.StoreFull(
-            f"The server's disk has {free_bytes} bytes left: too few for {wanted.size_bytes} more. Free some room and try again."
+            f"The server's disk has {free_bytes} bytes left: too few for {wanted.size_bytes} more. Free some room and try "
+            "again."
         )
     rows.insert(connection, wanted)
     return wanted
 
 
-def _check(chunk: Chunk, place: int, record: UploadRecord) -> None:
+def _next_bytes(chunk: Chunk, place: int, record: UploadRecord) -> bytes:
+    """The part of a sound chunk that isn't there yet; nothing of one that another stream has brought meanwhile."""
     if len(chunk.data) > files.CHUNK_BYTES:
         raise InvalidInput.at(
             "data", f"expected at most {files.CHUNK_BYTES} bytes in a chunk, got {len(chunk.data)}", reason="TOO_LARGE"
@@ -278,22 +304,19 @@ def _check(chunk: Chunk, place: int, record: UploadRecord) -> None:
         raise InvalidInput.at(
             "crc32c", f"the chunk at {chunk.offset} isn't the one that was sent: send it again", reason="CHECKSUM_MISMATCH"
         )
-    if chunk.offset != place:
+    if not 0 <= chunk.offset <= place:
         raise errors.OutOfRange(
             f"The next chunk starts at {place}, got one at {chunk.offset}.",
             reason="OFFSET_MISMATCH",
             metadata={"committed_size": str(place)},
         )
-    if place + len(chunk.data) > record.size_bytes:
+    if chunk.offset + len(chunk.data) > record.size_bytes:
         raise errors.ResourceExhausted(
             f"{record.size_bytes} bytes were declared, and more came.",
             reason="SIZE_EXCEEDED",
             metadata={"declared": str(record.size_bytes)},
         )
-
-
-def _superseded() -> errors.Aborted:
-    return errors.Aborted("A newer stream writes this upload.", reason="SUPERSEDED")
+    return chunk.data[place - chunk.offset :]
 
 
 async def _whole(operation: Awaitable[None]) -> None:

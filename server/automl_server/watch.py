@@ -1,7 +1,8 @@
 """Watchers: each event of a job, in order, from any place on, to any number of calls.
 
-Events are in the store before they come here. A channel keeps the last few for those who keep up, shared by all of them; whoever
-is behind reads from the store, in portions. So a watcher holds no queue, and a slow one costs nothing but its own delay.
+Events are in the store before they come here. A channel keeps the last few for those who keep up, shared by all of them;
+whoever is behind reads from the store, in portions. So a watcher holds no queue, and a slow one costs nothing but its own
+delay.
 """
 
 from __future__ import annotations

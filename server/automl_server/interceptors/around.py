@@ -1,4 +1,5 @@
-"""Runs every kind of call inside one asynchronous context manager, so that an interceptor is written once and not four times."""
+"""Runs every kind of call inside one asynchronous context manager, so that an interceptor is written once and not four
+times."""
 
 from __future__ import annotations
 

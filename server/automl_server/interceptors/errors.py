@@ -24,8 +24,8 @@ DETAILS_KEY = "grpc-status-details-bin"
 
 _MAX_DETAILS_BYTES = 4096
 _MAX_MESSAGE_CHARACTERS = 1000
-"""Trailers of more than 8 KiB are refused by many peers, and then nothing of the error arrives. The message is sent twice, once
-percent-encoded."""
+"""Trailers of more than 8 KiB are refused by many peers, and then nothing of the error arrives. The message is sent twice,
+once percent-encoded."""
 
 log = structlog.get_logger(__name__)
 

@@ -95,7 +95,8 @@ class DatasetService(dataset_service_pb2_grpc.DatasetServiceServicer):
                 )
         if there.sha256 != upload.sha256 or (has_header is not None and there.info.has_header != has_header):
             raise errors.AlreadyExists(
-                f"{name} is there and was read otherwise (with has_header {there.info.has_header}). Give it another dataset_id.",
+                f"{name} is there and was read otherwise (with has_header {there.info.has_header}). Give it another "
+                "dataset_id.",
                 reason="DATASET_DIFFERS",
             )
         return pb.CreateDatasetResponse(dataset=converters.dataset(there))
@@ -178,7 +179,7 @@ async def _chunks(first: pb.WriteUploadRequest, rest: AsyncIterator[pb.WriteUplo
 
 
 def _id_of_file(filename: str) -> str:
-    """ "Adult income.csv.gz" → "adult-income"."""
+    """Without its endings: adult-income for "Adult income.csv.gz"."""
     stem = filename
     while (shorter := re.sub(r"\.(gz|zip|csv|tsv|txt|parquet|npz|idx|tar|tgz)$", "", stem, flags=re.IGNORECASE)) != stem:
         stem = shorter

@@ -38,10 +38,10 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
         project = names.Project.parent(request.parent)
         request_id = _request_id(request.request_id)
         body = hashlib.sha256(request.job.spec.SerializeToString(deterministic=True)).hexdigest()
-        if request_id and not request.validate_only:
-            # A repeated request is answered from the store: what it refers to may be gone by now.
-            if (there := await self._store.read(jobs.for_request, project.project, request_id, body)) is not None:
-                return pb.CreateJobResponse(job=self._proto(there))
+        # A repeated request is answered from the store: what it refers to may be gone by now.
+        repeated = request_id and not request.validate_only
+        if repeated and (there := await self._store.read(jobs.for_request, project.project, request_id, body)):
+            return pb.CreateJobResponse(job=self._proto(there))
         spec, dataset = await self._checked(request.job.spec, project)
         id = "" if request.validate_only else f"{dataset.id[:40].strip('-')}-{secrets.token_hex(4)}"
         record = JobRecord(
@@ -123,7 +123,8 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
         return record
 
     async def _checked(self, message: pb.JobSpec, project: names.Project) -> tuple[JobSpec, DatasetRecord]:
-        """The specification with exact data set versions. Raises `InvalidInput` with every fault, and `NotFound` for data."""
+        """The specification with exact data set versions. Raises `InvalidInput` with every fault, and `NotFound` for
+        data."""
         spec = converters.spec_from_proto(message)
         dataset = await self._dataset(spec.dataset, "dataset", project)
         test = await self._dataset(spec.test_dataset, "test_dataset", project) if spec.test_dataset else None

@@ -40,7 +40,8 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Store:
-        """Opens the file, creating or migrating it. Raises `CannotStart`, the file untouched, when it is damaged or newer."""
+        """Opens the file, creating or migrating it. Raises `CannotStart`, the file untouched, when it is damaged or
+        newer."""
         if path.exists():
             _check(path)
         writer = _engine(path, "BEGIN IMMEDIATE", size=1)
@@ -136,8 +137,8 @@ def _check(path: Path) -> None:
         backups = sorted(p.name for p in path.parent.glob(f"{path.name}.before-*"))
         there = f"There are backups beside it: {', '.join(backups)}." if backups else "There is no backup beside it."
         raise errors.CannotStart(
-            f"The store {path} is damaged ({'; '.join(findings)}). It was left untouched. {there} Put a sound copy in its place "
-            f"(with the server stopped, and {path.name}-wal and -shm moved away), or save what can be read: "
+            f"The store {path} is damaged ({'; '.join(findings)}). It was left untouched. {there} Put a sound copy in its "
+            f"place (with the server stopped, and {path.name}-wal and -shm moved away), or save what can be read: "
             f"sqlite3 {path} .recover | sqlite3 {path.name}.recovered"
         )
 

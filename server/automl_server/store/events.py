@@ -74,8 +74,8 @@ def after(connection: sa.Connection, job: int, sequence: int, rows: int) -> list
 
 
 def of_controller(connection: sa.Connection, job: int, *, sampler_state: bool) -> list[dict[str, Any]]:
-    """The controller's events as it said them: {"sequence", "time", "payload"}. Of the sampler's states, which are large and of
-    which the newest counts, at most that one; none with `sampler_state` False."""
+    """The controller's events as it said them: {"sequence", "time", "payload"}. Of the sampler's states, which are large
+    and of which the newest counts, at most that one; none with `sampler_state` False."""
     query = (
         sa.select(events)
         .where((events.c.job == job) & events.c.controller_sequence.is_not(None))

@@ -94,7 +94,8 @@ def insert(
     )
     if waiting is not None and waiting >= max_unfinished:
         raise errors.ResourceExhausted(
-            f"The project {record.project} has {waiting} unfinished jobs; the limit is {max_unfinished}. Cancel some or wait.",
+            f"The project {record.project} has {waiting} unfinished jobs; the limit is {max_unfinished}. Cancel some or "
+            "wait.",
             reason="JOB_QUOTA",
             metadata={"limit": str(max_unfinished)},
         )

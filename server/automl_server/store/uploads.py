@@ -50,7 +50,8 @@ def find_same(connection: sa.Connection, project: str, filename: str, size_bytes
 
 
 def project_has_content(connection: sa.Connection, project: str, sha256: str, size_bytes: int) -> bool:
-    """Whether the project itself brought these bytes before (another project's don't count: a hash is no proof of possession)."""
+    """Whether the project itself brought these bytes before (another project's don't count: a hash is no proof of
+    possession)."""
     for table in (uploads, datasets):
         held = (table.c.project == project) & (table.c.sha256 == sha256) & (table.c.size_bytes == size_bytes)
         if table is uploads:

@@ -1,9 +1,9 @@
 """A controller that trains nothing: it speaks the protocol, and misbehaves as the job's display name asks.
 
-The name holds words: `trials=3`, `hold` (waits for a command after the trials), `crash=2` (dies after every second trial of a
-process), `die` (dies at once, always), `hang` (ignores everything), `lie` (the artifact isn't what was proven), `gap` (skips an event's
-number), `noise` (prints what is no event), `orphan` (dies, and a child of its holds the pipe), `fail` (job-finished FAILED), `report`, `tempo=MS`
-(so long for a trial), `stubborn` (hears no cancel), `nothing` (no artifact).
+The name holds words: `trials=3`, `hold` (waits for a command after the trials), `crash=2` (dies after every second trial
+of a process), `die` (dies at once, always), `hang` (ignores everything), `lie` (the artifact isn't what was proven), `gap`
+(skips an event's number), `noise` (prints what is no event), `orphan` (dies, and a child of its holds the pipe), `fail` (job-finished
+FAILED), `report`, `tempo=MS` (so long for a trial), `stubborn` (hears no cancel), `nothing` (no artifact).
 Standard library only, so that it starts fast.
 """
 
@@ -15,11 +15,14 @@ import subprocess
 import sys
 import time
 
-request = json.loads(sys.stdin.buffer.readline())
+commands = b""
+while b"\n" not in commands:  # not `readline`: it would keep what follows the first line from `select`
+    commands += os.read(0, 65536)
+first, _, commands = commands.partition(b"\n")
+request = json.loads(first)
 words = dict(word.partition("=")[::2] for word in request["spec"]["display_name"].split())
 past = request["events"]
 sequence = past[-1]["sequence"] if past else 0
-commands = b""
 
 
 def say(kind, **values):
@@ -32,20 +35,30 @@ def say(kind, **values):
 def hear(timeout_s):
     """The commands that came; exits when standard input ended."""
     global commands
-    if not select.select([0], [], [], timeout_s)[0]:
-        return []
-    data = os.read(0, 65536)
-    if not data:
-        if "stubborn" in words:
+    if b"\n" not in commands:
+        if not select.select([0], [], [], timeout_s)[0]:
             return []
-        sys.exit(3)
-    *lines, commands = (commands + data).split(b"\n")
+        data = os.read(0, 65536)
+        if not data:
+            sys.exit(3)
+        commands += data
+    *lines, commands = commands.split(b"\n")
     return [json.loads(line) for line in lines]
 
 
 def finish(state, **values):
-    say("job-finished", state=state, metric="accuracy", validation=0.9, test=0.88, test_metrics={"accuracy": 0.88}, recipe=RECIPE, wall_s=1.0,
-        goodput=0.75, **values)
+    say(
+        "job-finished",
+        state=state,
+        metric="accuracy",
+        validation=0.9,
+        test=0.88,
+        test_metrics={"accuracy": 0.88},
+        recipe=RECIPE,
+        wall_s=1.0,
+        goodput=0.75,
+        **values,
+    )
     sys.exit(0)
 
 
@@ -62,8 +75,16 @@ def obey(timeout_s):
 
 RECIPE = {"task": "tabular-classification", "architecture": {"id": "mlp"}, "seed": 1}
 VERIFICATION = {
-    "part": "test", "rows": 10, "metric": "accuracy", "float_value": 0.88, "artifact_value": 0.87, "agreement": 0.99, "max_difference": 0.01,
-    "tolerance": 0.01, "passed": True, "runtime": "none 1.0",
+    "part": "test",
+    "rows": 10,
+    "metric": "accuracy",
+    "float_value": 0.88,
+    "artifact_value": 0.87,
+    "agreement": 0.99,
+    "max_difference": 0.01,
+    "tolerance": 0.01,
+    "passed": True,
+    "runtime": "none 1.0",
     "latency": {"median_ms": 0.1, "p90_ms": 0.2, "runs": 10, "threads": 1, "machine": "test"},
 }
 
@@ -85,8 +106,14 @@ kinds = [event["payload"]["kind"] for event in past]
 if "data-prepared" not in kinds:
     say("phase-started", phase="PREPARING")
     say(
-        "data-prepared", task="tabular-classification", task_inferred=request["spec"]["task"] is None, target="label", metric="accuracy",
-        parts={"train": 7, "validation": 2, "test": 1}, findings=[], key="k",
+        "data-prepared",
+        task="tabular-classification",
+        task_inferred=request["spec"]["task"] is None,
+        target="label",
+        metric="accuracy",
+        parts={"train": 7, "validation": 2, "test": 1},
+        findings=[],
+        key="k",
         profile={"modality": "table", "task": "tabular-classification", "rows": 7, "classes": 2},
     )
     say("phase-started", phase="SEARCHING")
@@ -96,11 +123,29 @@ for number in range(1, int(words.get("trials", 2)) + 1):
     trial = f"t{number}"
     if trial in ended:
         continue
-    say("trial-started", trial=trial, attempt=1, recipe=RECIPE | {"seed": number}, fidelity={"epochs": 2}, origin="portfolio", slot=0)
+    say(
+        "trial-started",
+        trial=trial,
+        attempt=1,
+        recipe=RECIPE | {"seed": number},
+        fidelity={"epochs": 2},
+        origin="portfolio",
+        slot=0,
+    )
     for epoch in (1, 2):
-        say("trial-measured", trial=trial, attempt=1, measurement={
-            "epoch": epoch, "train_loss": 0.5, "validation": {"accuracy": 0.8 + epoch / 100}, "score": 0.8 + epoch / 100, "elapsed_s": 1.0,
-            "step_s": 0.8})
+        say(
+            "trial-measured",
+            trial=trial,
+            attempt=1,
+            measurement={
+                "epoch": epoch,
+                "train_loss": 0.5,
+                "validation": {"accuracy": 0.8 + epoch / 100},
+                "score": 0.8 + epoch / 100,
+                "elapsed_s": 1.0,
+                "step_s": 0.8,
+            },
+        )
     obey(float(words.get("tempo", 0)) / 1000)
     say("trial-ended", trial=trial, attempt=1, outcome="COMPLETED", wall_s=1.0, step_s=0.8, parameters=100, best_epoch=2)
     say("sampler-state", sampler="tpe", state={"number": number, "padding": "x" * 1000})
@@ -121,10 +166,20 @@ data = b"model of %s " % request["job"].encode() * 200_000
 with open(os.path.join(artifacts, "model-int8.tflite"), "wb") as file:
     file.write(data)
 if "nothing" not in words:
-    say("artifact-made", artifact={
-        "id": "tflite-int8", "format": "tflite", "precision": "int8", "filename": "model-int8.tflite", "size_bytes": len(data),
-        "compressed_bytes": 1000, "sha256": "0" * 64 if "lie" in words else hashlib.sha256(data).hexdigest(), "parameters": 100,
-        "verification": VERIFICATION})
+    say(
+        "artifact-made",
+        artifact={
+            "id": "tflite-int8",
+            "format": "tflite",
+            "precision": "int8",
+            "filename": "model-int8.tflite",
+            "size_bytes": len(data),
+            "compressed_bytes": 1000,
+            "sha256": "0" * 64 if "lie" in words else hashlib.sha256(data).hexdigest(),
+            "parameters": 100,
+            "verification": VERIFICATION,
+        },
+    )
 say("artifact-refused", refused={"format": "tflite", "precision": "float16", "reason": "outside the tolerance"})
 if "report" in words:
     with open(os.path.join(request["workdir"], "report.html"), "w") as file:

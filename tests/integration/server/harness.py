@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
+import inspect
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
 import grpc
+from google.rpc import error_details_pb2, status_pb2
+
 from automl_protos.v1 import (
     catalog_service_pb2_grpc,
     dataset_service_pb2,
@@ -21,8 +25,6 @@ from automl_protos.v1 import (
     model_service_pb2,
     model_service_pb2_grpc,
 )
-from google.rpc import error_details_pb2, status_pb2
-
 from automl_server import app
 from automl_server.config import Settings
 
@@ -33,6 +35,20 @@ COMMANDS: dict[str, Any] = {
     "report_command": (sys.executable, "-S", str(HERE / "fake_report.py")),
 }
 TABLE = b"age,label\n" + b"".join(b"%d,%s\n" % (i, b"yes" if i % 2 else b"no") for i in range(10))
+
+
+PATIENCE_S = 60.0
+"""No call of a test takes nearly so long; one that hangs fails instead."""
+
+
+async def eventually(condition: Callable[[], Any]) -> None:
+    """Returns when the condition (a function, or a coroutine function) holds: for what nothing announces."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            found = condition()
+            if await found if inspect.isawaitable(found) else found:
+                return
+            await asyncio.sleep(0.005)
 
 
 class Refused(Exception):
@@ -76,13 +92,13 @@ class Wire:
 
     async def call(self, method: Any, request: Any, **options: Any) -> Any:
         try:
-            return await method(request, **options)
+            return await method(request, timeout=PATIENCE_S, **options)
         except grpc.aio.AioRpcError as error:
             raise Refused(error) from error
 
     async def stream(self, method: Any, request: Any, **options: Any) -> list[Any]:
         try:
-            return [message async for message in method(request, **options)]
+            return [message async for message in method(request, timeout=PATIENCE_S, **options)]
         except grpc.aio.AioRpcError as error:
             raise Refused(error) from error
 
@@ -117,11 +133,12 @@ class Wire:
         request = job_service_pb2.WatchJobRequest(name=name, resume_after=resume_after)
         return [message.event for message in await self.stream(self.jobs.WatchJob, request)]
 
-    async def until(self, name: str, kind: str, resume_after: int = 0) -> Any:
-        """The first event of a kind."""
-        stream = self.jobs.WatchJob(job_service_pb2.WatchJobRequest(name=name, resume_after=resume_after))
+    async def until(self, name: str, kind: str, count: int = 1) -> Any:
+        """The first event of a kind, or the second…"""
+        stream = self.jobs.WatchJob(job_service_pb2.WatchJobRequest(name=name), timeout=PATIENCE_S)
         async for message in stream:
-            if message.event.controller.kind == kind:
+            count -= message.event.controller.kind == kind
+            if not count:
                 stream.cancel()
                 return message.event
         raise AssertionError(f"{name} ended without {kind}")
@@ -133,7 +150,9 @@ class Wire:
         return await self.job(job.name)
 
     async def cancel(self, name: str, finish: bool = False) -> Any:
-        mode = job_service_pb2.CancelJobRequest.MODE_FINISH_WITH_BEST if finish else job_service_pb2.CancelJobRequest.MODE_ABORT
+        mode = (
+            job_service_pb2.CancelJobRequest.MODE_FINISH_WITH_BEST if finish else job_service_pb2.CancelJobRequest.MODE_ABORT
+        )
         return (await self.call(self.jobs.CancelJob, job_service_pb2.CancelJobRequest(name=name, mode=mode))).job
 
     async def download(self, name: str, offset: int = 0) -> bytes:
@@ -156,8 +175,11 @@ def chunks(name: str, data: bytes, offset: int = 0, size: int = 1 << 20) -> list
 def job_spec(dataset: str, behaviour: str = "", **values: Any) -> Any:
     """A sound specification; `behaviour` is the fake controller's."""
     spec = job_service_pb2.JobSpec(
-        dataset=dataset, display_name=behaviour, data=job_service_pb2.DataSettings(target="label"),
-        formats=[job_service_pb2.FormatRequest(format="tflite", precision="int8")], **values,
+        dataset=dataset,
+        display_name=behaviour,
+        data=job_service_pb2.DataSettings(target="label"),
+        formats=[job_service_pb2.FormatRequest(format="tflite", precision="int8")],
+        **values,
     )
     if not spec.budget.HasField("wall"):
         spec.budget.wall.FromSeconds(600)
@@ -179,9 +201,15 @@ class Served(Wire):
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path, token: str = "", **settings: Any) -> AsyncIterator[Served]:
+async def served(folder: Path, **settings: Any) -> AsyncIterator[Served]:
     """A server with its data in `folder`; again on the same folder, it goes on with what is there."""
-    values = {"listen": f"unix:{folder}/s", "data": folder / "data", "slots": 2, "min_free_bytes": 0, "stop_grace_s": 5.0} | COMMANDS
+    values = {
+        "listen": f"unix:{folder}/s",
+        "data": folder / "data",
+        "slots": 2,
+        "min_free_bytes": 0,
+        "stop_grace_s": 5.0,
+    } | COMMANDS
     async with app.running(Settings(**(values | settings))) as running, connected(running.address) as channel:
         yield Served(running, channel)
 
