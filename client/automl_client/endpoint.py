@@ -101,7 +101,9 @@ class Endpoint:
             if self.is_local
             else "Is the address right, and the server running and reachable from here?"
         )
-        return errors.Unavailable(f"No automl server answers at {self.target} ({error}). {remedy}")
+        # Of gRPC's chain of causes the last says what the matter is: "Connection refused".
+        cause = str(error).rpartition(": ")[2].rstrip(".")
+        return errors.Unavailable(f"No automl server answers at {self.target} ({cause}). {remedy}")
 
 
 def _read(path: Path | None, field: str) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -84,8 +84,8 @@ def run(arguments: list[str] | None) -> int:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone (`automl jobs list | head`). The flush at exit would complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has gone (`automl jobs list | head`).
+        _drop_output()
         return 1
     except errors.AutoMLError as error:
         _raise_when_debugging(error)
@@ -113,9 +113,7 @@ def _refused(error: click.ClickException, as_json: bool) -> int:
     """A mistake on the command line, found by click."""
     error.show()
     if as_json:
-        from automl_client.cli import output
-
-        output.emit({"error": {"reason": "USAGE", "message": error.format_message(), "violations": []}})
+        _emit({"error": {"reason": "USAGE", "message": error.format_message(), "violations": []}})
     return error.exit_code
 
 
@@ -124,5 +122,21 @@ def _failed(error: errors.AutoMLError, as_json: bool) -> int:
 
     output.show_error(error)
     if as_json:
-        output.emit({"error": output.error_as_dict(error)})
+        _emit({"error": output.error_as_dict(error)})
     return error.exit_code
+
+
+def _emit(line: dict[str, Any]) -> None:
+    """The error as JSON on standard output, where that can still be written: the disk may be full, the reader gone. People
+    were told on standard error."""
+    from automl_client.cli import output
+
+    try:
+        output.emit(line)
+    except OSError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """What is buffered for standard output can't be written; the interpreter would try, and complain, once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

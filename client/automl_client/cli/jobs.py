@@ -179,6 +179,6 @@ def cancel(connection: connection.Connection, job: str, finish: bool, as_json: b
     if as_json:
         output.emit(now)
     elif now.state.ended:
-        click.echo(f"Job {now.id} is {now.state.lower()}.")
+        click.echo(f"Job {now.id} has ended: {now.state.lower()}.")
     else:
         click.echo(f"Job {now.id} was told to {'finish with the best so far' if finish else 'stop'}.")

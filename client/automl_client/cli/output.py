@@ -51,6 +51,7 @@ _FLAGS = {
     "search.forbid": "--forbid",
     "search.force": "--force",
     "search.seed": "--seed",
+    "server": "--server",
 }
 """A field of the specification → the option that set it."""
 

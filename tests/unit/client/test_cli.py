@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -569,3 +572,17 @@ def test_every_command_has_help(automl):
         if name != "serve":
             assert automl(name, "--help").code == 0
     assert automl("--version").out.startswith("automl ")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["--version"], ["jobs", "show", "a b", "--json"]], ids=" ".join)
+def test_output_that_can_not_be_written_is_no_traceback(arguments):
+    code = "import sys; from automl_client import cli; sys.exit(cli.main(sys.argv[1:]))"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
