@@ -102,8 +102,17 @@ class TensorFlowEngine:
             for penalty in self._core.losses:
                 loss += tf.cast(penalty, tf.float32)
             scaled = self._optimizer.scale_loss(loss)
-        self._optimizer.apply(tape.gradient(scaled, [v.value for v in variables]), variables)
+        gradients = tape.gradient(scaled, [v.value for v in variables])
+        self._optimizer.apply([_dense(g, v) for g, v in zip(gradients, variables, strict=True)], variables)
         return loss
+
+
+def _dense(gradient: Any, variable: Any) -> Any:
+    """A lookup's sparse gradient as a tensor of the table's shape: what optimizers and their wrappers do is then the same
+    as under JAX, momentum of rows that a batch doesn't touch included. The tables here are small."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    return tf.ensure_shape(tf.convert_to_tensor(gradient), variable.shape)
 
 
 def _arrays(batch: Batch) -> Any:
