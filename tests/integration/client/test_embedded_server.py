@@ -41,16 +41,7 @@ async def test_the_same_with_asyncio(user, project, table, tmp_path):
         assert [path.name for path in await job.download(tmp_path)] == ["model-int8.tflite"]
 
 
-AFTER_A_SAMPLER_STATE = pytest.param(
-    "sampler-state",
-    marks=pytest.mark.xfail(
-        reason="a restarted server numbers past events without the sampler's states, and refuses the controller's next",
-        strict=False,
-    ),
-)
-
-
-@pytest.mark.parametrize("after", ["trial-started", AFTER_A_SAMPLER_STATE])
+@pytest.mark.parametrize("after", ["trial-started", "sampler-state"])
 def test_a_server_killed_in_the_middle_is_started_again_and_no_event_is_lost(user, project, table, after):
     with Client.embedded(project=project) as client:
         job = client.submit(table, target="label", formats=INT8, display_name="trials=2 hold tempo=300")
