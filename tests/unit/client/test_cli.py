@@ -576,7 +576,9 @@ def test_every_command_has_help(automl):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 @pytest.mark.parametrize("arguments", [["--version"], ["jobs", "show", "a b", "--json"]], ids=" ".join)
-def test_output_that_can_not_be_written_is_no_traceback(arguments):
+def test_output_that_can_not_be_written_is_no_traceback(arguments, monkeypatch):
+    # Nothing listens there, and nothing has to: the mistake is found before. Without it a server would be started.
+    monkeypatch.setenv("AUTOML_SERVER", "127.0.0.1:9")
     code = "import sys; from automl_client import cli; sys.exit(cli.main(sys.argv[1:]))"
     with open("/dev/full", "w") as full:
         done = subprocess.run(
