@@ -53,7 +53,6 @@ def size(profile: Profile, *, members: int, width: int, depth: int, adapters: st
 def build(
     inputs: dict[str, Any], builder: Builder, *, members: int, width: int, depth: int, adapters: str, **encoding: Any
 ) -> Any:
-    """Features [b, members, width]."""
     from automl.layers import tables
 
     x = _tables.encode(inputs, builder, feature_scale=False, **encoding)

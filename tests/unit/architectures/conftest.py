@@ -68,9 +68,10 @@ def build():
               classes: int = 3, **techniques: dict[str, Any]) -> Built:
         modality = next(iter(architectures[family].modalities))
         preprocess = preprocess or (picture() if modality == "image" else TABLE)
-        own = {} if modality == "table" else {"image_shape": (preprocess["height"], preprocess["width"], preprocess["channels"])}
         if modality == "table":
-            own = {"numeric": preprocess["inputs"].get("numeric", 0), "categorical": preprocess["inputs"].get("categorical", 0)}
+            own = {kind: preprocess["inputs"].get(kind, 0) for kind in ("numeric", "categorical")}
+        else:
+            own = {"image_shape": (preprocess["height"], preprocess["width"], preprocess["channels"])}
         data = profile(modality, classes, **own)
         made = recipe(data, family, params, **techniques)
         plan = compose.plan_of(made, data)

@@ -84,7 +84,8 @@ VARIANTS = [
     ("convnet", {"width": 8, "stages": 4}),
     ("resnet", {"width": 8, "stages": 1}), ("resnet", {"width": 8, "stages": 3, "blocks": 2}),
     ("resnet", {"width": 16, "stages": 2, "squeeze_excite": True}),
-    ("mobilenet", {"width": 8, "stages": 2, "blocks": 1}), ("mobilenet", {"width": 16, "stages": 2, "kernel": 5, "expansion": 3}),
+    ("mobilenet", {"width": 8, "stages": 2, "blocks": 1}),
+    ("mobilenet", {"width": 16, "stages": 2, "kernel": 5, "expansion": 3}),
     ("mobilenet", {"width": 8, "stages": 2, "blocks": 3, "squeeze_excite": True}),
     ("ds-cnn", {"width": 16, "stages": 2, "blocks": 2}), ("ds-cnn", {"width": 8, "stages": 3, "blocks": 1, "kernel": 5}),
 ]

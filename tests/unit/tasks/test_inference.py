@@ -50,7 +50,8 @@ def test_a_table_without_a_target_is_of_no_task():
 
 
 def test_certainties_are_shares():
-    infos = [_table(kind=kind, distinct=n, integer=i) for kind in ColumnKind for n in (1, 2, 8, 15, 400) for i in (True, False)]
+    counts = (1, 2, 8, 15, 400)
+    infos = [_table(kind=kind, distinct=n, integer=i) for kind in ColumnKind for n in counts for i in (True, False)]
     for task in tasks:
         for info in infos:
             assert 0 <= task.infer(info, info.column("y")) <= 1
