@@ -67,6 +67,7 @@ MAX_OUTGOING_BYTES = 64 << 20
 
 _STREAMS_GRACE_S = 2.0
 _EXPIRY_CHECK_S = 3600.0
+_IDLE_CHECK_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -128,12 +129,15 @@ class App:
 
     async def until_idle(self, idle_exit_s: float) -> None:
         """Returns after so many seconds without calls and unfinished jobs."""
+        worked = time.monotonic()
         while True:
-            left = idle_exit_s - (0.0 if self.supervisor.unfinished else self._activity.idle_s)
+            if self.supervisor.unfinished:
+                worked = time.monotonic()
+            left = idle_exit_s - min(self._activity.idle_s, time.monotonic() - worked)
             if left <= 0:
                 log.info("idle", seconds=idle_exit_s)
                 return
-            await asyncio.sleep(min(left, 1.0) if self.supervisor.unfinished else left)
+            await asyncio.sleep(min(left, _IDLE_CHECK_S))
 
     async def keep_house(self) -> None:
         """Removes expired uploads, once an hour, for ever."""
@@ -176,7 +180,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     files.make_folder(settings.data)
     lock = FolderLock.take(settings.data, patience_s=settings.stop_grace_s + 5)
     try:
-        store = Store.open(settings.data / "store.sqlite3")
+        store = Store.open(settings.data / "store.sqlite3", busy_s=settings.store_busy_s)
         try:
             app = App(settings, store, ContentStore(settings.data / "content"), grants)
             try:

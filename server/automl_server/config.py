@@ -73,6 +73,9 @@ class Settings(pydantic_settings.BaseSettings):
     min_free_bytes: int = 64 * MIB
     """No job is started, and a running one waits, while the disk has less room than this."""
 
+    store_busy_s: float = 5.0
+    """How long to wait for another process that holds the store's lock, before UNAVAILABLE."""
+
     inspect_timeout_s: float = 600.0
     inspect_memory_bytes: int = 8 << 30
     """Private memory of the process that inspects a data set."""

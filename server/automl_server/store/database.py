@@ -23,7 +23,6 @@ from automl_server.store import schema
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_BUSY_TIMEOUT_MS = 5_000
 _READERS = 2
 
 log = structlog.get_logger(__name__)
@@ -39,24 +38,24 @@ class Store:
         self._read_threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
 
     @classmethod
-    def open(cls, path: Path) -> Store:
+    def open(cls, path: Path, *, busy_s: float = 5.0) -> Store:
         """Opens the file, creating or migrating it. Raises `CannotStart`, the file untouched, when it is damaged or
         newer."""
         if path.exists():
             _check(path)
-        writer = _engine(path, "BEGIN IMMEDIATE", size=1)
+        writer = _engine(path, "BEGIN IMMEDIATE", busy_s, size=1)
         try:
             _migrate(writer, path)
         except BaseException:
             writer.dispose()
             raise
-        return cls(writer, _engine(path, "BEGIN", size=_READERS, query_only=True))
+        return cls(writer, _engine(path, "BEGIN", busy_s, size=_READERS, query_only=True))
 
     async def write(self, function: Callable[Concatenate[sa.Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs `function(connection, …)` in a transaction that is durable when this returns.
 
         Raises what the function raises (rolled back), `StoreFull` when the disk is, and `Busy` when another process holds
-        the file's lock for more than five seconds.
+        the file's lock for longer than `busy_s`.
         """
         return await self._run(self._write_thread, self._writer, function, args, kwargs)
 
@@ -90,14 +89,14 @@ class Store:
         self._writer.dispose()
 
 
-def _engine(path: Path, begin: str, *, size: int, query_only: bool = False) -> sa.Engine:
+def _engine(path: Path, begin: str, busy_s: float, *, size: int, query_only: bool = False) -> sa.Engine:
     engine = sa.create_engine(f"sqlite:///{path}", pool_size=size, max_overflow=0)
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own: `_begin` does
         for pragma in (
-            f"busy_timeout = {_BUSY_TIMEOUT_MS}",
+            f"busy_timeout = {round(1000 * busy_s)}",
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",

@@ -1,9 +1,17 @@
 """A controller that trains nothing: it speaks the protocol, and misbehaves as the job's display name asks.
 
-The name holds words: `trials=3`, `hold` (waits for a command after the trials), `crash=2` (dies after every second trial
-of a process), `die` (dies at once, always), `hang` (ignores everything), `lie` (the artifact isn't what was proven), `gap`
-(skips an event's number), `noise` (prints what is no event), `orphan` (dies, and a child of its holds the pipe), `fail` (job-finished
-FAILED), `report`, `tempo=MS` (so long for a trial), `stubborn` (hears no cancel), `nothing` (no artifact).
+The name holds words:
+
+    trials=3   so many trials              tempo=MS   so long for each
+    hold       waits for a command then    report     writes a report
+    fail       ends FAILED                 noise      prints what is no event
+    die        dies at once, always        crash=2    dies after every second trial of a process
+    orphan     dies, and a child of its holds the pipe
+    hang       ignores everything          stubborn   hears no cancel
+    overrun    never ends after its artifact
+    lie        the artifact isn't what was proven
+    gap        skips an event's number     nothing    no artifact
+
 Standard library only, so that it starts fast.
 """
 

@@ -1,5 +1,5 @@
-"""Inspects a CSV with the standard library, and misbehaves as the file's name asks: bad, crash, slow, hungry, garbage, "
-"flaky."""
+"""Inspects a CSV with the standard library, and misbehaves as the file's name asks: bad, crash, slow, hungry, garbage,
+flaky."""
 
 import csv
 import json
@@ -65,4 +65,6 @@ print(
         }
     )
 )
-Path(os.environ["TMPDIR"], "inspections").open("a").write(filename + "\n") if "TMPDIR" in os.environ else None
+if "TMPDIR" in os.environ:
+    with Path(os.environ["TMPDIR"], "inspections").open("a") as note:
+        note.write(filename + "\n")

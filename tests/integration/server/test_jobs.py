@@ -372,12 +372,11 @@ async def test_a_server_that_stops_leaves_its_jobs_to_the_next(folder: Path) -> 
     async with served(folder) as first:
         job = await first.create_job("trials=5 hold")
         await first.until(job.name, "sampler-state", count=5)
-        stream = first.jobs.WatchJob(pb.WatchJobRequest(name=job.name))
-        await stream.read()
+        stream = aiter(first.jobs.WatchJob(pb.WatchJobRequest(name=job.name)))
+        await anext(stream)
         await first.app.stop()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            while await stream.read():
-                pass
+            [message async for message in stream]
         error = Refused(caught.value)
         assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING")
     assert not [c for c in psutil.Process().children() if c.status() != psutil.STATUS_ZOMBIE]
