@@ -77,8 +77,8 @@ class DatasetServiceServicer:
     """
 
     def CreateUpload(self, request, context):
-        """Opens an upload of a file whose size and hash are declared. The same declaration within a project while an upload is
-        unfinished returns that upload, so a client that was cut off goes on where it was.
+        """Opens an upload of a file whose size and hash are declared. The same declaration within a project returns the upload that is
+        there, so a client that was cut off goes on where it was; bytes that the project has already make it complete at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -86,7 +86,9 @@ class DatasetServiceServicer:
 
     def WriteUpload(self, request_iterator, context):
         """Writes chunks in order, the first at the committed size. Answers when the client half-closes; each chunk is durable before
-        the answer. OUT_OF_RANGE names the committed size when an offset leaves a gap.
+        the answer. OUT_OF_RANGE names the committed size when an offset leaves a gap; bytes that are there already are passed over.
+        Of two streams for one upload the second waits for the first, unless that one has fallen silent: then it ends ABORTED.
+        INVALID_ARGUMENT when the whole has another hash than declared: the upload is gone then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

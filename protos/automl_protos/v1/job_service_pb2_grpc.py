@@ -77,7 +77,8 @@ class JobServiceServicer:
     """
 
     def CreateJob(self, request, context):
-        """Checks the specification, all faults at once (INVALID_ARGUMENT), and queues the job; when it answers, the job is durable.
+        """Checks the specification, all faults at once (INVALID_ARGUMENT; fields are named relative to the specification, as
+        "data.target"), and queues the job; when it answers, the job is durable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,14 +99,15 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """The job's events from a place on, then live ones as they come; ends after the job's last event.
+        """The job's events from a place on, then live ones as they come; ends after the job's last event, the change to its final
+        state. UNAVAILABLE when the server stops: watch again from the last event seen. OUT_OF_RANGE for an event that isn't there yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Stops a job. A job that has ended stays as it is.
+        """Stops a job. A job that has ended stays as it is. With ABORT its processes are gone, or about to be killed, at the answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
