@@ -31,13 +31,16 @@ $(STAMP): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,dev]'
 	@touch $@
 
+# The demonstration's server is its own, and is stopped when it is over.
+demo: export AUTOML_HOME := $(CURDIR)/out/home
 demo: $(STAMP)
-	@mkdir -p out
+	@mkdir -p $(AUTOML_HOME)
 	$(BIN)/automl submit examples/data/penguins.csv --target species --budget $(BUDGET) --out out/demo
 	@echo; echo "Six penguins whose species nobody told:"
 	$(BIN)/automl predict out/demo examples/data/penguins-new.csv --out out/demo/predictions.csv
 	@cat out/demo/predictions.csv
 	@echo; echo "The report: $(CURDIR)/out/demo/report.html"
+	@sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' out/home/server.ready | xargs -r kill
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m 'not slow' -n $(JOBS) --dist loadgroup
