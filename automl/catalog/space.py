@@ -230,6 +230,23 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
                 faults.append(_fault(f"search.{field}[{position}]", entries.techniques.unknown(id), "UNKNOWN_ID"))
     for id in sorted(forced & set(settings.forbid)):
         faults.append(_fault("search.force", f"{id} is forced and forbidden at once", "CONTRADICTION"))
+    # What a forced technique needs is forced too; what excludes it leaves the space (below).
+    waiting = sorted(forced)
+    while waiting:
+        id = waiting.pop()
+        for needed, why in entries.techniques[id].requires.items() if id in entries.techniques else ():
+            if needed in settings.forbid:
+                message = f"{id} needs {needed} ({why}), which is forbidden"
+                faults.append(_fault("search.force", message, "CONTRADICTION"))
+            elif needed not in forced:
+                forced.add(needed)
+                waiting.append(needed)
+
+    def excluded_by_forced(id: str) -> str | None:
+        for first, second, why in compose.conflicts_among(forced | {id}):
+            if id in (first, second) and id not in forced:
+                return f"excluded by the forced {second if id == first else first}: {why}"
+        return None
 
     def reason(entry: entries.Technique | entries.Architecture) -> str | None:
         if entry.id in settings.forbid:
@@ -248,13 +265,13 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
             return f"the user forces {', '.join(sorted(forced & set(families)))}"
         elif settings.allow and set(settings.allow) & set(families) and entry.id not in settings.allow:
             return "not among the architectures that the user allows"
-        return None
+        return excluded_by_forced(entry.id)
 
     dimensions: list[Dimension] = []
     usable = []
     for family in families.values():
-        if why := reason(family):
-            excluded[family.id] = why
+        if against := reason(family):
+            excluded[family.id] = against
         else:
             usable.append(family)
     for id in sorted(forced & set(excluded)):
@@ -274,30 +291,14 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
     for technique in entries.techniques:
         if technique.stage in ("task", "compress"):
             continue
-        if why := reason(technique):
-            excluded[technique.id] = why
+        if against := reason(technique):
+            excluded[technique.id] = against
             if technique.id in forced:
-                faults.append(_fault("search.force", f"{technique.id} can't be forced: {why}", "NOT_APPLICABLE"))
+                faults.append(_fault("search.force", f"{technique.id} can't be forced: {against}", "NOT_APPLICABLE"))
         else:
             candidates.append(technique)
-    # A forced technique's partners: what excludes it leaves the space, what it needs is forced too.
-    for id in sorted(forced):
-        if id in entries.techniques:
-            for needed, why in entries.techniques[id].requires.items():
-                if needed in settings.forbid:
-                    message = f"{id} needs {needed} ({why}), which is forbidden"
-                    faults.append(_fault("search.force", message, "CONTRADICTION"))
-                elif needed in entries.techniques:
-                    forced.add(needed)
     for first, second, why in compose.conflicts_among(forced):
         faults.append(_fault("search.force", f"{first} and {second} are both forced, but {why}", "CONFLICT"))
-    for technique in list(candidates):
-        if technique.id not in forced:
-            against = [(a, b, w) for a, b, w in compose.conflicts_among(forced | {technique.id}) if technique.id in (a, b)]
-            if against:
-                others = ", ".join(sorted({*against[0][:2]} - {technique.id}))
-                excluded[technique.id] = f"excluded by the forced {others}: {against[0][2]}"
-                candidates.remove(technique)
     for slot in slots.SLOTS.values():
         members = [t for t in candidates if t.slot == slot.name]
         required = [t for t in members if t.id in forced]

@@ -75,12 +75,10 @@ def test_fan_in_of_a_convolution_counts_its_area(apply):
     assert kernel.var() == pytest.approx(2 / (9 * 64), rel=0.05)
 
 
-def test_he_keeps_the_second_moment_through_rectifiers(apply):
-    x = np.abs(np.random.default_rng(0).normal(size=(500, 512))).astype(np.float32)
-    start = float(np.mean(x**2))
-    for i in range(3):
-        x = np.maximum(np.asarray(keras.layers.Dense(512, kernel_initializer=apply("he").init.make(seed=i))(x)), 0)
-    assert float(np.mean(x**2)) == pytest.approx(start, rel=0.3)
+def test_he_keeps_the_second_moment_through_a_rectifier(apply):
+    x = np.random.default_rng(0).normal(size=(500, 512)).astype(np.float32)
+    y = np.maximum(np.asarray(keras.layers.Dense(512, kernel_initializer=apply("he").init.make(seed=1))(x)), 0)
+    assert float(np.mean(y**2)) == pytest.approx(float(np.mean(x**2)), rel=0.05)
 
 
 def test_orthogonal_kernels_keep_lengths(apply):

@@ -1,0 +1,162 @@
+"""Recipes from derived spaces: hundreds become plans without Keras, and some of every kind are built and take a step."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from automl.catalog import compose, entries, space
+from automl.spec import Profile, Recipe, SearchSettings
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> Profile:
+    """Any data the product may meet."""
+    classes = draw(st.sampled_from([0, 2, 3, 150]))
+    rows = draw(st.integers(10, 2_000_000))
+    rarest = draw(st.integers(1, max(1, rows // max(classes, 1)))) if classes else 0
+    common: dict[str, Any] = {
+        "rows": rows, "classes": classes, "class_min": rarest, "outputs": classes or 1,
+        "imbalance": rows / classes / rarest if classes else 1.0,
+    }
+    if classes and draw(st.booleans()):
+        side, channels = draw(st.integers(4, 256)), draw(st.sampled_from([1, 3, 4]))
+        return Profile(modality="image", task="image-classification", image_shape=(side, side, channels), **common)
+    numeric = draw(st.integers(0, 300))
+    categorical = draw(st.integers(0 if numeric else 1, 60))
+    task = "tabular-classification" if classes else "tabular-regression"
+    return Profile(modality="table", task=task, numeric=numeric, categorical=categorical, **common)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(profiles(), st.integers(0, 2**32))
+def test_any_sample_or_mutant_is_a_recipe_that_composes(profile, seed):
+    derived = space.derive(profile.task, profile, SearchSettings())
+    rng = random.Random(seed)
+    values = derived.sample(rng)
+    for _ in range(3):
+        recipe = derived.recipe(values, seed)
+        assert compose.violations(recipe, profile) == []
+        compose.plan_of(recipe, profile)
+        assert Recipe.from_dict(recipe.to_dict()) == recipe
+        assert derived.assignment(recipe) == values
+        assert derived.recipe(derived.assignment(recipe), seed) == recipe
+        family = entries.architectures[recipe.architecture.id]
+        if family.size is not None:
+            assert family.size(profile, **recipe.architecture.params) > 0
+        values = derived.mutate(values, rng, changes=3)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(profiles(), st.integers(0, 2**32), st.data())
+def test_what_a_user_forbids_and_forces_is_kept(profile, seed, data):
+    derived = space.derive(profile.task, profile, SearchSettings())
+    switches = sorted(d.name[4:] for d in derived.dimensions if d.name.startswith("use:"))
+    forced = data.draw(st.sampled_from(switches))
+    forbidden = data.draw(st.sampled_from([s for s in switches if s != forced]))
+    narrowed = space.derive(profile.task, profile, SearchSettings(force=(forced,), forbid=(forbidden,)))
+    recipe = narrowed.recipe(narrowed.sample(random.Random(seed)), 0)
+    assert recipe.has(forced)
+    assert not recipe.has(forbidden)
+
+
+# --- built and trained -------------------------------------------------------------------------
+
+BUILT = {
+    "two classes": Profile(
+        modality="table", task="tabular-classification", rows=600, numeric=4, categorical=2, classes=2, class_min=60,
+        imbalance=9.0, outputs=2,
+    ),
+    "numbers": Profile(modality="table", task="tabular-regression", rows=600, numeric=4, categorical=2),
+    "pictures": Profile(
+        modality="image", task="image-classification", rows=600, classes=3, class_min=60, imbalance=8.0, outputs=3,
+        image_shape=(12, 12, 3),
+    ),
+}
+TABLE = {"inputs": {"numeric": 4, "categorical": 2}, "cardinalities": [4, 40]}
+ROWS, BATCH = 120, 40
+SMALL = {"width": 8, "members": 4, "depth": 2, "blocks": 1, "stages": 2, "expansion": 2, "bins": 8, "frequencies": 8}
+
+
+def small(recipe: Recipe) -> Recipe:
+    """The recipe with its family's parameters as small as they go, so that a test takes a second."""
+    domains = entries.architectures[recipe.architecture.id].params
+    params = dict(recipe.architecture.params)
+    for name, value in SMALL.items():
+        if name in domains:
+            params[name] = value if domains[name].check(value) is None else domains[name].values[0]
+    return recipe.changed(architecture={"id": recipe.architecture.id, "params": params})
+
+
+def data(profile: Profile) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    rng = np.random.default_rng(0)
+    if profile.modality == "image":
+        x = {"image": rng.integers(0, 256, (ROWS, *profile.image_shape), np.uint8)}
+    else:
+        numeric = rng.normal(size=(ROWS, 4)).astype(np.float32)
+        x = {"numeric": numeric, "categorical": np.stack([rng.integers(0, n, ROWS) for n in (4, 40)], 1).astype(np.int32)}
+    if not profile.classes:
+        return x, rng.normal(size=(ROWS, 1)).astype(np.float32)
+    y = rng.integers(0, profile.classes, ROWS)
+    y[: ROWS // 2] = 0
+    return x, y
+
+
+def one_epoch(recipe: Recipe, profile: Profile) -> tuple[float, np.ndarray]:
+    """The loss and the change of the weights in eight steps, by the hooks of the plan alone."""
+    import keras
+
+    from automl.architectures import model
+
+    keras.utils.set_random_seed(1)
+    plan = compose.plan_of(recipe, profile)
+    rng = np.random.default_rng(1)
+    x, y = data(profile)
+    preprocess = TABLE if profile.modality == "table" else dict(zip(("height", "width", "channels"), profile.image_shape))
+    core = model.build_core(recipe, plan, profile, preprocess, x)
+    if plan.resampling is not None:
+        x, y = plan.resampling.make(x, y, rng)
+    target = np.eye(profile.classes, dtype=np.float32)[y] if profile.classes else y
+    weights = plan.class_weights.make(np.bincount(y)) if plan.class_weights else None
+    rate = plan.learning_rate
+    if plan.schedule is not None:
+        made = plan.schedule.make(peak=rate, steps=30, steps_per_epoch=3)
+        rate = rate if isinstance(made, keras.callbacks.Callback) else made
+    optimizer = plan.optimizer.make(learning_rate=rate, **plan.optimizer_options)
+    for wrapper in plan.optimizer_wrappers:
+        optimizer = wrapper.make(optimizer)
+    loss = plan.loss.make()
+    terms = [component.make() for component in plan.activity]
+    core.compile(
+        optimizer, lambda t, p: loss(t, p) + sum(term(t, p) for term in terms), run_eagerly=True, jit_compile=False
+    )
+    before = np.concatenate([w.ravel() for w in core.get_weights()])
+    value = 0.0
+    # Eight steps are the most over which a gradient may be accumulated.
+    for _ in range(8):
+        rows = np.sort(rng.permutation(len(target))[:BATCH])
+        batch, soft = {name: a[rows] for name, a in x.items()}, target[rows]
+        for component in plan.target_steps:
+            soft = component.make()(soft, rng)
+        for component in plan.batch_steps:
+            batch, soft = component.make()(batch, soft, rng)
+        weight = None if weights is None else soft @ weights
+        value = float(core.train_on_batch(batch, soft, sample_weight=weight))
+    return value, np.concatenate([w.ravel() for w in core.get_weights()]) - before
+
+
+@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("seed", range(14))
+def test_a_random_recipe_is_built_and_learns(name, seed):
+    profile = BUILT[name]
+    derived = space.derive(profile.task, profile, SearchSettings())
+    recipe = small(derived.recipe(derived.sample(random.Random(f"{name}:{seed}")), seed))
+    loss, change = one_epoch(recipe, profile)
+    assert np.isfinite(loss), recipe
+    assert np.isfinite(change).all(), recipe
+    assert np.abs(change).max() > 0, recipe
