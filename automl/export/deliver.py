@@ -36,12 +36,18 @@ Emit = Callable[[Any], None]
 """Takes a payload of `automl.spec.event`. Called from one thread at a time."""
 
 CHILD_MEMORY_BYTES = 6 * 2**30
-_REFERENCE_S = 5.0
-_VERIFY_S = {"ai-edge-litert": 2.5, "tensorflow": 6.0, "keras": 5.0}
-"""Beside the time for the rows."""
-_SLACK = 1.5
-"""A child may take so many times its estimate before it is ended, when time is short."""
+_REFERENCE_S = 4.0
+_VERIFY_S = {"ai-edge-litert": 1.0, "tensorflow": 3.0, "keras": 3.0}
+"""Beside the time for the rows. These and the formats' own: measured with a warm fork server on two cores, of which other
+work took one (idle: half of it; a bare interpreter instead of the fork server: 4 s more for each child with TensorFlow)."""
+_SLACK = 5.0
+"""A child may take so many times its estimate before it is ended, and `_PATIENCE_S` at least; one that hangs must not
+take the time of all others."""
+_PATIENCE_S = 30.0
 _CHILD_LIMIT_S = 600.0
+"""Of a child when there is no deadline."""
+_ROWS_LIMIT_S = 30.0
+"""Of one artifact's predictions on the held-out rows."""
 
 
 class RunInChild(Protocol):
@@ -117,12 +123,11 @@ def estimate_s(formats: Sequence[FormatRequest], *, parameters: int = 100_000, r
     """Seconds that `deliver` takes for a model of so many parameters and so many held-out rows, so that they can be
     reserved.
 
-    From measurements on one machine with two cores (docs: benchmarks); the rows' share is a guess until the model is
-    known, and verification predicts fewer rows rather than be late.
+    The rows' share is a guess until the model is known, and verification predicts fewer rows rather than be late. `slots`
+    doesn't shorten it: with time enough artifacts are made one after the other, so that latencies are measured undisturbed.
     """
-    each = [_artifact_s(wanted, parameters, rows) for wanted in formats]
-    lanes = max(1, min(slots, len(each)))
-    return _REFERENCE_S + _rows_s(parameters, rows) + max(sum(each) / lanes, max(each, default=0.0))
+    del slots
+    return _REFERENCE_S + _rows_s(parameters, rows) + sum(_artifact_s(wanted, parameters, rows) for wanted in formats)
 
 
 def infeasible(results: Sequence[Artifact | Refused], constraints: Constraints) -> Infeasible | None:
@@ -135,9 +140,9 @@ def infeasible(results: Sequence[Artifact | Refused], constraints: Constraints) 
 
 
 def _rows_s(parameters: int, rows: int) -> float:
-    """One pass over the rows, assuming 20 operations a parameter (convolutions share weights) at 10⁹ a second, within
-    bounds."""
-    return min(20.0, rows * (2e-5 + 20 * parameters * 1e-9 / 10))
+    """One pass over the rows. Dense layers take 2 operations a parameter, convolutions a hundred and more: 16 is
+    between."""
+    return min(_ROWS_LIMIT_S / 3, rows * (1e-5 + 16 * parameters / 2e10))
 
 
 def _artifact_s(wanted: FormatRequest, parameters: int, rows: int) -> float:
@@ -170,13 +175,16 @@ class _Delivery:
     def __post_init__(self) -> None:
         self._emitting = threading.Lock()
         self._account: dict[str, Any] = {}
+        self._lanes = 1
+        self._waiting: dict[str, float] = {}
+        """Artifacts that have no verdict yet, with the seconds that each takes beside its rows."""
 
     def run(self, formats: list[FormatRequest]) -> list[Artifact | Refused]:
         self.out.mkdir(parents=True, exist_ok=True)
         self.scratch.mkdir(parents=True, exist_ok=True)
         self._account = self.run_in_child(
             target="automl.export.verify:reference", preload="tensorflow", memory_bytes=CHILD_MEMORY_BYTES,
-            timeout_s=self._limit(_CHILD_LIMIT_S),
+            timeout_s=_CHILD_LIMIT_S if self.deadline is None else max(1.0, self._left()),
             request={
                 "candidate": str(self.float_candidate), "prepared": str(self.prepared.path), "part": self.part,
                 "out": str(self.scratch), "threads": self.slots,
@@ -184,9 +192,10 @@ class _Delivery:
         )
         parameters, rows = int(self.source.result.get("parameters") or 100_000), int(self._account["rows"])
         needed = sum(_artifact_s(wanted, parameters, rows) for wanted in formats)
-        short = self._left() < 1.3 * needed
-        with ThreadPoolExecutor(min(2, self.slots) if short else 1, thread_name_prefix="deliver") as lanes:
-            tasks = [lanes.submit(self._one, wanted, parameters, rows) for wanted in formats]
+        self._waiting = {artifact_id(w): _artifact_s(w, parameters, rows) - _rows_s(parameters, rows) for w in formats}
+        self._lanes = min(2, self.slots) if self._left() < 1.3 * needed else 1
+        with ThreadPoolExecutor(self._lanes, thread_name_prefix="deliver") as lanes:
+            tasks = [lanes.submit(self._one, wanted) for wanted in formats]
             outcomes = [task.result() for task in tasks]
         made = [outcome for outcome in outcomes if isinstance(outcome, Artifact)]
         results: list[Artifact | Refused] = []
@@ -199,30 +208,29 @@ class _Delivery:
         self._store_predictions(made)
         return results
 
-    def _one(self, wanted: FormatRequest, parameters: int, rows: int) -> Artifact | Refused | _Outsized:
+    def _one(self, wanted: FormatRequest) -> Artifact | Refused | _Outsized:
         """One format from nothing to its verdict."""
-        expected_s = _artifact_s(wanted, parameters, rows)
-        fixed_s = expected_s - _rows_s(parameters, rows)
+        fixed_s = self._waiting[artifact_id(wanted)]
         if self._left() < fixed_s:
             return self._refuse(
                 wanted.format, wanted.precision,
                 f"no time was left: it takes about {fixed_s:.0f} s, and the budget had {max(0.0, self._left()):.1f} s left",
             )
         try:
-            return self._make(wanted, expected_s)
+            return self._make(wanted, fixed_s)
         except AutoMLError as error:
             return self._refuse(wanted.format, wanted.precision, _plain(error))
         finally:
             self._temporary(wanted).unlink(missing_ok=True)
+            self._waiting.pop(artifact_id(wanted))
 
-    def _make(self, wanted: FormatRequest, expected_s: float) -> Artifact | Refused | _Outsized:
+    def _make(self, wanted: FormatRequest, fixed_s: float) -> Artifact | Refused | _Outsized:
         entry = catalog.formats[wanted.format]
         final = self.out / filename(wanted)
         temporary = self._temporary(wanted)
         temporary.unlink(missing_ok=True)
         written = self.run_in_child(
-            target=entry.exporter, preload="tensorflow", memory_bytes=CHILD_MEMORY_BYTES,
-            timeout_s=self._limit(_CHILD_LIMIT_S),
+            target=entry.exporter, preload="tensorflow", memory_bytes=CHILD_MEMORY_BYTES, timeout_s=self._limit_s(fixed_s),
             request={
                 "candidate": str(self.source.path), "prepared": str(self.prepared.path), "precision": wanted.precision,
                 "companions": str(self._companions(wanted, final.name)), "out": str(temporary), "seed": self.seed,
@@ -239,18 +247,18 @@ class _Delivery:
             )
         digest = verify.sha256(temporary)
         id = artifact_id(wanted)
+        rows_s = self._rows_share_s()
         verdict = Verification.from_dict(
             self.run_in_child(
                 target="automl.export.verify:artifact", memory_bytes=CHILD_MEMORY_BYTES,
-                timeout_s=self._limit(_CHILD_LIMIT_S),
+                timeout_s=self._limit_s(fixed_s + rows_s),
                 preload=None if entry.runtime == "ai-edge-litert" else "tensorflow",
                 request={
                     "artifact": str(temporary), "format": wanted.format, "sha256": digest,
                     "prepared": str(self.prepared.path), "part": self.part, "metric": self.metric,
                     "tolerance": self.tolerance, "reference": str(self.scratch),
                     "predictions": str(self.scratch / f"{id}.npy"), "threads": 1, "seed": self.seed,
-                    # A slow model is compared on fewer rows rather than late.
-                    "time_s": max(1.0, min(60.0, self._left() / 3)),
+                    "time_s": rows_s,
                 },
             )
         )
@@ -334,9 +342,19 @@ class _Delivery:
     def _left(self) -> float:
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
-    def _limit(self, most_s: float) -> float:
-        """The time limit of a child: what is left of the budget, at most `most_s`."""
-        return max(1.0, min(most_s, self._left()))
+    def _limit_s(self, expected_s: float) -> float:
+        """The time limit of a child that is expected to take so long."""
+        if self.deadline is None:
+            return _CHILD_LIMIT_S
+        return max(1.0, min(max(_PATIENCE_S, _SLACK * expected_s), self._left()))
+
+    def _rows_share_s(self) -> float:
+        """Seconds that one artifact may predict: its share of what the others without verdict leave."""
+        if self.deadline is None:
+            return _ROWS_LIMIT_S
+        waiting = list(self._waiting.values())
+        spare = self._lanes * self._left() - sum(waiting)
+        return max(1.0, min(_ROWS_LIMIT_S, spare / max(1, len(waiting))))
 
 
 def artifact_id(wanted: FormatRequest) -> str:

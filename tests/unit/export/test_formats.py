@@ -101,6 +101,25 @@ def test_int8_of_a_table_keeps_float_numbers_and_integer_codes(table: planted.Pl
     assert tflite.float_operations(artifact.read_bytes()) == []
 
 
+def test_int8_keeps_the_encoding_of_numbers_in_float() -> None:
+    """Bins of very different widths, which made TFLite's runtime abort when they were integers."""
+    import keras
+
+    from automl.layers import tables
+
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.normal(size=300), rng.integers(0, 2, 300) * 1e-3], axis=1).astype(np.float32)
+    inputs = keras.Input((2,), name="numeric")
+    edges = np.quantile(x, np.linspace(0, 1, 9), axis=0).T.tolist()
+    encoded = tables.PiecewiseLinearEncoding(edges, name="piecewise")(inputs)
+    model = keras.Model({"numeric": inputs}, keras.layers.Dense(1)(keras.layers.Dense(32, activation="relu")(encoded)))
+    content = tflite.convert(model, "int8", {"numeric": x})
+    assert tflite.float_operations(content, apart_from=["piecewise"]) == []
+    assert "MINIMUM" in tflite.float_operations(content)
+    outputs = tflite.TFLitePredictor(content, 1).predict({"numeric": x})
+    assert verify.agreement(np.asarray(model({"numeric": x})), outputs) > 0.99
+
+
 def test_smaller_precisions_are_smaller(table: planted.Planted, tmp_path: pathlib.Path) -> None:
     source = candidate.Candidate(table.candidate)
     rows = source.encode({name: np.asarray(value[:50]) for name, value in table.data.inputs("train").items()})
