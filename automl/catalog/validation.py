@@ -5,7 +5,7 @@ This runs in the server, so it loads nothing but the catalogue's declarations.
 
 from __future__ import annotations
 
-from automl.catalog import entries
+from automl.catalog import compose, entries, slots
 from automl.spec import ColumnInfo, ColumnKind, DatasetInfo, JobSpec, Modality, Violation
 
 
@@ -147,6 +147,7 @@ def _search_faults(spec: JobSpec) -> list[Violation]:
                 found.append(_fault(f"search.{field}[{i}]", entries.techniques.unknown(id), "UNKNOWN_ID"))
     for id in sorted(set(spec.search.force) & set(spec.search.forbid)):
         found.append(_fault("search.force", f"{id} is forced and forbidden at once", "CONTRADICTION"))
+    found += _forced_together(spec)
     if spec.search.strategy == "fixed" and not spec.search.recipes:
         found.append(_fault("search.recipes", "the strategy `fixed` needs at least one recipe", "RECIPE_MISSING"))
     if spec.budget.wall_s <= spec.budget.spent_s:
@@ -155,6 +156,28 @@ def _search_faults(spec: JobSpec) -> list[Violation]:
                 "budget", f"{spec.budget.wall_s:g} s are used up by the upload ({spec.budget.spent_s:.1f} s)", "BUDGET_SPENT"
             )
         )
+    return found
+
+
+def _forced_together(spec: JobSpec) -> list[Violation]:
+    """Forced ids that can't stand in one recipe, whatever the data: two in one place, or one excluding the other."""
+    found = []
+    forced = [id for id in dict.fromkeys(spec.search.force) if id in entries.techniques]
+    for slot in slots.SLOTS.values():
+        held = [id for id in forced if entries.techniques[id].slot == slot.name]
+        if len(held) > 1:
+            names = " and ".join(held)
+            found.append(_fault("search.force", f"{names} are forced, but there is one place: {slot.meaning}", "CONFLICT"))
+    for first, second, why in compose.conflicts_among(set(spec.search.force)):
+        found.append(_fault("search.force", f"{first} and {second} are both forced, but {why}", "CONFLICT"))
+    for id in forced:
+        for needed, why in entries.techniques[id].requires.items():
+            if needed in spec.search.forbid:
+                found.append(_fault("search.force", f"{id} needs {needed} ({why}), which is forbidden", "CONTRADICTION"))
+        for wanted in map(str, spec.formats):
+            unsupported = entries.techniques[id].unsupported_formats
+            if reason := unsupported.get(wanted) or unsupported.get(wanted.partition(":")[0]):
+                found.append(_fault("search.force", f"{id} is forced, but can't be given as {wanted}: {reason}", "CONTRADICTION"))
     return found
 
 

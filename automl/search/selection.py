@@ -58,7 +58,7 @@ def ranking(trials: Iterable[Trial], limit_parameters: int | None = None) -> lis
         ordered = sorted(members, key=_score, reverse=True)
         mean = statistics.fmean(map(_score, ordered))
         found.append(Candidate(tuple(ordered), mean, mean - (0.5 * spread if len(ordered) == 1 else 0.0)))
-    return sorted(found, key=lambda c: -c.judged)
+    return sorted(found, key=lambda c: (-c.judged, _log_loss(c.best), c.best.parameters or 0))
 
 
 def seed_deviation(groups: Iterable[list[Trial]]) -> float:
@@ -79,6 +79,12 @@ def fallback(trials: Iterable[Trial]) -> Trial | None:
         if t.origin != "final" and t.score is not None and t.outcome in (Outcome.COMPLETED, Outcome.PRUNED)
     ]
     return max(usable, key=_score, default=None)
+
+
+def _log_loss(trial: Trial) -> float:
+    """At the best epoch: decides between equal scores, which are many where the validation rows are few."""
+    found = [m for m in trial.measurements if m.epoch == trial.best_epoch]
+    return found[0].validation.get("log-loss", 0.0) if found else 0.0
 
 
 def _score(trial: Trial) -> float:

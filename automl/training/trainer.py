@@ -157,6 +157,13 @@ class _Best:
     predictions: NDArray[np.float32] | None = None
     averaged: bool = False
     stale: int = 0
+    certainty: float = -math.inf
+    """Decides between equal scores, see `_certainty`."""
+
+
+def _certainty(values: dict[str, float]) -> float:
+    """The negative log-loss: on few rows many epochs share one accuracy, and the first of them has seen the least."""
+    return -values.get("log-loss", math.inf)
 
 
 class _Training:
@@ -410,8 +417,9 @@ class _Training:
             except FloatingPointError as fault:
                 raise _NotFinite(f"predictions became NaN or infinite in epoch {epoch}") from fault
         score = self.metric.signed(values[self.metric.id])
-        if self.best.epoch is None or score > self.best.score or self._validation_seen:
-            self.best = _Best(epoch, score, kept, found, averaged)
+        rank = (score, _certainty(values))
+        if self.best.epoch is None or rank > (self.best.score, self.best.certainty) or self._validation_seen:
+            self.best = _Best(epoch, score, kept, found, averaged, certainty=rank[1])
         else:
             self.best.stale += 1
         self.beat()
@@ -496,7 +504,8 @@ class _Training:
         if position.fidelity.changed(epochs=1) == self.fidelity.changed(epochs=1) and position.metric == self.metric.id:
             score = -math.inf if position.best_score is None else position.best_score
             self.best = _Best(
-                position.best_epoch, score, point.best, point.predictions, position.best_averaged, position.stale
+                position.best_epoch, score, point.best, point.predictions, position.best_averaged, position.stale,
+                next((_certainty(m.validation) for m in self.measurements if m.epoch == position.best_epoch), -math.inf),
             )
         elif self.epochs_done >= self.fidelity.epochs:
             self._measure(self.epochs_done, None)  # Nothing is left to train, but scores of other data don't count here.
