@@ -177,7 +177,8 @@ def _forced_together(spec: JobSpec) -> list[Violation]:
         for wanted in map(str, spec.formats):
             unsupported = entries.techniques[id].unsupported_formats
             if reason := unsupported.get(wanted) or unsupported.get(wanted.partition(":")[0]):
-                found.append(_fault("search.force", f"{id} is forced, but can't be given as {wanted}: {reason}", "CONTRADICTION"))
+                message = f"{id} is forced, but can't be given as {wanted}: {reason}"
+                found.append(_fault("search.force", message, "CONTRADICTION"))
     return found
 
 
