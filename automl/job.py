@@ -106,8 +106,7 @@ class Engine:
     executor: Callable[[int, Path], Workers]
     """(slots, log file) → executor."""
     compress: Callable[..., Path]
-    compress_estimate_s: Callable[[int], float]
-    """Seconds for so many rungs of pruning."""
+    compress_estimate_s: Callable[[], float]
     deliver: Callable[..., list[Any]]
     deliver_estimate_s: Callable[..., float]
     held_out: Callable[[Path], dict[str, float]]
@@ -328,7 +327,7 @@ class Job:
         executor = self.executor
         assert executor is not None
         available = self.budget.remaining_s() - self.budget.reserved("compress")
-        if self.control.finish or self.spec.search.strategy == "fixed" or available < self.engine.compress_estimate_s(1):
+        if self.control.finish or self.spec.search.strategy == "fixed" or available <= 0:
             self.ledger.note(f"Nothing is compressed beyond quantisation: {max(0.0, available):.0f} s are left for it.")
             return candidate
         try:
@@ -426,8 +425,8 @@ class Job:
         """Seconds kept for pruning: what its rungs take, where the budget is long enough for them to have their share."""
         if self.spec.search.strategy == "fixed":
             return 0.0
-        limit = COMPRESS_SHARE * self.spec.budget.wall_s
-        return max((s for rungs in (1, 2) if (s := self.engine.compress_estimate_s(rungs)) <= limit), default=0.0)
+        needed = self.engine.compress_estimate_s()
+        return needed if needed <= COMPRESS_SHARE * self.spec.budget.wall_s else 0.0
 
     # --- small things ------------------------------------------------------------------------------------
 
@@ -643,10 +642,10 @@ def real_engine() -> Engine:
 
         return Path(ladder.compress(*args, **more))
 
-    def compress_estimate_s(rungs: int) -> float:
+    def compress_estimate_s() -> float:
         from automl.compression import ladder
 
-        return ladder.estimate_s(rungs)
+        return ladder.estimate_s()
 
     def deliver(*args: Any, **more: Any) -> list[Any]:
         from automl.export import deliver as delivery

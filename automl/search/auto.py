@@ -100,6 +100,8 @@ class Auto(Sampler):
         runs, for the others too: no training can be planned before it has ended."""
         if self.space.profile.image_shape is None and self.space.profile.rows < MANY_ROWS:
             return None
+        if any(t.origin not in NOT_EVIDENCE for t in self.trials.values()):
+            return None  # from here on, trainings time each other
         probed = {t.recipe.architecture.id for t in self.trials.values()}
         first: dict[str, portfolio.Start] = {}
         for start in sorted(left, key=lambda s: s.short_clock):

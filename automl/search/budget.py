@@ -86,6 +86,16 @@ ENDLESS = Outlook(math.inf, math.inf, 1, 0, lambda recipe: Speed(0.0, 0.0, False
 """No clock: for `fixed` runs outside a job, and tests."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    recipe: Recipe
+    setup_s: float
+    epoch_s: float
+    """Of an epoch on all training rows."""
+    sliver: bool
+    """Taken from a training on some of them."""
+
+
 class Speeds:
     """Learns the speed of trainings from trials, and predicts that of recipes that weren't trained.
 
@@ -96,8 +106,7 @@ class Speeds:
     def __init__(self, profile: Profile, validation_rows: int):
         self._profile = profile
         self._validation = validation_rows
-        self._measured: dict[str, tuple[Recipe, float, float]] = {}
-        """Trial → recipe, setup seconds, seconds of a whole epoch."""
+        self._measured: dict[str, _Measured] = {}
 
     def observe(self, trial: Trial) -> None:
         """Takes in what a trial has measured so far."""
@@ -114,7 +123,8 @@ class Speeds:
         setup_s += min(TAIL_S, max(0.0, trial.wall_s - found[-1].elapsed_s)) if trial.outcome is not None else TAIL_S / 2
         rows = self._profile.rows
         work = rows * trial.fidelity.data_fraction + self._validation / 3
-        self._measured[trial.id] = (trial.recipe, setup_s, max(epoch_s, 1e-4) * (rows + self._validation / 3) / work)
+        whole_s = max(epoch_s, 1e-4) * (rows + self._validation / 3) / work
+        self._measured[trial.id] = _Measured(trial.recipe, setup_s, whole_s, trial.fidelity.data_fraction < 1.0)
 
     def observe_all(self, trials: Iterable[Trial]) -> None:
         for trial in trials:
@@ -122,21 +132,15 @@ class Speeds:
 
     def predict(self, recipe: Recipe) -> Speed:
         """The speed of a recipe on the whole training part."""
-        ranked = sorted(
-            (
-                (self._distance(recipe, known), -n, known, setup_s, epoch_s)
-                for n, (known, setup_s, epoch_s) in enumerate(self._measured.values())
-            ),
-            key=lambda item: item[:2],
-        )
-        if not ranked:
+        if not self._measured:
             return self._guess(recipe)
-        distance, _, known, setup_s, epoch_s = ranked[0]
-        same = [e for d, _, _, _, e in ranked if d == 0.0]
-        if same:
-            return Speed(setup_s, statistics.median(same), True)
-        scale = (self._work(recipe) / self._work(known)) if distance else 1.0
-        return Speed(setup_s, epoch_s * scale, known.architecture.id == recipe.architecture.id)
+        # What was measured on all rows says more than a sliver did; of equally near ones the latest counts.
+        distances = {id: self._distance(recipe, m.recipe) + 0.5 * m.sliver for id, m in self._measured.items()}
+        nearest = min(distances.values())
+        known = [m for id, m in self._measured.items() if distances[id] == nearest]
+        near = known[-1]
+        epoch_s = statistics.median(m.epoch_s * self._work(recipe) / self._work(m.recipe) for m in known)
+        return Speed(near.setup_s, epoch_s, near.recipe.architecture.id == recipe.architecture.id)
 
     def _distance(self, a: Recipe, b: Recipe) -> float:
         if a.architecture.id != b.architecture.id:

@@ -336,7 +336,7 @@ class Theatre:
 
         return controller.Engine(
             prepare=prepare, executor=executor, compress=compress, deliver=deliver,
-            deliver_estimate_s=lambda *a, **k: self.deliver_s, compress_estimate_s=lambda rungs: 6.0 * rungs,
+            deliver_estimate_s=lambda *a, **k: self.deliver_s, compress_estimate_s=lambda: 6.0,
             held_out=lambda scratch: json.loads((scratch / "test.json").read_text()),
             render=lambda state, spec, **more: "<html></html>", clock=self.clock,
         )
