@@ -50,8 +50,8 @@ def test_what_is_generated_is_fresh(script):
 
 
 def test_no_file_names_a_path_of_the_machine_it_was_written_on():
-    """Neither this checkout's place nor anybody's home."""
-    places = re.compile(rf"{re.escape(str(ROOT))}(?![\w-])|/home/[a-z]\w*/|/Users/[A-Za-z]\w*/|[A-Z]:\\Users\\")
+    """Neither this checkout's place nor anybody's home (but the made-up "somebody" of tests)."""
+    places = re.compile(rf"{re.escape(str(ROOT))}(?![\w-])|/home/(?!somebody/)[a-z]\w*/|/Users/[A-Za-z]\w*/|[A-Z]:\\Users\\")
     found = [f"{relative(p)}: {m[0]}" for p, text in texts() if (m := places.search(text))]
     assert found == []
 
