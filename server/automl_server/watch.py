@@ -11,14 +11,15 @@ import asyncio
 import collections
 from collections.abc import AsyncIterator, Sequence
 
-from automl_server import errors
+from automl_protos.v1 import job_service_pb2 as job_pb
+from automl_server import converters, errors
 from automl_server.store import Store, events
 from automl_server.store.events import EventRecord
 
 _PORTION = 200
 """Events read from the store at once."""
 _RECENT_BYTES = 1 << 20
-"""Payloads kept for a job."""
+"""Messages kept for a job."""
 
 
 class Channel:
@@ -29,17 +30,17 @@ class Channel:
         """Sequence of the newest event."""
         self.ended = False
         self.changed = asyncio.Event()
-        self._recent: collections.deque[EventRecord] = collections.deque()
+        self._recent: collections.deque[job_pb.Event] = collections.deque()
         self._bytes = 0
 
-    def publish(self, new: Sequence[EventRecord]) -> None:
+    def publish(self, new: Sequence[job_pb.Event]) -> None:
         """Makes stored events known to the watchers."""
         for event in new:
             self._recent.append(event)
-            self._bytes += len(event.payload)
+            self._bytes += event.ByteSize()
             self.last = event.sequence
         while self._bytes > _RECENT_BYTES and self._recent:
-            self._bytes -= len(self._recent.popleft().payload)
+            self._bytes -= self._recent.popleft().ByteSize()
         self.wake()
 
     def end(self) -> None:
@@ -51,7 +52,7 @@ class Channel:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    def following(self, sequence: int) -> list[EventRecord] | None:
+    def following(self, sequence: int) -> list[job_pb.Event] | None:
         """The events after a place; None when some of them are only in the store."""
         if sequence >= self.last:
             return []
@@ -74,7 +75,8 @@ class Hub:
         self._channels[job] = Channel(last)
 
     def publish(self, job: int, new: Sequence[EventRecord]) -> None:
-        self._channels[job].publish(new)
+        """Makes stored events known; they are converted once, however many watch."""
+        self._channels[job].publish([converters.event(record) for record in new])
 
     def end(self, job: int) -> None:
         """Lets the watchers go once they have seen all."""
@@ -86,7 +88,7 @@ class Hub:
         for channel in self._channels.values():
             channel.wake()
 
-    async def watch(self, job: int, resume_after: int) -> AsyncIterator[EventRecord]:
+    async def watch(self, job: int, resume_after: int) -> AsyncIterator[job_pb.Event]:
         """The events after `resume_after`, then live ones; ends after the last event of a job that has ended.
 
         Raises `Busy` when the server stops.
@@ -99,7 +101,7 @@ class Hub:
                 changed = channel.changed if channel else None  # taken before the look, so that no change is missed
                 new = channel.following(seen) if channel else None
                 if new is None:
-                    new = await self._store.read(events.after, job, seen, _PORTION)
+                    new = [converters.event(record) for record in await self._store.read(events.after, job, seen, _PORTION)]
                 for event in new:
                     yield event
                     seen = event.sequence

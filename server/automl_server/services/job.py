@@ -82,7 +82,7 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
                 metadata={"last_event": str(now.last_event)},
             )
         async for event in self._hub.watch(record.number, request.resume_after):
-            yield pb.WatchJobResponse(event=converters.event(event))
+            yield pb.WatchJobResponse(event=event)
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:
         name = names.Job.parse(request.name)

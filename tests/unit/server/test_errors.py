@@ -50,8 +50,8 @@ def test_the_unexpected_tells_an_id_alone() -> None:
 
 
 def test_details_stay_below_what_peers_accept() -> None:
-    """8 KiB is grpc's soft limit for all metadata of a call; the message travels twice, once percent-encoded (3 bytes for "
-    "one)."""
+    """8 KiB is grpc's soft limit for all metadata of a call; the message travels twice, once percent-encoded (3 bytes for
+    one)."""
     status = status_of(InvalidInput([Violation(field="f" * 1000, message="ü" * 5000, reason="X") for _ in range(10_000)]))
     assert len(status.SerializeToString()) < 7000
     bad = error_details_pb2.BadRequest()

@@ -16,8 +16,8 @@ for registry in (entries.techniques, entries.architectures, entries.tasks, entri
 columns = tuple(ColumnInfo(name=n, kind="categorical", rows_missing=0, distinct=2, examples=("a", "b")) for n in "xy")
 info = DatasetInfo(modality="table", format="csv", rows=10, columns=columns)
 validation.violations(JobSpec(dataset="d", data={"target": "y"}), info)
-heavy = {"tensorflow", "keras", "pandas", "sklearn", "keras_tuner", "tf_keras", "pyarrow", "matplotlib", "jax", "torch",
-"PIL"} print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+heavy = {"tensorflow", "keras", "pandas", "sklearn", "keras_tuner", "tf_keras", "pyarrow", "jax", "torch", "PIL"}
+print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
 print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")) // 1024)
 """
 

@@ -70,9 +70,9 @@ async def test_readers_cannot_write(store: Store) -> None:
 async def test_what_fails_leaves_nothing(store: Store) -> None:
     def fail(connection: sa.Connection) -> None:
         jobs.insert(connection, record(), "", "", 10)
-        raise ValueError
+        raise KeyError("half-way")
 
-    with pytest.raises(ValueError):
+    with pytest.raises(KeyError, match="half-way"):
         await store.write(fail)
     assert await store.read(jobs.unfinished) == []
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automl_protos.v1 import job_service_pb2 as pb
 from automl_server import watch
-from automl_server.store.events import EventRecord
 
 
-def event(sequence: int, size: int = 10) -> EventRecord:
-    return EventRecord(sequence, sequence, 1.0, "noted", "x" * size)
+def event(sequence: int, size: int = 10) -> pb.Event:
+    return pb.Event(sequence=sequence, controller=pb.ControllerEvent(kind="noted", json="x" * size))
 
 
 @given(st.lists(st.integers(1, 400_000), max_size=30), st.integers(0, 40), st.integers(0, 20))
