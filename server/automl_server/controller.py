@@ -35,6 +35,7 @@ class Controller:
         self._process = process
         self._job = job
         self._feeding: asyncio.Task[None] | None = None
+        self._over = False
 
     @classmethod
     async def start(cls, command: Sequence[str], log_file: Path, job: str) -> Controller:
@@ -122,6 +123,7 @@ class Controller:
             if self._feeding is not None:
                 self._feeding.cancel()
         await self._process.exited.wait()
+        self._over = True
         assert self._process.returncode is not None
         return self._process.returncode
 
@@ -131,8 +133,9 @@ class Controller:
         self._process.stdin.close()
 
     def kill(self) -> None:
-        """Ends the process and all that it started, at once."""
-        self._process.kill_tree()
+        """Ends the process and all that it started, at once; after `wait` nothing: its number may be another's by then."""
+        if not self._over:
+            self._process.kill_tree()
 
 
 def describe_exit(code: int) -> str:

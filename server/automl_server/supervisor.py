@@ -62,7 +62,8 @@ class _Job:
     crashes: int = 0
     """In a row without progress."""
     overran: bool = False
-    waits_for_room: bool = False
+    pause: str = ""
+    """Why it was interrupted (the disk is full, the store is locked), until the next look."""
     ending: bool = False
     """It is being ended without having been started."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -137,30 +138,39 @@ class Supervisor:
         """Ends a job: ABORT at once, with all its processes gone when this returns (or killed a few seconds later); FINISH
         lets its controller end with the best so far. A job that has ended stays as it is; one that waits is cancelled."""
         job = self._jobs.get(record.number)
-        if job is None or job.record.cancel == ABORT:
+        if job is None:
             return
-        job.record = await self._store.write(jobs.update, record.number, cancel=mode)
-        log.info("job to be cancelled", job=str(record.name), mode=mode)
-        job.wake.set()
-        if not job.running:
-            if mode == ABORT or job.record.state == QUEUED:  # one that waits for room finishes when there is some
-                job.ending = True
-                await self._end(job, CANCELLED, "Cancelled while it waited.")
-        elif mode == FINISH:
-            if job.controller is not None:
-                job.controller.command("finish")
-        else:
-            if job.controller is not None:
-                job.controller.command("cancel")
-                asyncio.get_running_loop().call_later(self._settings.cancel_grace_s, job.controller.kill)
+        if job.record.cancel != ABORT:
+            job.record = await self._store.write(jobs.update, record.number, cancel=mode)
+            log.info("job to be cancelled", job=str(record.name), mode=mode)
+            job.wake.set()
+            await self._tell(job, mode)
+        if mode == ABORT:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.cancel_grace_s + 5):
                     await job.done.wait()
 
-    def current(self, record: JobRecord) -> tuple[JobRecord, JobSummary]:
+    async def _tell(self, job: _Job, mode: str) -> None:
+        """Passes a cancellation on to whatever stage the job is at."""
+        if job.controller is not None:
+            job.controller.command("finish" if mode == FINISH else "cancel")
+            if mode == ABORT:
+                asyncio.get_running_loop().call_later(self._settings.cancel_grace_s, job.controller.kill)
+        elif not job.running and (mode == ABORT or job.record.state == QUEUED):
+            # One that was interrupted and shall finish does so when it goes on; one between two controllers looks by itself.
+            job.ending = True
+            try:
+                await self._end(job, CANCELLED, "Cancelled while it waited.")
+            finally:
+                job.ending = False
+
+    async def current(self, record: JobRecord) -> tuple[JobRecord, JobSummary]:
         """A job with its figures, as it is now."""
         job = self._jobs.get(record.number)
         if job is None:
+            if not record.ended:  # it ended since the record was read
+                now = await self._store.read(jobs.get, record.name)
+                record = now or record
             return record, record.summary or JobSummary()
         now = job.record
         if not job.running:
@@ -190,9 +200,7 @@ class Supervisor:
             job.task = asyncio.create_task(self._carry(job), name=f"job {job.record.name}")
             self._tasks.add(job.task)
             job.task.add_done_callback(self._tasks.discard)
-        if self._look_again is None and any(
-            job.waits_for_room or (not room and not job.running) for job in self._jobs.values()
-        ):
+        if self._look_again is None and any(job.pause or (not room and not job.running) for job in self._jobs.values()):
             self._look_again = asyncio.get_running_loop().call_later(self._settings.disk_check_s, self._look)
         share = max(1, self._settings.slots // max(1, self.running))
         for job in self._jobs.values():
@@ -204,7 +212,7 @@ class Supervisor:
     def _look(self) -> None:
         self._look_again = None
         for job in self._jobs.values():
-            job.waits_for_room = False
+            job.pause = ""
         self._schedule()
 
     def _room(self) -> bool:
@@ -219,7 +227,7 @@ class Supervisor:
             project = job.record.project
             if job.running:
                 busy[project] = busy.get(project, 0) + 1
-            elif not job.ending and not job.waits_for_room:
+            elif not job.ending and not job.pause:
                 first.setdefault(project, job)
         waiting = sorted(
             first.values(), key=lambda job: (job.record.state != RUNNING, busy.get(job.record.project, 0), job.record.number)
@@ -227,7 +235,9 @@ class Supervisor:
         return waiting[0] if waiting else None
 
     def _why_waiting(self, job: _Job) -> str:
-        if job.waits_for_room or not self._room():
+        if job.pause:
+            return f"Interrupted: {job.pause} It goes on by itself."
+        if not self._room():
             free = shutil.disk_usage(self._settings.data).free
             return (
                 f"Waits for room on the server's disk: {free >> 20} MiB are free, {self._settings.min_free_bytes >> 20} MiB "
@@ -285,9 +295,9 @@ class Supervisor:
                 if job.record.cancel == ABORT:
                     break
             await self._conclude(job)
-        except errors.StoreFull:
-            log.warning("job waits for room on the disk")
-            job.waits_for_room = True
+        except (errors.StoreFull, errors.Busy) as error:
+            log.warning("job interrupted", why=str(error))
+            job.pause = str(error)
         except Exception as error:
             log.exception("job given up")
             await self._give_up(job, error)

@@ -106,7 +106,7 @@ async def test_a_controller_that_outlived_its_server_is_ended_before_the_next_be
             ]
             server.kill()
     assert leftover.is_running()
-    with started(folder) as server:
+    with started(folder, AUTOML_CANCEL_GRACE_S="0.2") as server:
         server.until("controller started")
         assert not leftover.is_running() or leftover.status() == psutil.STATUS_ZOMBIE
         async with connected(f"unix:{folder}/s") as channel:

@@ -41,7 +41,7 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
         # A repeated request is answered from the store: what it refers to may be gone by now.
         repeated = request_id and not request.validate_only
         if repeated and (there := await self._store.read(jobs.for_request, project.project, request_id, body)):
-            return pb.CreateJobResponse(job=self._proto(there))
+            return pb.CreateJobResponse(job=await self._proto(there))
         spec, dataset = await self._checked(request.job.spec, project)
         id = "" if request.validate_only else f"{dataset.id[:40].strip('-')}-{secrets.token_hex(4)}"
         record = JobRecord(
@@ -57,21 +57,21 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
             task = spec.task or await asyncio.to_thread(validation.infer_task, dataset.info, spec.data.target)
             return pb.CreateJobResponse(job=converters.job(record, JobSummary(task=task or "")))
         record = await self._supervisor.submit(record, request_id, body)
-        return pb.CreateJobResponse(job=self._proto(record))
+        return pb.CreateJobResponse(job=await self._proto(record))
 
     async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:
-        return pb.GetJobResponse(job=self._proto(await self._record(names.Job.parse(request.name))))
+        return pb.GetJobResponse(job=await self._proto(await self._record(names.Job.parse(request.name))))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:
         project = names.Project.parent(request.parent)
         listing, rows = f"{project}/jobs", pages.size(request.page_size, _PAGE_SIZE)
         found = await self._store.read(jobs.page, project.project, pages.place(listing, request.page_token), rows + 1)
         page, after = pages.cut(found, rows, listing, lambda record: record.number)
-        return pb.ListJobsResponse(jobs=map(self._proto, page), next_page_token=after)
+        return pb.ListJobsResponse(jobs=[await self._proto(record) for record in page], next_page_token=after)
 
     async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> AsyncIterator[pb.WatchJobResponse]:
         record = await self._record(names.Job.parse(request.name))
-        now, _ = self._supervisor.current(record)
+        now, _ = await self._supervisor.current(record)
         if request.resume_after < 0:
             raise InvalidInput.at(
                 "resume_after", f"expected 0 or an event's number, got {request.resume_after}", reason="OUT_OF_RANGE"
@@ -94,7 +94,7 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
         if request.mode not in modes:
             raise InvalidInput.at("mode", f"expected ABORT or FINISH_WITH_BEST, got {request.mode}", reason="UNKNOWN_MODE")
         await self._supervisor.cancel(await self._record(name), modes[request.mode])
-        return pb.CancelJobResponse(job=self._proto(await self._record(name)))
+        return pb.CancelJobResponse(job=await self._proto(await self._record(name)))
 
     async def ListTrials(self, request: pb.ListTrialsRequest, context: Any) -> pb.ListTrialsResponse:
         name = names.Job.parse(request.parent, "parent")
@@ -113,8 +113,8 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
         record = await self._record(name)
         return pb.GetReportResponse(html=await self._reports.page(name, record.spec, await self._supervisor.fold(record)))
 
-    def _proto(self, record: JobRecord) -> pb.Job:
-        return converters.job(*self._supervisor.current(record))
+    async def _proto(self, record: JobRecord) -> pb.Job:
+        return converters.job(*await self._supervisor.current(record))
 
     async def _record(self, name: names.Job) -> JobRecord:
         record = await self._store.read(jobs.get, name)

@@ -17,7 +17,8 @@ import pytest
 from automl_protos.v1 import dataset_service_pb2 as dataset_pb
 from automl_protos.v1 import job_service_pb2 as pb
 from automl_protos.v1 import model_service_pb2 as model_pb
-from automl_server import supervisor
+from automl_server import errors, supervisor
+from automl_server.store import events
 from tests.integration.server.harness import Refused, Served, eventually, job_spec, request_id, served
 
 
@@ -196,15 +197,15 @@ async def test_a_full_disk_makes_jobs_wait(folder: Path, monkeypatch: pytest.Mon
         assert (await server.job(job.name)).state == pb.JOB_STATE_SUCCEEDED
 
 
-async def test_a_store_without_room_pauses_the_job_and_it_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from automl_server.errors import StoreFull
-    from automl_server.store import events
-
+@pytest.mark.parametrize("error", [errors.StoreFull(), errors.Busy("The store is locked.")])
+async def test_a_store_that_takes_nothing_interrupts_the_job_and_it_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     real, full = events.append, [True]
 
     def append(connection: Any, job: int, new: Any) -> Any:
         if full[0] and any(event.kind == "trial-ended" for event in new):
-            raise StoreFull
+            raise error
         return real(connection, job, new)
 
     monkeypatch.setattr(events, "append", append)
@@ -212,7 +213,7 @@ async def test_a_store_without_room_pauses_the_job_and_it_goes_on(folder: Path, 
         job = await server.create_job("trials=3")
 
         async def waits() -> bool:
-            return "room on the server's disk" in (await server.job(job.name)).message
+            return (await server.job(job.name)).message == f"Interrupted: {error} It goes on by itself."
 
         await eventually(waits)
         full[0] = False
