@@ -29,8 +29,10 @@ EPOCHS = 5
 LONGEST_S = 75.0
 SHORTEST_S = 15.0
 """Of a whole rung: imports, tracing and evaluation take 8 s on an idle machine and twice that beside other work."""
-GRACE = 1.25
+GRACE = 1.5
 """A rung keeps its time by itself; one that doesn't is ended at so many times it."""
+SAFETY = 1.2
+"""A rung is given its share of the time divided by this."""
 _ROUNDING = 1e-9
 
 
@@ -105,7 +107,7 @@ def _share(deadline: float | None, rungs: int) -> float:
     """Seconds for the next of so many rungs."""
     if deadline is None:
         return LONGEST_S
-    return min(LONGEST_S, (deadline - time.monotonic()) / rungs / (GRACE if rungs == 1 else 1.0))
+    return min(LONGEST_S, (deadline - time.monotonic()) / rungs / SAFETY)
 
 
 def _loss(metric: str, before: float, after: float) -> float:

@@ -33,8 +33,8 @@ LEARNING_RATE = 5e-4
 BATCH = 64
 FEWEST_STEPS = 30
 """Fewer make no fine-tuning."""
-WRITING_S = 1.0
-"""Kept for saving, at the end of a rung's time."""
+TAIL = 0.15
+"""Share of the time that is kept for the last evaluation and for saving."""
 USUAL_STEPS = 400
 """At least so many if time allows, however few rows there are."""
 CHECK_ROWS = 64
@@ -53,7 +53,8 @@ def prune(request: dict[str, Any]) -> dict[str, Any]:
     Returns `{"before", "after"}` (the metric on the validation rows in its natural sign), `"sparsity"` (share of exact
     zeros among all weights of rank 2 and more) and `"steps"`. Raises `bridge.Unconvertible` or `TooSlow`.
     """
-    end = time.monotonic() + float(request["time_s"])
+    time_s = float(request["time_s"])
+    end = time.monotonic() + time_s
     tf_keras = bridges.load()
     import tensorflow_model_optimization as tfmot
 
@@ -76,7 +77,7 @@ def prune(request: dict[str, Any]) -> dict[str, Any]:
     pruning = _Pruning(tfmot, model, sparsity)
     bridge = bridges.build(model, {name: value[:CHECK_ROWS] for name, value in x.items()}, wrap=pruning.wrap)
     steps = _fine_tune(
-        bridge, pruning, x, y, prepared.meta, epochs=int(request["epochs"]), end=end - evaluation_s - WRITING_S,
+        bridge, pruning, x, y, prepared.meta, epochs=int(request["epochs"]), end=end - max(evaluation_s, TAIL * time_s),
     )
     pruning.mask()
     bridge.copy_back()
