@@ -5,7 +5,14 @@ from automl.spec.dataset import ColumnInfo, ColumnKind, DatasetInfo, Finding, Mo
 from automl.spec.errors import AutoMLError, Infeasible, Internal, InvalidData, InvalidInput, Unavailable, Violation
 from automl.spec.event import Event, JobPhase, JobState
 from automl.spec.job import (
-    STRATEGIES, Budget, Constraints, DataSettings, FormatRequest, JobSpec, Precision, SearchSettings,
+    STRATEGIES,
+    Budget,
+    Constraints,
+    DataSettings,
+    FormatRequest,
+    JobSpec,
+    Precision,
+    SearchSettings,
 )
 from automl.spec.recipe import Choice, Recipe
 from automl.spec.trial import REMEDIES, Fidelity, Measurement, Outcome, Trial

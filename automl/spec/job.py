@@ -26,7 +26,7 @@ class FormatRequest(Frozen):
     def parse(cls, text: str) -> FormatRequest:
         """Reads "FORMAT" or "FORMAT:PRECISION". Raises `ValueError` naming what is allowed."""
         name, _, precision = text.partition(":")
-        return cls(format=name, precision=precision or "float32")  # type: ignore[arg-type]
+        return cls(format=name, precision=precision or "float32")
 
     def __str__(self) -> str:
         return self.format if self.precision == "float32" and self.format != "tflite" else f"{self.format}:{self.precision}"

@@ -29,12 +29,12 @@ class Outcome(enum.StrEnum):
 
 
 REMEDIES: dict[Outcome, str] = {
-    Outcome.NAN: "Loss or weights became NaN or infinite: a lower learning rate, or gradient clipping (--force gradient-clipping).",
+    Outcome.NAN: "Loss or weights became NaN or infinite: lower the learning rate, or --force gradient-clipping.",
     Outcome.OOM: "The trial ran out of memory twice, the second time with half the batch: fewer slots or smaller models.",
     Outcome.OVERSIZE: "The model is larger than the limits allow: raise --max-size, or leave the search to smaller models.",
-    Outcome.UNCONVERTIBLE: "The model can't be converted to a requested format: drop that format or forbid the technique named.",
+    Outcome.UNCONVERTIBLE: "The model can't be converted to a format asked for: drop it, or forbid the technique named.",
     Outcome.TIMED_OUT: "The trial made no progress within its time limit: a larger budget, or a smaller model.",
-    Outcome.LOST: "The worker process died: see the message for the signal; memory pressure from outside is the usual cause.",
+    Outcome.LOST: "The worker process died, the message names the signal: usually other programs took the memory.",
     Outcome.ERROR: "An exception in the trial: the message names it. Please report it with the recipe.",
 }
 """What to do about each failure; printed by the failure ledger."""

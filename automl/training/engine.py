@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.spec import Unavailable
 from automl.training.batches import Batch
 from automl.training.samples import Inputs
 
@@ -41,30 +40,3 @@ class Engine(Protocol):
 
     def outputs(self, inputs: Inputs, batch_size: int) -> NDArray[np.float32]:
         """The model's outputs for all rows, in order, without training behaviour."""
-
-
-def create(core: Any, optimizer: Any, loss: Any, terms: list[Term]) -> Engine:
-    """The engine of the backend that Keras runs on. Raises `Unavailable` for one that has none."""
-    import keras
-
-    match keras.backend.backend():
-        case "tensorflow":
-            from automl.training import backend_tensorflow
-
-            return backend_tensorflow.TensorFlowEngine(core, optimizer, loss, terms)
-        case "jax":
-            from automl.training import backend_jax
-
-            return backend_jax.JaxEngine(core, optimizer, loss, terms)
-        case other:
-            raise Unavailable(f"training runs under the backends tensorflow and jax, KERAS_BACKEND is {other}")
-
-
-def limit_threads(threads: int) -> None:
-    """Holds the backend to so many threads, where its runtime hasn't started yet."""
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        from automl.training import backend_tensorflow
-
-        backend_tensorflow.limit_threads(threads)

@@ -32,7 +32,7 @@ from automl.catalog import TrainPlan, compose
 from automl.data.prepared import PreparedDataset
 from automl.spec import Fidelity, InvalidInput, Measurement, Outcome, Recipe
 from automl.tasks import head, metrics
-from automl.training import candidate, checkpoint, engine, samples
+from automl.training import backends, candidate, checkpoint, samples
 from automl.training.batches import Batch, Batches, one_hot, prefetched
 from automl.training.result import TrainResult
 
@@ -197,7 +197,7 @@ class _Training:
 
             self.keras = keras
             self.workdir.mkdir(parents=True, exist_ok=True)
-            engine.limit_threads(threads)
+            backends.limit_threads(threads)
             point, self.warm, found_here = self._starting_point(resume, continue_from)
             self._seed()
             self.plan = self._plan()
@@ -258,7 +258,7 @@ class _Training:
         self.optimizer, schedule_callback = self._optimizer()
         self.optimizer.build(self.core.trainable_variables)
         self.loss = plan.loss.make()
-        self.engine = engine.create(self.core, self.optimizer, self.loss, [term.make() for term in plan.activity])
+        self.engine = backends.create(self.core, self.optimizer, self.loss, [term.make() for term in plan.activity])
         span = {"epochs": plan.epochs, "steps_per_epoch": self.batches.steps}
         self.averager = None if plan.averaging is None else plan.averaging.make(**span)
         self.callbacks = [schedule_callback] if schedule_callback is not None else []
