@@ -71,8 +71,18 @@ def category_widths(cardinalities: list[int], category_width: int, one_hot_limit
 
 
 def quantile_edges(x: Any, bins: int) -> list[list[float]]:
-    """For each column of x [n, d] the quantiles 0, 1/bins … 1, which are the edges of bins with equally many rows."""
-    return np.quantile(np.asarray(x, np.float64), np.linspace(0, 1, bins + 1), axis=0).T.tolist()
+    """For each column of x [n, d] the bins + 1 edges of its bins, ascending.
+
+    Every other edge is a quantile of the rows, the ones between are quantiles of the column's distinct values. Rows
+    alone would spend all edges on one value where most rows share it (an amount that is nearly always 0), and leave
+    none for the rest, which may decide.
+    """
+    x = np.asarray(x, np.float64)
+    by_rows = np.linspace(0, 1, bins - bins // 2 + 1)
+    by_values = (np.arange(bins // 2) + 0.5) / (bins // 2)
+    return [
+        sorted([*np.quantile(column, by_rows), *np.quantile(np.unique(column), by_values)]) for column in x.T
+    ]
 
 
 def encoded_width(profile: Profile, **params: Any) -> int:

@@ -12,14 +12,14 @@ from automl.catalog import Float, TrainPlan, technique
 def magnitude_pruning(plan: TrainPlan, *, sparsity: float) -> TrainPlan:
     """Magnitude pruning: sets the smallest weights to zero, step by step, while the model learns to do without them.
 
-    What it changes: nothing in training; the finished model is trained on for a while, during which in each kernel of a
-    dense or convolution layer the weights of smallest magnitude become zero, until the share `sparsity` of them is. Why
-    it may help: networks hold many weights that hardly matter, and zeros compress: the download shrinks (the file itself,
-    its memory and its speed don't change in the runtimes that are used here). When it hurts: small models have little to
-    spare, and beyond some sparsity accuracy falls at once; so it is kept only where the metric on the validation rows
-    stays within half of the job's tolerance. Depthwise kernels, embeddings and layers with few weights stay whole: they
-    have the least to spare. How: tfmot's pruning wrappers on the model rebuilt in tf_keras (`automl.compression`), with
-    the cubic schedule of Zhu and Gupta, s(t) = S·(1 − (1 − t)³), over the first 70 % of the fine-tuning, and the rest of
-    it at full sparsity to recover.
+    What it changes: nothing in training; the finished model is trained on for a while, during which in each kernel of
+    a dense or convolution layer the weights of smallest magnitude become zero, until the share `sparsity` of them is.
+    Why it may help: networks hold many weights that hardly matter, and zeros compress: the download shrinks (the file
+    itself, its memory and its speed don't change in the runtimes that are used here). When it hurts: small models have
+    little to spare, and beyond some sparsity accuracy falls at once; so it is kept only where the metric on the
+    validation rows stays within half of the job's tolerance. Depthwise kernels, embeddings and layers with few weights
+    stay whole: they have the least to spare. How: tfmot's pruning wrappers on the model rebuilt in tf_keras
+    (`automl.compression`), with the cubic schedule of Zhu and Gupta, s(t) = S·(1 − (1 − t)³), over the first 70 % of
+    the fine-tuning, and the rest of it at full sparsity to recover.
     """
     return plan.tagged("magnitude-pruning")

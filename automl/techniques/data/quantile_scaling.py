@@ -10,8 +10,9 @@ preparation of TabM, FT- Transformer and others.
 When it hurts: distances within a column are lost, which matters where the target is linear in it; values beyond the
 training range all look like its ends.
 
-How: `knots` quantiles of the column become a piecewise-linear map (equal ones are merged, so a column with few values
-keeps them exactly). Normal quantiles end at the most extreme mid-rank, ±Φ⁻¹(1 − 1/2n).
+How: `knots` quantiles of the column, half of them of its rows and half of its distinct values, become a
+piecewise-linear map (equal ones are merged, so a column with few values keeps them exactly). Normal quantiles end at
+the most extreme mid-rank, ±Φ⁻¹(1 − 1/2n).
 """
 
 from __future__ import annotations
@@ -57,7 +58,12 @@ def operations(x: NDArray[Any], y: NDArray[Any], *, output: str, knots: int) -> 
             all_knots.append([])
             all_values.append([])
             continue
-        places = np.unique(np.quantile(column, np.linspace(0, 1, knots), method="closest_observation"))
+        # Half of the knots at quantiles of the rows, half at those of the distinct values, so that a column in which most
+        # rows share one value keeps its other values apart.
+        by_rows = np.quantile(column, np.linspace(0, 1, knots - knots // 2), method="closest_observation")
+        between = (np.arange(knots // 2) + 0.5) / (knots // 2)
+        by_values = np.quantile(np.unique(column), between, method="closest_observation")
+        places = np.unique(np.concatenate([by_rows, by_values]))
         below, up_to = np.searchsorted(column, places, "left"), np.searchsorted(column, places, "right")
         rank = (below + up_to) / (2 * len(column))
         values = 2 * rank - 1 if output == "uniform" else np.array([inverse(r) for r in rank])

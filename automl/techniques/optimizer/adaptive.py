@@ -20,8 +20,8 @@ def adam(plan: TrainPlan, *, learning_rate: float, beta_2: float) -> TrainPlan:
     at 0, the step is −η m̂ / (√v̂ + ε). Why it may help: steps don't depend on the gradient's scale, so one rate
     serves layers of unlike size, sparse features and embeddings; it works with little tuning. When it hurts: on
     pictures well-tuned SGD may generalise better; an L2 penalty in the loss is divided by √v̂ too and loses its
-    meaning (take `adamw`). How: as written, with β₁ = 0.9 and ε = 10⁻⁸; a β₂ of 0.95 to 0.99 forgets old gradients sooner,
-    which suits short trainings and high rates.
+    meaning (take `adamw`). How: as written, with β₁ = 0.9 and ε = 10⁻⁸; a β₂ of 0.95 to 0.99 forgets old gradients
+    sooner, which suits short trainings and high rates.
     """
     return plan.replace(
         optimizer=Component("keras.optimizers:Adam", {"beta_2": beta_2, "epsilon": 1e-8}), learning_rate=learning_rate
@@ -64,8 +64,8 @@ def lion(plan: TrainPlan, *, learning_rate: float, weight_decay: float) -> Train
     What it changes: the step is −η (sign(β₁m + (1 − β₁)g) + λ w), then m ← β₂m + (1 − β₂)g with β₁ = 0.9, β₂ = 0.99.
     Why it may help: half of Adam's memory, less arithmetic, and a noise of its own that regularises; found by program
     search, and as good as AdamW or better on large batches. When it hurts: small batches, whose gradient signs are
-    mostly noise. How: as written; the rate should be 3 to 10 times smaller than Adam's and the decay larger by the same factor, which
-    is what the ranges here say.
+    mostly noise. How: as written; the rate should be 3 to 10 times smaller than Adam's and the decay larger by the
+    same factor, which is what the ranges here say.
     """
     return plan.replace(
         optimizer=Component(f"{__name__}:decoupled", {"kind": "Lion", "weight_decay": weight_decay}),

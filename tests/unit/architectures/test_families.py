@@ -193,7 +193,20 @@ def test_squeeze_excite_equals_the_formula(build):
     np.testing.assert_allclose(after, before * gates[:, None, None, :], rtol=1e-3, atol=1e-5)
 
 
-def test_piecewise_linear_bins_are_the_quantiles_of_the_sample(build):
+def test_piecewise_linear_bins_cover_rows_and_distinct_values_alike(build):
     built = build("mlp", {**SMALL["mlp"], "numeric_embedding": "piecewise-linear", "bins": 8})
     edges = np.asarray(built.core.get_layer("piecewise").edges)
-    np.testing.assert_allclose(edges, np.quantile(built.inputs["numeric"], np.linspace(0, 1, 9), axis=0).T, rtol=1e-6)
+    assert edges.shape == (4, 9)
+    assert (np.diff(edges) >= 0).all()
+    x = built.inputs["numeric"]
+    rows, values = np.quantile(x, np.linspace(0, 1, 5), axis=0), np.quantile(x, [0.125, 0.375, 0.625, 0.875], axis=0)
+    np.testing.assert_allclose(edges, np.sort(np.concatenate([rows, values]), axis=0).T, rtol=1e-6)
+
+
+def test_a_column_that_is_mostly_zero_keeps_edges_for_the_rest():
+    """Adult's capital gain: 92 % zeros, and the other values decide. Quantiles of rows alone would all be 0."""
+    from automl.architectures import _tables
+
+    x = np.concatenate([np.zeros(920), np.linspace(100, 10_000, 80)])[:, None]
+    (edges,) = _tables.quantile_edges(x, 16)
+    assert sum(e > 0 for e in edges) >= 8

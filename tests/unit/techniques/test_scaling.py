@@ -97,6 +97,16 @@ def test_rank_gauss_makes_any_distribution_normal():
     assert stats.spearmanr(y[:, 1], x[:, 1]).statistic > 0.999
 
 
+def test_a_column_that_is_mostly_zero_keeps_its_other_values_apart():
+    rest = np.geomspace(10, 1e5, 80)
+    x = np.concatenate([np.zeros(920), rest]).astype(np.float32)[:, None]
+    y = apply_operations(x, quantile_scaling.operations(x, None, output="normal", knots=64))[920:, 0]
+    assert (np.diff(y) > 0).all()
+    reference = stats.norm.ppf((np.arange(920, 1000) + 0.5) / 1000)
+    # The first of them may lie between the knot at 0 and the next one.
+    np.testing.assert_allclose(y[3:], reference[3:], atol=0.12)
+
+
 def test_a_column_of_few_values_keeps_them_apart_at_their_mid_ranks():
     x = np.repeat([3.0, 5.0, 9.0], [50, 30, 20]).astype(np.float32)[:, None]
     y = apply_operations(x, SCALINGS["uniform"](x))
