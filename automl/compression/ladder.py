@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl.compression import magnitude
 from automl.export import candidate as candidates
-from automl.export.deliver import CHILD_MEMORY_BYTES, RunInChild
+from automl.export.deliver import CHILD_ENV, CHILD_MEMORY_BYTES, RunInChild, warm
 from automl.spec import AutoMLError
 from automl.spec.event import Compressed, Noted
 from automl.tasks import metrics
@@ -71,7 +71,7 @@ def compress(
         shutil.rmtree(folder, ignore_errors=True)
         try:
             answer = run_in_child(
-                target="automl.compression.magnitude:prune", memory_bytes=CHILD_MEMORY_BYTES, preload="tensorflow",
+                target="automl.compression.magnitude:prune", memory_bytes=CHILD_MEMORY_BYTES, preload=warm(), env=CHILD_ENV,
                 timeout_s=GRACE * time_s if deadline is None else max(1.0, min(GRACE * time_s, deadline - time.monotonic())),
                 request={
                     "candidate": str(best), "prepared": str(prepared.path), "out": str(folder), "sparsity": sparsity,

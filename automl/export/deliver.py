@@ -58,8 +58,18 @@ class RunInChild(Protocol):
 
     def __call__(
         self, *, target: str, request: dict[str, Json], timeout_s: float, memory_bytes: int | None = None,
-        preload: str | None = None,
+        env: Mapping[str, str] | None = None, preload: str | None = None,
     ) -> dict[str, Json]: ...
+
+
+CHILD_ENV = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+"""Artifacts are made and measured with TensorFlow on the CPU, whatever backend and device trained."""
+
+
+def warm() -> str | None:
+    """What a child with TensorFlow may be forked from: nothing where trainings run on another backend, since a process
+    that has loaded Keras can't change it."""
+    return "tensorflow" if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +193,7 @@ class _Delivery:
         self.out.mkdir(parents=True, exist_ok=True)
         self.scratch.mkdir(parents=True, exist_ok=True)
         self._account = self.run_in_child(
-            target="automl.export.verify:reference", preload="tensorflow", memory_bytes=CHILD_MEMORY_BYTES,
+            target="automl.export.verify:reference", preload=warm(), env=CHILD_ENV, memory_bytes=CHILD_MEMORY_BYTES,
             timeout_s=_CHILD_LIMIT_S if self.deadline is None else max(1.0, self._left()),
             request={
                 "candidate": str(self.float_candidate), "prepared": str(self.prepared.path), "part": self.part,
@@ -230,7 +240,8 @@ class _Delivery:
         temporary = self._temporary(wanted)
         temporary.unlink(missing_ok=True)
         written = self.run_in_child(
-            target=entry.exporter, preload="tensorflow", memory_bytes=CHILD_MEMORY_BYTES, timeout_s=self._limit_s(fixed_s),
+            target=entry.exporter, preload=warm(), env=CHILD_ENV, memory_bytes=CHILD_MEMORY_BYTES,
+            timeout_s=self._limit_s(fixed_s),
             request={
                 "candidate": str(self.source.path), "prepared": str(self.prepared.path), "precision": wanted.precision,
                 "companions": str(self._companions(wanted, final.name)), "out": str(temporary), "seed": self.seed,
@@ -250,9 +261,9 @@ class _Delivery:
         rows_s = self._rows_share_s()
         verdict = Verification.from_dict(
             self.run_in_child(
-                target="automl.export.verify:artifact", memory_bytes=CHILD_MEMORY_BYTES,
+                target="automl.export.verify:artifact", env=CHILD_ENV, memory_bytes=CHILD_MEMORY_BYTES,
                 timeout_s=self._limit_s(fixed_s + rows_s),
-                preload=None if entry.runtime == "ai-edge-litert" else "tensorflow",
+                preload=None if entry.runtime == "ai-edge-litert" else warm(),
                 request={
                     "artifact": str(temporary), "format": wanted.format, "sha256": digest,
                     "prepared": str(self.prepared.path), "part": self.part, "metric": self.metric,

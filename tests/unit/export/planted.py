@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ class Planted:
 
 
 def run_here(
-    *, target: str, request: dict[str, Any], timeout_s: float, memory_bytes: int | None = None, preload: str | None = None
+    *, target: str, request: dict[str, Any], timeout_s: float, memory_bytes: int | None = None,
+    env: Mapping[str, str] | None = None, preload: str | None = None,
 ) -> dict[str, Any]:
     """In this process: for tests of what the parts do rather than of where they run."""
     import importlib

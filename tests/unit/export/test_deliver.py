@@ -164,6 +164,25 @@ def test_a_crash_costs_one_artifact_and_no_more(
     assert [p.name for p in (tmp_path / "artifacts").iterdir()] == [sound.filename]
 
 
+def test_after_training_on_another_backend_children_begin_afresh(
+    pictures: planted.Planted, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def run(**call: Any) -> dict[str, Any]:
+        calls.append(call)
+        return planted.run_here(**call)
+
+    formats = [FormatRequest.parse("keras-file")]
+    delivered(pictures, tmp_path / "a", formats=formats, run_in_child=run)
+    assert {call["preload"] for call in calls} == {"tensorflow"}
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    calls.clear()
+    delivered(pictures, tmp_path / "b", formats=formats, run_in_child=run)
+    assert {call["preload"] for call in calls} == {None}
+    assert {call["env"]["KERAS_BACKEND"] for call in calls} == {"tensorflow"}
+
+
 def test_a_job_in_real_children(table: planted.Planted, tmp_path: pathlib.Path) -> None:
     results, _ = delivered(
         table, tmp_path, formats=[FormatRequest.parse("tflite:dynamic")], run_in_child=children.run_in_child
