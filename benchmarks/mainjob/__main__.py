@@ -34,7 +34,7 @@ class User:
         self.home = home
 
     def run(self, *arguments: str, timeout_s: float) -> tuple[dict[str, Any], float]:
-        """The command's JSON line and its wall time. Raises `RuntimeError` with what it said when it fails."""
+        """The command's JSON line (where it has --json) and its wall time. Raises `RuntimeError` with what it said when it fails."""
         begun = time.monotonic()
         done = subprocess.run(
             [str(AUTOML), *arguments],
@@ -47,7 +47,7 @@ class User:
         wall_s = time.monotonic() - begun
         if done.returncode != 0:
             raise RuntimeError(f"automl {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
-        return (json.loads(done.stdout.strip().splitlines()[-1]) if done.stdout.strip() else {}), wall_s
+        return (json.loads(done.stdout.strip().splitlines()[-1]) if "--json" in arguments else {}), wall_s
 
     def server_bytes(self) -> int:
         """Resident memory of the server."""
