@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl import catalog
 from automl.export import candidate as candidates
-from automl.export import companions
+from automl.export import companions, picture_rows
 from automl.spec import AutoMLError, InvalidData, InvalidInput, Violation
 
 if TYPE_CHECKING:
@@ -108,7 +108,10 @@ def _companion(artifact: Path) -> bytes:
 
 def read_rows(data: Path, preprocess: dict[str, Any]) -> Rows:
     """The rows of a table or the pictures in `data`, in order. Raises `InvalidData` naming what is wrong and where."""
-    return _pictures(data, preprocess) if preprocess["modality"] == "image" else _table(data, preprocess)
+    if preprocess["modality"] != "image":
+        return _table(data, preprocess)
+    names, pictures = picture_rows.read(data, (preprocess["height"], preprocess["width"], preprocess["channels"]))
+    return Rows(len(names), {"image": pictures}, names)
 
 
 def _table(data: Path, preprocess: dict[str, Any]) -> Rows:
@@ -127,43 +130,6 @@ def _table(data: Path, preprocess: dict[str, Any]) -> Rows:
         texts = found.columns[name].texts
         columns[name] = [texts[code] for code in found.columns[name].codes.tolist()]
     return Rows(found.rows, columns)
-
-
-def _pictures(data: Path, preprocess: dict[str, Any]) -> Rows:
-    import numpy as np
-
-    from automl.data import pictures, readers, source, table
-
-    size = int(preprocess["height"]), int(preprocess["width"]), int(preprocess["channels"])
-    given = source.Source(data)
-    loose = _picture_files(given)
-    found = readers.read(given) if loose is None else loose
-    if isinstance(found, table.Table):
-        raise InvalidData.at(data.name, "holds a table, but the model takes pictures", reason="WRONG_MODALITY")
-    decoded = np.zeros((len(found), *size), np.uint8)
-    if bad := found.decode(np.arange(len(found)), size, decoded):
-        raise InvalidData(
-            Violation(field=found.name(i), message=why, reason="PICTURE_UNREADABLE") for i, why in sorted(bad.items())
-        )
-    names = [found.name(i) for i in range(len(found))]
-    assert isinstance(found, pictures.ArrayPictures | pictures.FilePictures)
-    return Rows(len(found), {"image": decoded}, tuple(names))
-
-
-def _picture_files(data: Any) -> Any:
-    """All pictures of a folder or zip in the order of their names (labels don't matter here), or a single file's;
-    None for other forms."""
-    from automl.data import picture_files, pictures, source
-
-    if data.path.is_file() and data.path.suffix.lower() in pictures.SUFFIXES:
-        files = source.Folder(source.Source(data.path.parent))
-        entries = [entry for entry in files.entries if entry.name == data.path.name]
-        return pictures.FilePictures(data.filename, "", files, entries, None, [""])
-    if not data.path.is_dir() and not source.is_zip(data.head(4)):
-        return None
-    container: Any = source.Folder(data) if data.path.is_dir() else source.Zip(data)
-    entries = [entry for entry in container.entries if picture_files.is_picture(entry)]
-    return pictures.FilePictures(data.filename, "", container, entries, None, [""] * len(entries)) if entries else None
 
 
 def _outputs(predictor: Predictor, preprocess: dict[str, Any], rows: Rows) -> Iterator[np.ndarray]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import pathlib
+import struct
 
 import numpy as np
 import pytest
@@ -65,6 +67,13 @@ def test_pictures_are_named(pictures: planted.Planted, tmp_path: pathlib.Path) -
     rows = read(tmp_path / "out.csv")
     assert [row["file"] for row in rows] == [f"{i:02d}.png" for i in range(12)]
     assert [row["prediction"] for row in rows] == [("bottom", "middle", "top")[y[i]] for i in range(12)]
+    forms = {"npz": tmp_path / "x.npz", "idx": tmp_path / "t10k-images-idx3-ubyte.gz", "csv": folder / "paths.csv"}
+    np.savez(forms["npz"], x=np.asarray(images[:12]))
+    forms["idx"].write_bytes(gzip.compress(struct.pack(">4B3I", 0, 0, 8, 3, 12, 12, 12) + np.asarray(images[:12]).tobytes()))
+    forms["csv"].write_text("id,path\n" + "".join(f"{i},{i:02d}.png\n" for i in range(12)))
+    for form, data in forms.items():
+        run.predict(artifact, data, tmp_path / f"{form}.csv")
+        assert [row["prediction"] for row in read(tmp_path / f"{form}.csv")] == [row["prediction"] for row in rows]
     run.predict(artifact, folder / "03.png", tmp_path / "one.csv")
     (one,) = read(tmp_path / "one.csv")
     assert (one["file"], one["prediction"]) == ("03.png", rows[3]["prediction"])
@@ -83,3 +92,31 @@ def test_faults_of_the_user_end_with_2_and_name_the_place(
     assert "is no artifact" in capsys.readouterr().err
     assert run.main([str(tmp_path / "none.keras"), str(data)]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_pictures_that_cannot_be_read_are_named(
+    pictures: planted.Planted, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact, _ = write(pictures, tmp_path, "keras-file", "float32")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"no picture")
+    assert run.main([str(artifact), str(folder)]) == 2
+    assert "broken.png: not a readable picture" in capsys.readouterr().err
+    assert run.main([str(artifact), str(write_table(tmp_path / "rows.csv"))]) == 2
+    assert "no column names pictures" in capsys.readouterr().err
+    (tmp_path / "some.bin").write_bytes(b"something else")
+    assert run.main([str(artifact), str(tmp_path / "some.bin")]) == 2
+    assert "none of what a model of pictures takes" in capsys.readouterr().err
+
+
+def test_a_csv_that_names_a_missing_picture(
+    pictures: planted.Planted, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    artifact, _ = write(pictures, tmp_path, "keras-file", "float32")
+    Image.fromarray(np.zeros((12, 12), np.uint8)).save(tmp_path / "there.png")
+    (tmp_path / "paths.csv").write_text("path,label\nthere.png,a\ngone.png,b\n")
+    assert run.main([str(artifact), str(tmp_path / "paths.csv")]) == 2
+    assert "gone.png" in capsys.readouterr().err
