@@ -12,11 +12,11 @@ from automl.catalog.domains import Domain
 from automl.spec import InvalidInput, Profile
 
 ENCODING_PARAMS: dict[str, Domain] = {
-    "numeric_embedding": Categorical(("none", "periodic", "piecewise-linear"), "periodic"),
-    "frequencies": Categorical((8, 16, 32, 64), 16),
-    "sigma": Float(0.01, 3.0, 0.1, log=True),
-    "embedding_width": Categorical((4, 8, 16, 24), 4),
-    "bins": Categorical((8, 16, 32), 16),
+    "numeric_embedding": Categorical(("none", "periodic", "piecewise-linear"), "piecewise-linear"),
+    "frequencies": Categorical((8, 16, 32, 64), 32),
+    "sigma": Float(0.01, 5.0, 1.0, log=True),
+    "embedding_width": Categorical((4, 8, 16, 24), 16),
+    "bins": Categorical((8, 16, 32, 64), 32),
     "category_width": Categorical((4, 8, 16), 8),
     "one_hot_limit": Int(2, 32, 10),
     "feature_scale": Bool(True),

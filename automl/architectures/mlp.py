@@ -36,7 +36,7 @@ def size(profile: Profile, *, width: int, depth: int, residual: bool, **encoding
     modalities=("table",),
     params={
         "width": Categorical((32, 64, 128, 256, 384, 512), 256),
-        "depth": Int(1, 6, 3),
+        "depth": Int(1, 6, 2),
         "residual": Bool(False),
         **_tables.ENCODING_PARAMS,
     },

@@ -32,7 +32,7 @@ def adam(plan: TrainPlan, *, learning_rate: float, beta_2: float) -> TrainPlan:
     id="adamw", stage="optimizer", slot="optimizer", default=True,
     params={
         "learning_rate": Float(1e-4, 2e-2, 2e-3, log=True), "beta_2": BETA_2,
-        "weight_decay": Float(1e-5, 0.2, 1e-2, log=True),
+        "weight_decay": Float(1e-5, 0.5, 5e-2, log=True),
     },
     reference="arXiv:1711.05101",
 )
