@@ -66,8 +66,10 @@ T = TypeVar("T")
 SERVER_GONE = 3
 FINAL_SHARE = 0.1
 """Of the budget, kept for the final fit until the speed is known."""
-COMPRESS_SHARE = 0.16
+COMPRESS_SHARE = 0.26
 """Of the budget, at most kept for pruning; what takes more is tried only when time is left."""
+DELIVER_SHARE = 0.6
+"""Of the delivery's own estimate, kept for it: estimates are of a busy machine, and it has the margins of the other steps."""
 REPORT_S = 2.0
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "tensorflow-model-optimization", "tf_keras", "ai-edge-litert")
 """Whose versions stand in the recipe file."""
@@ -390,7 +392,7 @@ class Job:
         """The first estimate of what the end takes; scaled down so that a short budget isn't all reserve."""
         total = self.spec.budget.wall_s
         steps = {
-            "deliver": self.engine.deliver_estimate_s(self.spec.formats, slots=self.request.slots),
+            "deliver": DELIVER_SHARE * self.engine.deliver_estimate_s(self.spec.formats, slots=self.request.slots),
             "compress": self._compress_s(),
             "final": FINAL_SHARE * total if self.spec.search.strategy != "fixed" else 0.0,
             "report": REPORT_S,
@@ -410,7 +412,7 @@ class Job:
             slots=self.request.slots,
         )
         total = self.spec.budget.wall_s
-        self.budget.reserve("deliver", min(deliver_s, 0.4 * total))
+        self.budget.reserve("deliver", min(DELIVER_SHARE * deliver_s, 0.4 * total))
         if self._past(JobPhase.SEARCHING) or self.spec.search.strategy == "fixed":
             return
         speed = runner.speeds.predict(best.recipe)

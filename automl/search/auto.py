@@ -46,6 +46,8 @@ LEAST = 0.2
 """A training gets no fewer than this share of its wished epochs…"""
 LEAST_LATER = 0.4
 """… and no fewer than this one once there are results: a short schedule wouldn't beat them."""
+MODEL_FROM = 24
+"""Trials from which a model of a hundred dimensions says more than chance."""
 FINALE = 0.25
 """Share of the search's time that belongs to other seeds for the leaders."""
 LEADERS = 3
@@ -146,10 +148,12 @@ class Auto(Sampler):
     # --- afterwards --------------------------------------------------------------------------------------
 
     def _refined(self, trial: str, outlook: Outlook) -> Proposal | None:
-        """TPE twice, evolution once, in turn; what is too slow for the clock is passed over."""
+        """Evolution while a model would know too little, then TPE and evolution in turn; what is too slow for the clock is
+        passed over."""
         turn = len(self.trials)
+        known = len(evidence(self.trials.values()))
         for attempt in range(4):
-            sampler = self._breeder if (turn + attempt) % 3 == 2 else self._model
+            sampler: Sampler = self._model if known >= MODEL_FROM and (turn + attempt) % 2 else self._breeder
             proposal = sampler.ask(f"{trial}/{attempt}" if attempt else trial, outlook)
             if proposal is None:
                 continue
