@@ -6,7 +6,6 @@ from typing import Any
 
 from automl.catalog import Component, TrainPlan, technique
 
-
 EXPONENTIAL_IN_8_BITS = (
     "TFLite computes it from the exponential of all inputs, whose range 8 bits can't hold "
     "(a small convnet's probabilities were off by 0.3 for SELU and 0.6 for softplus)"
