@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from automl.spec import InvalidInput, Violation
+from automl.spec import AutoMLError, InvalidInput, Violation
 from automl_protos.v1 import dataset_service_pb2 as pb
 from automl_protos.v1 import dataset_service_pb2_grpc
 from automl_server import converters, errors, pages
@@ -21,6 +21,8 @@ from automl_server.store.datasets import DatasetRecord
 from automl_server.uploads import Chunk, Uploads
 
 _PAGE_SIZE = 50
+DRAIN_MESSAGES = 16
+DRAIN_S = 1.0
 
 
 class DatasetService(dataset_service_pb2_grpc.DatasetServiceServicer):
@@ -48,7 +50,11 @@ class DatasetService(dataset_service_pb2_grpc.DatasetServiceServicer):
         if first is None:
             raise InvalidInput.at("name", "the first message of the stream must name the upload", reason="NAME_MISSING")
         name = names.Upload.parse(first.name)
-        record = await self._uploads.write(name, _chunks(first, request_iterator))
+        try:
+            record = await self._uploads.write(name, _chunks(first, request_iterator))
+        except AutoMLError:
+            await _drain(request_iterator)
+            raise
         return pb.WriteUploadResponse(upload=converters.upload(record))
 
     async def GetUpload(self, request: pb.GetUploadRequest, context: Any) -> pb.GetUploadResponse:
@@ -176,6 +182,18 @@ async def _chunks(first: pb.WriteUploadRequest, rest: AsyncIterator[pb.WriteUplo
         yield Chunk(first.offset, first.data, first.crc32c)
     async for message in rest:
         yield Chunk(message.offset, message.data, message.crc32c)
+
+
+async def _drain(messages: AsyncIterator[pb.WriteUploadRequest]) -> None:
+    """Reads a little of what a client still sends: one that is cut off in the middle of a message sees a broken stream
+    (INTERNAL) in place of the reason for which the call ended."""
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            for _ in range(DRAIN_MESSAGES):
+                if await anext(messages, None) is None:
+                    return
+    except TimeoutError:
+        return
 
 
 def _id_of_file(filename: str) -> str:
