@@ -1,5 +1,4 @@
-"""Inverted residuals: thin shortcuts around wide depthwise convolutions (MobileNetV2/V3, arXiv:1801.04381,
-1905.02244).
+"""Inverted residuals: thin shortcuts around wide depthwise convolutions (MobileNetV2 and V3).
 
 A block expands its channels by `expansion` with 1×1 convolutions, filters each with a depthwise convolution,
 optionally gates them (squeeze-excite), and projects back without activation, since a non-linearity on few channels

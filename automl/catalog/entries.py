@@ -223,14 +223,14 @@ def architecture(
     provides: Iterable[str] = (),
     size: Callable[..., int] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declares an architecture family by its `build(inputs, builder, **params)`."""
+    """Declares an architecture family by its `build(inputs, builder, **params)`; the essay is its module's docstring."""
 
     def declare(build: Callable[..., Any]) -> Callable[..., Any]:
         architectures.add(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
                 reference=reference, when=when, cost=cost, provides=frozenset(provides), build=build, size=size,
-                doc=_doc(build),
+                doc=_essay(build),
             )
         )
         return build
@@ -250,15 +250,15 @@ def task(
     returns: str,
     needs_target: bool = True,
 ) -> Callable[[Callable[[DatasetInfo, ColumnInfo | None], float]], Callable[[DatasetInfo, ColumnInfo | None], float]]:
-    """Declares a task type by its `infer(info, target) -> certainty`; the essay is the module's or function's
-    docstring."""
+    """Declares a task type by its `infer(info, target) -> certainty`; the essay is the module's docstring, or its own
+    where the module has none."""
 
     def declare(infer: Callable[[DatasetInfo, ColumnInfo | None], float]) -> Callable[..., float]:
         tasks.add(
             Task(
                 id=id, modality=Modality(modality), kind=kind, metrics=tuple(metrics), default_metric=default_metric,
                 default_loss=default_loss, needs_target=needs_target, infer=infer, takes=takes, returns=returns,
-                doc=_doc(infer),
+                doc=_essay(infer),
             )
         )
         return infer
@@ -276,6 +276,12 @@ def format(
     )
     formats.add(entry)
     return entry
+
+
+def _essay(function: Callable[..., Any]) -> str:
+    """The module's docstring: a family or task has a file to itself, and its function's docstring speaks of the function."""
+    module = inspect.getmodule(function)
+    return inspect.cleandoc(module.__doc__) if module and module.__doc__ else _doc(function)
 
 
 def _doc(function: Callable[..., Any]) -> str:
