@@ -12,37 +12,29 @@ has gone (it will start us again).
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import io
-import json
 import logging
 import os
-import platform
 import sys
 import threading
 import traceback
 import uuid
 from collections.abc import Callable, Iterable
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
-from automl import __version__
 from automl.catalog import entries, validation
 from automl.catalog import space as spaces
 from automl.catalog.space import Space
-from automl.execution import children
-from automl.execution.executor import Executor
-from automl.search import finale, selection, sizing, strategies
-from automl.search.budget import Budget, Clock, Speeds, SystemClock, reserve_shares
+from automl.search import account, engine, finale, selection, sizing, strategies
+from automl.search.budget import Budget, Speeds, reserve_shares
 from automl.search.control import Cancelled, Control, listen
+from automl.search.engine import Engine, Workers
 from automl.search.ledger import Closed, Ledger
 from automl.search.runner import Place, Runner
 from automl.search.sampler import NOT_EVIDENCE, Proposal, free_dimensions
 from automl.search.selection import Candidate
 from automl.spec import (
-    REMEDIES,
     Artifact,
     AutoMLError,
     Event,
@@ -53,12 +45,10 @@ from automl.spec import (
     JobSpec,
     JobState,
     Outcome,
-    Recipe,
     Trial,
 )
 from automl.spec.event import DataPrepared, JobFinished, SpaceDerived
 from automl.spec.model import Frozen, Json, canonical
-from automl.training import result as results
 
 log = logging.getLogger("automl.job")
 T = TypeVar("T")
@@ -69,10 +59,8 @@ FINAL_SHARE = 0.1
 COMPRESS_SHARE = 0.26
 """Of the budget, at most kept for pruning; what takes more is tried only when time is left."""
 DELIVER_SHARE = 0.6
-"""Of the delivery's own estimate, kept for it: estimates are of a busy machine, and it has the margins of the other steps."""
+"""Of the delivery's own estimate, kept for it: that is of a busy machine, and what other steps leave is added."""
 REPORT_S = 2.0
-PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "tensorflow-model-optimization", "tf_keras", "ai-edge-litert")
-"""Whose versions stand in the recipe file."""
 PHASES = list(JobPhase)
 
 
@@ -93,29 +81,6 @@ class Request(Frozen):
     seed: int = 0
 
 
-class Workers(Executor, Protocol):
-    """An executor that also runs single functions in children (`automl.execution.children.run_in_child`)."""
-
-    run_in_child: Any
-
-
-@dataclasses.dataclass
-class Engine:
-    """What the story calls, so that tests can put something else in its place."""
-
-    prepare: Callable[[Request, str, Path], Any]
-    """(request, task id, folder) → `PreparedDataset`."""
-    executor: Callable[[int, Path], Workers]
-    """(slots, log file) → executor."""
-    compress: Callable[..., Path]
-    compress_estimate_s: Callable[[], float]
-    deliver: Callable[..., list[Any]]
-    deliver_estimate_s: Callable[..., float]
-    held_out: Callable[[Path], dict[str, float]]
-    render: Callable[..., str]
-    clock: Clock
-
-
 class ServerGone(Exception):
     """The pipe from the server was closed."""
 
@@ -123,12 +88,12 @@ class ServerGone(Exception):
 class Job:
     """One run of the controller. `write` passes each event on."""
 
-    def __init__(self, request: Request, control: Control, write: Callable[[Event], None], engine: Engine):
+    def __init__(self, request: Request, control: Control, write: Callable[[Event], None], parts: Engine):
         self.request = request
         self.spec = request.spec
         self.control = control
-        self.engine = engine
-        self.clock = engine.clock
+        self.engine = parts
+        self.clock = parts.clock
         self.workdir = Path(request.workdir)
         self.ledger = Ledger(write, self.clock, request.events)
         remaining = request.deadline_epoch_s - self.clock.wall()
@@ -199,7 +164,10 @@ class Job:
         inferred = self.spec.task is None
         self.task = self.spec.task or self._inferred_task()
         folder = self.workdir / "data"
-        prepared = self._meanwhile(lambda: self.engine.prepare(self.request, self.task, folder))
+        request = self.request
+        prepared = self._meanwhile(
+            lambda: self.engine.prepare(self.spec, self.task, request.dataset, request.test_dataset, folder)
+        )
         meta = prepared.meta
         task = entries.tasks[meta.task]
         self.metric = self.spec.metric or task.default_metric(len(meta.classes))
@@ -263,7 +231,7 @@ class Job:
         if not ranked:
             trial = selection.fallback(self.state.trials.values())
             if trial is None:
-                raise NothingUsable(self._losses())
+                raise NothingUsable(account.losses(self.state, self.spec.budget.wall_s))
             return Candidate((trial,), trial.score or 0.0, trial.score or 0.0)
         winner = ranked[0]
         if not self._past(JobPhase.SEARCHING):
@@ -323,7 +291,7 @@ class Job:
         """The candidate after the compression ladder; itself when nothing was accepted or there is no time."""
         folder = self.workdir / "compressed"
         if self._past(JobPhase.COMPRESSING):
-            return _opened(folder / "chosen", candidate)
+            return account.pointed(folder / "chosen", candidate)
         self.ledger.phase(JobPhase.COMPRESSING)
         self.budget.reserve("final", 0.0)
         executor = self.executor
@@ -336,7 +304,7 @@ class Job:
             chosen = self._meanwhile(
                 lambda: self.engine.compress(
                     candidate, prepared, metric=self.metric, tolerance=self.spec.tolerance, out=folder,
-                    run_in_child=one_at_a_time(executor.run_in_child), deadline=self.budget.step_deadline("compress"),
+                    run_in_child=engine.one_at_a_time(executor.run_in_child), deadline=self.budget.step_deadline("compress"),
                     emit=self.ledger.emit, forbidden=self.spec.search.forbid, seed=self.request.seed,
                 )
             )
@@ -346,7 +314,7 @@ class Job:
             self.ledger.note(f"Compression was given up: {_plain(error)}", warning=True)
             return candidate
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / "chosen", str(chosen))
+        account.replace(folder / "chosen", str(chosen))
         return Path(chosen)
 
     def deliver(self, candidate: Path, prepared: Any) -> list[Any]:
@@ -359,7 +327,7 @@ class Job:
             lambda: self.engine.deliver(
                 candidate, prepared, formats=self.spec.formats, constraints=self.spec.constraints,
                 tolerance=self.spec.tolerance, metric=self.metric, out=self.workdir / "artifacts",
-                run_in_child=one_at_a_time(executor.run_in_child),
+                run_in_child=engine.one_at_a_time(executor.run_in_child),
                 deadline=self.budget.step_deadline("deliver"), emit=self.ledger.emit, scratch=self.workdir / "verification",
                 slots=max(1, self.control.slots), seed=self.request.seed,
             )
@@ -368,8 +336,11 @@ class Job:
     def conclude(self, winner: Candidate, candidate: Path, delivered: list[Any], prepared: Any) -> JobFinished:
         """Recipe file, report, and the job's last event."""
         self.ledger.phase(JobPhase.REPORTING)
-        recipe = results_recipe(candidate) or winner.best.recipe
-        self._write_recipe(recipe, candidate, prepared)
+        recipe = account.recipe_of(candidate)
+        account.write_recipe(
+            self.workdir / "recipe.json", candidate, self.spec, task=self.task, metric=self.metric,
+            data_key=prepared.meta.key, seed=self.request.seed, made=self.clock.wall(),
+        )
         test = self.engine.held_out(self.workdir / "verification")
         made = [a for a in delivered if isinstance(a, Artifact)]
         if not made:
@@ -383,7 +354,14 @@ class Job:
             metric=self.metric, validation=self._value(winner.mean), test=test.get(self.metric), test_metrics=test,
             recipe=recipe.to_dict(),
         )
-        self._report(last)
+        page = account.report(
+            self.engine.render, self.state.model_copy(update={"finished": last}), self.spec, job=self.request.job,
+            dataset=str(self.request.dataset.get("filename", "")), verification=self.workdir / "verification",
+        )
+        if page is None:
+            self.ledger.note("The report could not be drawn; the log says why.", warning=True)
+        else:
+            account.replace(self.workdir / "report.html", page)
         return last
 
     # --- the clock ---------------------------------------------------------------------------------------
@@ -493,12 +471,12 @@ class Job:
                     )
                 )
 
-    def _ended(self, state: str, message: str, reason: str) -> JobFinished:
+    def _ended(self, state: Literal["SUCCEEDED", "FAILED", "CANCELLED"], message: str, reason: str) -> JobFinished:
         elapsed = self.spec.budget.wall_s - (self.request.deadline_epoch_s - self.clock.wall())
         return JobFinished(
-            state=state, message=message, reason=reason, metric=self.metric,  # type: ignore[arg-type]
+            state=state, message=message, reason=reason, metric=self.metric,
             validation=self._value(self.state.best.score) if self.state.best is not None else None,
-            wall_s=max(0.0, elapsed), goodput=self._goodput(),
+            wall_s=max(0.0, elapsed), goodput=account.goodput(self.state, self.request.slots, self._since_start_s()),
         )
 
     def _internal(self, error: BaseException) -> JobFinished:
@@ -507,28 +485,10 @@ class Job:
         message = f"A defect of ours ended the job. Its id in the log is {id}; please report it."
         return self._ended("FAILED", message, "INTERNAL")
 
-    def _goodput(self) -> float | None:
-        """Share of the slots' time, since the controller began, that was spent in training and evaluation steps."""
-        spent = sum(t.step_s for t in self.state.trials.values())
-        available = max(1, self.request.slots) * (self.clock.wall() - self._first_event_s())
-        return min(1.0, spent / available) if available > 0 and self.state.trials else None
-
-    def _first_event_s(self) -> float:
-        return self.request.events[0].time if self.request.events else self._began_wall
-
-    @property
-    def _began_wall(self) -> float:
-        return self.clock.wall() - self.budget.elapsed_s()
-
-    def _losses(self) -> str:
-        lost = {name: n for name, n in self.state.outcomes().items() if name not in ("COMPLETED", "RUNNING")}
-        if not lost:
-            return f"The time ({self.spec.budget.wall_s:.0f} s) was too short for a single trial: allow more with --budget."
-        trials = [t for t in self.state.trials.values() if t.message]
-        said = f" The last one: {trials[-1].message}" if trials else ""
-        advice = " ".join(REMEDIES[Outcome(name)] for name in sorted(lost) if Outcome(name) in REMEDIES)
-        counts = ", ".join(f"{n} {name}" for name, n in sorted(lost.items()))
-        return f"No trial left a usable model ({counts}).{said} {advice}".strip()
+    def _since_start_s(self) -> float:
+        """Since the first event, of this controller or one before it."""
+        first = self.request.events[0].time if self.request.events else self.clock.wall() - self.budget.elapsed_s()
+        return self.clock.wall() - first
 
     def _value(self, score: float) -> float:
         """A score in the metric's own sign."""
@@ -539,139 +499,17 @@ class Job:
     def _natural(self, score: float) -> str:
         return f"{self._value(score):.4g}"
 
-    def _write_recipe(self, recipe: Recipe, candidate: Path, prepared: Any) -> None:
-        """`recipe.json`: all that `automl reproduce` needs beside the data."""
-        found = results.read(candidate)
-        content = {
-            "version": 1, "recipe": recipe.to_dict(), "task": self.task, "metric": self.metric, "part": found.part,
-            "epochs": found.epochs_done, "best_epoch": found.best_epoch, "data": self.spec.data.to_dict(),
-            "dataset": self.spec.dataset, "test_dataset": self.spec.test_dataset, "data_key": prepared.meta.key,
-            "seed": self.request.seed, "automl": __version__, "python": platform.python_version(),
-            "versions": {name: version for name in PACKAGES if (version := _version(name)) is not None},
-            "made": datetime.datetime.fromtimestamp(self.clock.wall(), datetime.UTC).isoformat(timespec="seconds"),
-        }
-        _replace(self.workdir / "recipe.json", json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-
-    def _report(self, last: JobFinished) -> None:
-        """`report.html`, of the state as it will be after the last event. A failure here costs the page, not the job."""
-        state = self.state.model_copy(update={"finished": last})
-        try:
-            page = self.engine.render(
-                state, self.spec, job=self.request.job, dataset=str(self.request.dataset.get("filename", "")),
-                predictions=self.workdir / "verification" / "predictions.npz",
-            )
-        except Exception as error:  # noqa: BLE001 — artifacts that are proven must not be lost to a drawing.
-            log.error("the report failed\n%s", "".join(traceback.format_exception(error)))
-            self.ledger.note(f"The report could not be drawn: {type(error).__name__}.", warning=True)
-            return
-        _replace(self.workdir / "report.html", page)
-
-
-def one_at_a_time(run_in_child: Callable[..., Any]) -> Callable[..., Any]:
-    """The executor's `run_in_child` for several threads: the fork server serves one of them, and whoever finds it busy gets
-    a bare interpreter (slower to start, but at the same time)."""
-    busy = threading.Lock()
-
-    def run(target: str, request: dict[str, Any], **more: Any) -> Any:
-        if busy.acquire(blocking=False):
-            try:
-                return run_in_child(target, request, **more)
-            finally:
-                busy.release()
-        return children.run_in_child(target, request, **more)
-
-    return run
-
-
 class NothingUsable(AutoMLError):
     """No trial left a model."""
 
     reason = "NO_USABLE_TRIAL"
 
 
-def results_recipe(candidate: Path) -> Recipe | None:
-    """The recipe in a candidate's folder."""
-    file = candidate / "recipe.json"
-    return Recipe.from_dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
-
-
 def _plain(error: AutoMLError) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes a file so that it is there whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _opened(marker: Path, otherwise: Path) -> Path:
-    return Path(marker.read_text(encoding="utf-8")) if marker.is_file() else otherwise
-
-
 # --- the process -------------------------------------------------------------------------------------------
-
-
-def real_engine() -> Engine:
-    """The product's own parts; each is imported when it is first called."""
-
-    def prepare(request: Request, task: str, folder: Path) -> Any:
-        from automl.data.prepare import prepare
-        from automl.data.source import Source
-
-        source = Source.from_dict(request.dataset)
-        test = Source.from_dict(request.test_dataset) if request.test_dataset is not None else None
-        return prepare(request.spec, task, source, test, folder)
-
-    def executor(slots: int, log_file: Path) -> Workers:
-        from automl.execution.local import LocalExecutor
-
-        return LocalExecutor(slots, log=log_file)
-
-    def compress(*args: Any, **more: Any) -> Path:
-        from automl.compression import ladder
-
-        return Path(ladder.compress(*args, **more))
-
-    def compress_estimate_s() -> float:
-        from automl.compression import ladder
-
-        return ladder.estimate_s()
-
-    def deliver(*args: Any, **more: Any) -> list[Any]:
-        from automl.export import deliver as delivery
-
-        return list(delivery.deliver(*args, **more))
-
-    def deliver_estimate_s(*args: Any, **more: Any) -> float:
-        from automl.export import deliver as delivery
-
-        return delivery.estimate_s(*args, **more)
-
-    def held_out(scratch: Path) -> dict[str, float]:
-        from automl.export import deliver as delivery
-
-        return delivery.held_out_metrics(scratch)
-
-    def render(*args: Any, **more: Any) -> str:
-        from automl.report import page
-
-        return page.render(*args, **more)
-
-    return Engine(
-        prepare, executor, compress, compress_estimate_s, deliver, deliver_estimate_s, held_out, render, SystemClock()
-    )
 
 
 def main() -> int:
@@ -702,7 +540,7 @@ def main() -> int:
         _leave(SERVER_GONE)
 
     threading.Thread(target=hear, daemon=True, name="commands").start()
-    code = Job(request, control, write, real_engine()).run()
+    code = Job(request, control, write, engine.product()).run()
     _leave(code)
     return code
 

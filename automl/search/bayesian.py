@@ -42,19 +42,22 @@ class Bayesian(OracleSampler):
             """Fits the process to the completed trials before every ask: the oracle imagines results for trials in flight
             with the process of the last ask, which a restored one hasn't got."""
 
+            trials: dict[str, Any]
+            ongoing_trials: dict[str, Any]
+
             def _make_gpr(self) -> Any:
                 gpr = super()._make_gpr()
                 gpr.n_restarts_optimizer = RESTARTS
                 return gpr
 
             def populate_space(self, trial_id: str) -> Any:
-                completed = [t for t in self.trials.values() if t.status == "COMPLETED"]
+                everything, ongoing = self.trials, self.ongoing_trials
+                completed = {id: t for id, t in everything.items() if t.status == "COMPLETED"}
                 self.gpr = self._make_gpr()
                 if len(completed) >= self.num_initial_points:
-                    ongoing, self.ongoing_trials = self.ongoing_trials, {}
-                    trials, self.trials = self.trials, {t.trial_id: t for t in completed}
+                    self.trials, self.ongoing_trials = completed, {}
                     self.gpr.fit(*self._vectorize_trials())
-                    self.ongoing_trials, self.trials = ongoing, trials
+                    self.trials, self.ongoing_trials = everything, ongoing
                 return super().populate_space(trial_id)
 
         return Refitted(

@@ -46,7 +46,7 @@ def test_a_job_runs_to_its_end_and_says_each_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize("strategy", ["auto", "random", "asha"])
 def test_the_budget_is_kept_and_used(tmp_path: Path, wall_s: float, strategy: str) -> None:
     stage = Theatre(
-        tmp_path, spec=spec(wall_s=wall_s, search=SearchSettings(strategy=strategy), max_trials=60),
+        tmp_path, spec=spec(wall_s=wall_s, search=SearchSettings(strategy=strategy), max_trials=24),
         world=World(epoch_s=lambda work: 0.4),
     )
     events = stage.run()
@@ -78,7 +78,7 @@ def test_the_first_usable_model_comes_early(tmp_path: Path) -> None:
     assert first.time - events[0].time <= 20.0
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize("strategy", ["random", "auto", "asha", "hyperband"])
 def test_killed_anywhere_it_goes_on_without_losing_or_doubling_a_trial(

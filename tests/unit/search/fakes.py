@@ -16,6 +16,7 @@ from automl import job as controller
 from automl.catalog import space as spaces
 from automl.execution.executor import Busy, Ended, Epoch, Report, Work
 from automl.search.control import Control
+from automl.search.engine import Engine
 from automl.spec import (
     Artifact,
     Budget,
@@ -310,8 +311,8 @@ class Theatre:
             self.code = -9
         return events
 
-    def engine(self, control: Control) -> controller.Engine:
-        def prepare(request: Any, task: str, folder: Path) -> Any:
+    def engine(self, control: Control) -> Engine:
+        def prepare(spec: JobSpec, task: str, dataset: Any, test_dataset: Any, folder: Path) -> Any:
             self.prepare()
             return SimpleNamespace(path=folder, meta=self.meta)
 
@@ -334,7 +335,7 @@ class Theatre:
                 emit(ArtifactMade(artifact=one))
             return made
 
-        return controller.Engine(
+        return Engine(
             prepare=prepare, executor=executor, compress=compress, deliver=deliver,
             deliver_estimate_s=lambda *a, **k: self.deliver_s, compress_estimate_s=lambda: 6.0,
             held_out=lambda scratch: json.loads((scratch / "test.json").read_text()),

@@ -22,8 +22,9 @@ def trial(recipe: Recipe, epoch_s: float, setup_s: float = 2.0, epochs: int = 4,
         for n in range(1, epochs + 1)
     )
     return Trial(
-        id=recipe.identity[:8] + str(fraction), recipe=recipe, fidelity=Fidelity(epochs=epochs, data_fraction=fraction), origin="x",
-        measurements=found, outcome=Outcome.COMPLETED, wall_s=setup_s + epochs * epoch_s + 1.0,
+        id=recipe.identity[:8] + str(fraction), recipe=recipe, origin="x",
+        fidelity=Fidelity(epochs=epochs, data_fraction=fraction), measurements=found, outcome=Outcome.COMPLETED,
+        wall_s=setup_s + epochs * epoch_s + 1.0,
     )
 
 

@@ -1,0 +1,111 @@
+"""What a job's controller calls beside the search: data, workers, compression, delivery, report.
+
+One value, so that a test can put another world in its place. `product()` is the real one; each part is imported when it is
+first called, so that a controller begins to speak at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from automl.execution import children
+from automl.execution.executor import Executor
+from automl.search.budget import Clock, SystemClock
+from automl.spec import JobSpec
+from automl.spec.model import Json
+
+
+class Workers(Executor, Protocol):
+    """An executor that also runs single functions in children (`automl.execution.children.run_in_child`)."""
+
+    def run_in_child(
+        self, target: str, request: dict[str, Any], *, timeout_s: float, memory_bytes: int | None = None,
+        env: Mapping[str, str] | None = None, preload: str | None = None,
+    ) -> dict[str, Any]: ...
+
+
+@dataclasses.dataclass
+class Engine:
+    """What the story calls, so that tests can put something else in its place."""
+
+    prepare: Callable[[JobSpec, str, Json, Json, Path], Any]
+    """(spec, task id, data set, test data set or None, folder) → `PreparedDataset`."""
+    executor: Callable[[int, Path], Workers]
+    """(slots, log file) → executor."""
+    compress: Callable[..., Path]
+    compress_estimate_s: Callable[[], float]
+    deliver: Callable[..., list[Any]]
+    deliver_estimate_s: Callable[..., float]
+    held_out: Callable[[Path], dict[str, float]]
+    render: Callable[..., str]
+    clock: Clock
+
+
+def product() -> Engine:
+    """The product's own parts; each is imported when it is first called."""
+
+    def prepare(spec: JobSpec, task: str, dataset: Json, test_dataset: Json, folder: Path) -> Any:
+        from automl.data.prepare import prepare
+        from automl.data.source import Source
+
+        test = Source.from_dict(test_dataset) if test_dataset is not None else None
+        return prepare(spec, task, Source.from_dict(dataset), test, folder)
+
+    def executor(slots: int, log_file: Path) -> Workers:
+        from automl.execution.local import LocalExecutor
+
+        return LocalExecutor(slots, log=log_file)
+
+    def compress(*args: Any, **more: Any) -> Path:
+        from automl.compression import ladder
+
+        return Path(ladder.compress(*args, **more))
+
+    def compress_estimate_s() -> float:
+        from automl.compression import ladder
+
+        return ladder.estimate_s()
+
+    def deliver(*args: Any, **more: Any) -> list[Any]:
+        from automl.export import deliver as delivery
+
+        return list(delivery.deliver(*args, **more))
+
+    def deliver_estimate_s(*args: Any, **more: Any) -> float:
+        from automl.export import deliver as delivery
+
+        return delivery.estimate_s(*args, **more)
+
+    def held_out(scratch: Path) -> dict[str, float]:
+        from automl.export import deliver as delivery
+
+        return delivery.held_out_metrics(scratch)
+
+    def render(*args: Any, **more: Any) -> str:
+        from automl.report import page
+
+        return page.render(*args, **more)
+
+    return Engine(
+        prepare, executor, compress, compress_estimate_s, deliver, deliver_estimate_s, held_out, render, SystemClock()
+    )
+
+
+def one_at_a_time(run_in_child: Callable[..., Any]) -> Callable[..., Any]:
+    """The executor's `run_in_child` for several threads: the fork server serves one of them, and whoever finds it busy gets
+    a bare interpreter (slower to start, but at the same time)."""
+    busy = threading.Lock()
+
+    def run(target: str, request: dict[str, Any], **more: Any) -> Any:
+        if busy.acquire(blocking=False):
+            try:
+                return run_in_child(target, request, **more)
+            finally:
+                busy.release()
+        return children.run_in_child(target, request, **more)
+
+    return run
