@@ -101,6 +101,8 @@ class Job:
         self.executor: Workers | None = None
         self.task = ""
         self.metric = ""
+        self.delivery_s = 0.0
+        """What the delivery takes on a busy machine, by its own estimate."""
 
     @property
     def state(self) -> JobState:
@@ -294,6 +296,8 @@ class Job:
             return account.pointed(folder / "chosen", candidate)
         self.ledger.phase(JobPhase.COMPRESSING)
         self.budget.reserve("final", 0.0)
+        # Pruning only makes the download smaller: it may not take the time of an artifact that was asked for.
+        self.budget.reserve("deliver", self.delivery_s)
         executor = self.executor
         assert executor is not None
         available = self.budget.remaining_s() - self.budget.reserved("compress")
@@ -369,8 +373,9 @@ class Job:
     def _keep_reserve(self) -> None:
         """The first estimate of what the end takes; scaled down so that a short budget isn't all reserve."""
         total = self.spec.budget.wall_s
+        self.delivery_s = self.engine.deliver_estimate_s(self.spec.formats, slots=self.request.slots)
         steps = {
-            "deliver": DELIVER_SHARE * self.engine.deliver_estimate_s(self.spec.formats, slots=self.request.slots),
+            "deliver": DELIVER_SHARE * self.delivery_s,
             "compress": self._compress_s(),
             "final": FINAL_SHARE * total if self.spec.search.strategy != "fixed" else 0.0,
             "report": REPORT_S,
@@ -385,12 +390,12 @@ class Job:
             return
         best = ranked[0].best
         parts = prepared.meta.parts
-        deliver_s = self.engine.deliver_estimate_s(
+        self.delivery_s = self.engine.deliver_estimate_s(
             self.spec.formats, parameters=best.parameters or 100_000, rows=parts.get("test", 10_000),
             slots=self.request.slots,
         )
         total = self.spec.budget.wall_s
-        self.budget.reserve("deliver", min(DELIVER_SHARE * deliver_s, 0.4 * total))
+        self.budget.reserve("deliver", min(DELIVER_SHARE * self.delivery_s, 0.4 * total))
         if self._past(JobPhase.SEARCHING) or self.spec.search.strategy == "fixed":
             return
         speed = runner.speeds.predict(best.recipe)

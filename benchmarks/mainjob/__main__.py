@@ -34,7 +34,7 @@ class User:
         self.home = home
 
     def run(self, *arguments: str, timeout_s: float) -> tuple[dict[str, Any], float]:
-        """The command's JSON line (where it has --json) and its wall time. Raises `RuntimeError` with what it said when it fails."""
+        """The command's JSON line (where it has --json) and its wall time. Raises `RuntimeError` with what it said."""
         begun = time.monotonic()
         done = subprocess.run(
             [str(AUTOML), *arguments],
