@@ -44,6 +44,7 @@ from automl.spec import (
     JobPhase,
     JobSpec,
     JobState,
+    Modality,
     Outcome,
     Trial,
 )
@@ -296,8 +297,10 @@ class Job:
             return account.pointed(folder / "chosen", candidate)
         self.ledger.phase(JobPhase.COMPRESSING)
         self.budget.reserve("final", 0.0)
-        # Pruning only makes the download smaller: it may not take the time of an artifact that was asked for.
-        self.budget.reserve("deliver", self.delivery_s)
+        if prepared.meta.modality == Modality.IMAGE:
+            # Pruning only makes the download smaller: it may not take the time of an artifact that was asked for. How long
+            # convolutions take over the held-out rows is hardly known in advance, so the whole estimate is kept.
+            self.budget.reserve("deliver", self.delivery_s)
         executor = self.executor
         assert executor is not None
         available = self.budget.remaining_s() - self.budget.reserved("compress")

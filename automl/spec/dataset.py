@@ -73,7 +73,7 @@ class DatasetInfo(Frozen):
     """"csv", "tsv", "parquet", "image-folder", "image-manifest", "npz", "idx"."""
     rows: int
     columns: tuple[ColumnInfo, ...] = ()
-    """Tables: in file order. Pictures: one column "label" (categorical) when labels are there."""
+    """Tables: in file order. Pictures: "label" first, when labels are there, then a manifest's other columns."""
     has_header: bool = True
     image_shape: tuple[int, int, int] | None = None
     """Most frequent height, width, channels of pictures."""
