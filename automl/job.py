@@ -59,8 +59,8 @@ FINAL_SHARE = 0.1
 """Of the budget, kept for the final fit until the speed is known."""
 COMPRESS_SHARE = 0.26
 """Of the budget, at most kept for pruning; what takes more is tried only when time is left."""
-DELIVER_SHARE = 0.6
-"""Of the delivery's own estimate, kept for it: that is of a busy machine, and what other steps leave is added."""
+BUSY = 0.6
+"""How busy the machine is taken to be before trials have shown it; see `Speeds.busy`."""
 REPORT_S = 2.0
 PHASES = list(JobPhase)
 
@@ -307,11 +307,14 @@ class Job:
         if self.control.finish or self.spec.search.strategy == "fixed" or available <= 0:
             self.ledger.note(f"Nothing is compressed beyond quantisation: {max(0.0, available):.0f} s are left for it.")
             return candidate
+        deadline = min(
+            self.budget.step_deadline("compress"), self.clock.now() + 1.2 * self.engine.compress_estimate_s()
+        )
         try:
             chosen = self._meanwhile(
                 lambda: self.engine.compress(
                     candidate, prepared, metric=self.metric, tolerance=self.spec.tolerance, out=folder,
-                    run_in_child=engine.one_at_a_time(executor.run_in_child), deadline=self.budget.step_deadline("compress"),
+                    run_in_child=engine.one_at_a_time(executor.run_in_child), deadline=deadline,
                     emit=self.ledger.emit, forbidden=self.spec.search.forbid, seed=self.request.seed,
                 )
             )
@@ -378,7 +381,7 @@ class Job:
         total = self.spec.budget.wall_s
         self.delivery_s = self.engine.deliver_estimate_s(self.spec.formats, slots=self.request.slots)
         steps = {
-            "deliver": DELIVER_SHARE * self.delivery_s,
+            "deliver": BUSY * self.delivery_s,
             "compress": self._compress_s(),
             "final": FINAL_SHARE * total if self.spec.search.strategy != "fixed" else 0.0,
             "report": REPORT_S,
@@ -398,7 +401,8 @@ class Job:
             slots=self.request.slots,
         )
         total = self.spec.budget.wall_s
-        self.budget.reserve("deliver", min(DELIVER_SHARE * self.delivery_s, 0.4 * total))
+        busy = BUSY if prepared.meta.modality == Modality.IMAGE else runner.speeds.busy(BUSY)
+        self.budget.reserve("deliver", min(busy * self.delivery_s, 0.4 * total))
         if self._past(JobPhase.SEARCHING) or self.spec.search.strategy == "fixed":
             return
         speed = runner.speeds.predict(best.recipe)

@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 import math
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
@@ -25,6 +26,8 @@ SAFETY = 1.1
 TRUST = 0.3
 """A guess without any measurement counts by as much: it must not keep a trial from being tried (its deadline stops it)."""
 
+BUSY_OVERHEAD_S = 2.5
+"""Seconds of a trial outside its steps on a machine with three processes for each core; with one it is less than one."""
 TAIL_S = 2.0
 """Most that starting a process and writing a candidate are taken to add to a training."""
 
@@ -36,6 +39,10 @@ class Clock(Protocol):
 
     def wall(self) -> float: ...
 
+    def wait(self, event: threading.Event, timeout_s: float) -> None:
+        """Lets time pass until the event is set, at most `timeout_s`."""
+        ...
+
 
 class SystemClock:
     """This machine's clocks."""
@@ -45,6 +52,9 @@ class SystemClock:
 
     def wall(self) -> float:
         return time.time()
+
+    def wait(self, event: threading.Event, timeout_s: float) -> None:
+        event.wait(timeout_s)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +117,8 @@ class Speeds:
         self._profile = profile
         self._validation = validation_rows
         self._measured: dict[str, _Measured] = {}
+        self._overheads: dict[str, float] = {}
+        """Trial → its slot's seconds outside steps."""
 
     def observe(self, trial: Trial) -> None:
         """Takes in what a trial has measured so far."""
@@ -119,12 +131,20 @@ class Speeds:
             setup_s = max(0.0, first.elapsed_s - epoch_s * (1 if first.epoch == 1 else 0))
         else:
             epoch_s, setup_s = first.step_s, max(0.0, first.elapsed_s - first.step_s)
+        if trial.outcome is not None and trial.step_s > 0:
+            self._overheads[trial.id] = max(0.0, trial.wall_s - trial.step_s)
         # The first trials also wait for the fork server, which no later one does.
         setup_s += min(TAIL_S, max(0.0, trial.wall_s - found[-1].elapsed_s)) if trial.outcome is not None else TAIL_S / 2
         rows = self._profile.rows
         work = rows * trial.fidelity.data_fraction + self._validation / 3
         whole_s = max(epoch_s, 1e-4) * (rows + self._validation / 3) / work
         self._measured[trial.id] = _Measured(trial.recipe, setup_s, whole_s, trial.fidelity.data_fraction < 1.0)
+
+    def busy(self, otherwise: float) -> float:
+        """How much of its estimated time a step of the end takes on this machine now, in [0.35, 1]: the estimates are of a
+        machine on which a trial spends `BUSY_OVERHEAD_S` outside its steps. `otherwise` until trials have shown it."""
+        later = list(self._overheads.values())[2:]  # the first ones wait for the fork server
+        return min(1.0, max(0.35, statistics.median(later) / BUSY_OVERHEAD_S)) if later else otherwise
 
     def observe_all(self, trials: Iterable[Trial]) -> None:
         for trial in trials:
@@ -156,6 +176,8 @@ class Speeds:
         """Relative time of an epoch: a step costs a fixed part and one that grows with the model and the batch."""
         factor = cost(recipe)
         size = parameters(recipe, self._profile) or 50_000
+        # Members of a packed ensemble share their weights, not their work.
+        size *= int(recipe.architecture.params.get("members", 1))
         steps = max(1.0, self._profile.rows / recipe.batch_size)
         # About half a millisecond of overhead a step on a CPU, and 1 ns a weight and example for dense layers.
         return factor * (steps * 5e-4 + self._profile.rows * size * 1e-9)

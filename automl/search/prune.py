@@ -27,8 +27,10 @@ TOO_LATE = 1.4
 
 def mistimed(trial: Trial, epoch_s: float, available_s: float) -> bool:
     """Whether a trial that has just begun can't come near the end of its schedule: a shorter one is worth more."""
-    done = trial.measurements[-1].epoch
-    return done <= 2 < trial.fidelity.epochs and (trial.fidelity.epochs - done) * epoch_s > TOO_LATE * max(1.0, available_s)
+    done, wanted = trial.measurements[-1].epoch, trial.fidelity.epochs
+    # The first epoch holds the tracing, too.
+    late = {1: 2 * TOO_LATE, 2: TOO_LATE}.get(done)
+    return late is not None and done < wanted / 2 and (wanted - done) * epoch_s > late * max(1.0, available_s)
 
 
 def hopeless(trial: Trial, others: Iterable[Trial], *, keep: float = 0.5) -> str | None:

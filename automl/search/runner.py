@@ -268,6 +268,8 @@ class Runner:
             self._start(Proposal(trial.recipe, trial.fidelity, trial.origin, resume), trial.id, trial.attempt + 1)
 
     def _take_in(self, timeout_s: float, go_on: Callable[[Trial], bool] | None = None) -> None:
+        if not self.executor.running:
+            self.clock.wait(self.control.changed, timeout_s)  # no slot is ours for now: `poll` would return at once
         for report in self.executor.poll(timeout_s):
             if isinstance(report, Epoch):
                 self._epoch(report, go_on)

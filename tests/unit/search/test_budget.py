@@ -98,6 +98,20 @@ def test_a_short_budget_is_not_all_reserve() -> None:
     assert reserve_shares(600.0, {"deliver": 50.0}) == {"deliver": 50.0}
 
 
+def test_idle_machines_need_less_of_the_estimates() -> None:
+    def busy(outside_s: float) -> float:
+        speeds = Speeds(TABLE, 2_000)
+        for n in range(4):
+            ended = trial(RECIPE.model_copy(update={"seed": n}), epoch_s=1.0)
+            speeds.observe(ended.model_copy(update={"id": f"t{n}", "wall_s": 4.0 + outside_s, "step_s": 4.0}))
+        return speeds.busy(0.6)
+
+    assert busy(0.5) == 0.35
+    assert busy(1.25) == pytest.approx(0.5)
+    assert busy(20.0) == 1.0
+    assert Speeds(TABLE, 2_000).busy(0.6) == 0.6
+
+
 def test_outlook_is_a_value() -> None:
     outlook = Outlook(10.0, 20.0, 2, 0, lambda recipe: Speed(1.0, 1.0, True))
     assert dataclasses.replace(outlook, remaining_s=5.0).fits(RECIPE, 3)
