@@ -53,6 +53,12 @@ class Builder:
     def initializer(self) -> Any:
         return self.plan.init.make(seed=self.seed())
 
+    def uniform(self, limit: float) -> Any:
+        """Initial values in [-limit, limit]."""
+        import keras
+
+        return keras.initializers.RandomUniform(-limit, limit, seed=self.seed())
+
     def regularizer(self) -> Any:
         return self.plan.regularizer.make() if self.plan.regularizer else None
 

@@ -21,7 +21,9 @@ def build_core(
     """The functional model that is trained: a dict of inputs → logits or standardised numbers.
 
     `preprocess` says the inputs' sizes: of tables `{"inputs": {"numeric": d, "categorical": c}, "cardinalities":
-    […]}`, of pictures `{"height", "width", "channels"}` at the resolution of this training. `sample` are encoded
+    […]}`, of pictures `{"height", "width", "channels"}` at the resolution of this training, of texts `{"inputs": {"tokens":
+    length, "vocabulary": size}}`, of series `{"inputs": {"steps": length, "channels": c}, "ragged": whether the last channel
+    is the mask}`. `sample` are encoded
     training inputs (dict of arrays, some thousand rows), from which bins and pixel statistics are taken. The output is
     [b, outputs], or [b, members, outputs] of a packed ensemble. Weights are seeded by the recipe's seed.
     """
@@ -49,6 +51,10 @@ def input_tensors(profile: Profile, preprocess: Mapping[str, Any]) -> dict[str, 
         shape = tuple(int(preprocess[side]) for side in ("height", "width", "channels"))
         return {"image": keras.Input(shape, dtype="uint8", name="image")}
     sizes = preprocess["inputs"]
+    if profile.modality == Modality.TEXT:
+        return {"tokens": keras.Input((int(sizes["tokens"]),), dtype="int32", name="tokens")}
+    if profile.modality == Modality.SERIES:
+        return {"series": keras.Input((int(sizes["steps"]), int(sizes["channels"])), dtype="float32", name="series")}
     inputs = {}
     if sizes.get("numeric"):
         inputs["numeric"] = keras.Input((int(sizes["numeric"]),), dtype="float32", name="numeric")

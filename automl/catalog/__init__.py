@@ -2,10 +2,20 @@
 declarations."""
 
 from automl.catalog.domains import Bool, Categorical, Float, Int
-from automl.catalog.entries import architecture, architectures, format, formats, task, tasks, technique, techniques
+from automl.catalog.entries import (
+    architecture,
+    architectures,
+    capability,
+    format,
+    formats,
+    task,
+    tasks,
+    technique,
+    techniques,
+)
 from automl.catalog.plan import Component, TrainPlan
 
 __all__ = [
-    "Bool", "Categorical", "Component", "Float", "Int", "TrainPlan", "architecture", "architectures", "format",
+    "Bool", "Categorical", "Component", "Float", "Int", "TrainPlan", "architecture", "architectures", "capability", "format",
     "formats", "task", "tasks", "technique", "techniques",
 ]

@@ -25,6 +25,9 @@ def violations(recipe: Recipe, profile: Profile | None = None) -> list[Violation
             found.append(_violation("techniques", entries.techniques.unknown(choice.id), "UNKNOWN_ID"))
             continue
         technique = entries.techniques[choice.id]
+        if not technique.searched:
+            found.append(_violation(f"techniques.{choice.id}", "is no part of a recipe: every job has it", "NOT_SEARCHED"))
+            continue
         chosen.append(technique)
         found += _bad_values(f"techniques.{choice.id}", choice, technique.params)
         if profile is not None and (reason := technique.reason_against(profile)):
@@ -33,15 +36,16 @@ def violations(recipe: Recipe, profile: Profile | None = None) -> list[Violation
         held = [t.id for t in chosen if t.slot == slot.name]
         if len(held) > 1:
             found.append(_violation(f"techniques ({slot.name})", f"one technique expected, got {held}", "SLOT_TAKEN_TWICE"))
-        if not held and not slot.optional and profile is not None and slot_members(slot.name, profile):
+        needed = slot.part is None or slot.part in uses(recipe.architecture.id)
+        if not held and not slot.optional and needed and profile is not None and slot_members(slot.name, profile):
             found.append(_violation(f"techniques ({slot.name})", f"a technique is needed: {slot.meaning}", "SLOT_EMPTY"))
     ids = {t.id for t in chosen} | {recipe.architecture.id}
     for first, second, reason in conflicts_among(ids):
         found.append(_violation(f"techniques.{first}", f"can't go with {second}: {reason}", "CONFLICT"))
     for technique in chosen:
-        for needed, reason in technique.requires.items():
-            if needed not in ids:
-                found.append(_violation(f"techniques.{technique.id}", f"needs {needed}: {reason}", "REQUIREMENT"))
+        for required, reason in technique.requires.items():
+            if required not in ids:
+                found.append(_violation(f"techniques.{technique.id}", f"needs {required}: {reason}", "REQUIREMENT"))
     return found
 
 
@@ -50,8 +54,19 @@ def conflicts_among(ids: set[str]) -> list[tuple[str, str, str]]:
     pairs = []
     for id in sorted(ids):
         if id in entries.techniques:
-            pairs += [(id, o, why) for o, why in sorted(entries.techniques[id].conflicts.items()) if o in ids]
+            technique = entries.techniques[id]
+            pairs += [(id, o, why) for o, why in sorted(technique.conflicts.items()) if o in ids]
+            pairs += [
+                (id, o, f"the architecture {o} lacks {slots.PARTS[technique.part]}")
+                for o in sorted(ids)
+                if technique.part is not None and o in entries.architectures and technique.part not in uses(o)
+            ]
     return pairs
+
+
+def uses(architecture: str) -> frozenset[str]:
+    """The parts that techniques may shape in a family; none for an unknown one."""
+    return entries.architectures[architecture].uses if architecture in entries.architectures else frozenset()
 
 
 def slot_members(slot: str, profile: Profile) -> list[entries.Technique]:

@@ -47,6 +47,12 @@ class Technique:
     """Other technique's or architecture's id → why the two exclude each other (symmetric: declare it once)."""
     requires: Mapping[str, str]
     """Technique's or architecture's id → why this one needs it."""
+    own_part: str | None
+    """The part of a network (see `slots.PARTS`) that a switch shapes; a slot's techniques have their slot's."""
+    searched: bool
+    """Whether the search chooses it. Else the service applies it to every job, as `options` set it."""
+    options: str
+    """Of what isn't searched: the options of the command line, or the fields of a job, that steer it."""
     unsupported_formats: Mapping[str, str]
     """"tflite:int8" or "tflite" → why a model with this technique can't be given in it."""
     when: When
@@ -65,6 +71,11 @@ class Technique:
     def summary(self) -> str:
         """The first line of the essay."""
         return _first_line(self.doc)
+
+    @property
+    def part(self) -> str | None:
+        """The part of a network that it shapes; it goes only with families that use it."""
+        return self.own_part or (slots.SLOTS[self.slot].part if self.slot else None)
 
     @property
     def default(self) -> bool:
@@ -96,6 +107,8 @@ class Architecture:
     cost: float
     provides: frozenset[str]
     """Ids of catalogue techniques that are parts of this family (blocks), for listing."""
+    uses: frozenset[str]
+    """Parts of a network (see `slots.PARTS`) that it has: techniques may shape them."""
     build: Callable[..., Any]
     """`build(inputs: dict[str, KerasTensor], builder: automl.architectures.builder.Builder, **params) -> KerasTensor`
     of shape [b, features]."""
@@ -119,6 +132,9 @@ class Task:
 
     id: str
     modality: Modality
+    """Of one example, as networks see it."""
+    forms: frozenset[Modality]
+    """Modalities of data sets that it takes: texts come as tables with a column of text, or as folders of texts."""
     kind: str
     metrics: tuple[str, ...]
     """Ids known to `automl.tasks.metrics`, all reported."""
@@ -178,6 +194,7 @@ def technique(
     reference: str = "",
     conflicts: Mapping[str, str] | None = None,
     requires: Mapping[str, str] | None = None,
+    part: str | None = None,
     unsupported_formats: Mapping[str, str] | None = None,
     when: When = _always,
     cost: float = 1.0,
@@ -188,7 +205,7 @@ def technique(
     module's).
 
     `default` names the modalities in which the technique is the default of its slot, or a switch that starts on; True
-    means all that it applies to.
+    means all that it applies to. `part` names what a switch shapes (see `slots.PARTS`).
     """
     kept = tuple(modalities)
 
@@ -197,11 +214,14 @@ def technique(
             raise ValueError(f"technique {id!r}: stage {stage!r} is none of {slots.STAGES}")
         if slot is not None and slot not in slots.SLOTS:
             raise ValueError(f"technique {id!r}: slot {slot!r} is none of {tuple(slots.SLOTS)}")
+        if part is not None and (part not in slots.PARTS or slot is not None):
+            raise ValueError(f"technique {id!r}: part {part!r} is none of {tuple(slots.PARTS)}, or its slot's part counts")
         techniques.add(
             Technique(
                 id=id, stage=stage, slot=slot, modalities=frozenset(map(Modality, kept)), kinds=frozenset(kinds),
                 params=MappingProxyType(dict(params or {})), reference=reference,
                 conflicts=MappingProxyType(dict(conflicts or {})), requires=MappingProxyType(dict(requires or {})),
+                own_part=part, searched=True, options="",
                 unsupported_formats=MappingProxyType(dict(unsupported_formats or {})), when=when, cost=cost,
                 default_for=frozenset(map(Modality, kept if default is True else default or ())), order=order, apply=apply,
                 doc=_doc(apply),
@@ -210,6 +230,29 @@ def technique(
         return apply
 
     return declare
+
+
+def capability(
+    *, id: str, stage: str, options: str, doc: str, modalities: Iterable[str] = tuple(Modality),
+    kinds: Iterable[str] = BOTH_KINDS, reference: str = "",
+) -> Technique:
+    """Declares a technique of the catalogue that isn't chosen by the search: the service does it in every job (checks,
+    versions of the data), or a setting of the job turns it on. `doc` is usually the module's docstring; `options` says
+    which options steer it, "" when none does."""
+    if stage not in slots.STAGES:
+        raise ValueError(f"capability {id!r}: stage {stage!r} is none of {slots.STAGES}")
+    entry = Technique(
+        id=id, stage=stage, slot=None, modalities=frozenset(map(Modality, modalities)), kinds=frozenset(kinds),
+        params=MappingProxyType({}), reference=reference, conflicts=MappingProxyType({}), requires=MappingProxyType({}),
+        own_part=None, searched=False, options=options, unsupported_formats=MappingProxyType({}), when=_always, cost=1.0,
+        default_for=frozenset(), order=0, apply=_unchanged, doc=inspect.cleandoc(doc),
+    )
+    techniques.add(entry)
+    return entry
+
+
+def _unchanged(plan: TrainPlan) -> TrainPlan:
+    return plan
 
 
 def architecture(
@@ -221,15 +264,20 @@ def architecture(
     when: When = _always,
     cost: float = 1.0,
     provides: Iterable[str] = (),
+    uses: Iterable[str] = (),
     size: Callable[..., int] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares an architecture family by its `build(inputs, builder, **params)`; the essay is its module's docstring."""
+
+    used = frozenset(uses)
+    if unknown := used - slots.PARTS.keys():
+        raise ValueError(f"architecture {id!r}: uses {sorted(unknown)}, none of {tuple(slots.PARTS)}")
 
     def declare(build: Callable[..., Any]) -> Callable[..., Any]:
         architectures.add(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
-                reference=reference, when=when, cost=cost, provides=frozenset(provides), build=build, size=size,
+                reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, build=build, size=size,
                 doc=_essay(build),
             )
         )
@@ -248,15 +296,17 @@ def task(
     default_loss: str,
     takes: str,
     returns: str,
+    forms: Iterable[str] = (),
     needs_target: bool = True,
 ) -> Callable[[Callable[[DatasetInfo, ColumnInfo | None], float]], Callable[[DatasetInfo, ColumnInfo | None], float]]:
     """Declares a task type by its `infer(info, target) -> certainty`; the essay is the module's docstring, or its own
-    where the module has none."""
+    where the module has none. `forms` are the modalities of data sets that it takes, if not its own."""
 
     def declare(infer: Callable[[DatasetInfo, ColumnInfo | None], float]) -> Callable[..., float]:
         tasks.add(
             Task(
-                id=id, modality=Modality(modality), kind=kind, metrics=tuple(metrics), default_metric=default_metric,
+                id=id, modality=Modality(modality), forms=frozenset(map(Modality, tuple(forms) or (modality,))), kind=kind,
+                metrics=tuple(metrics), default_metric=default_metric,
                 default_loss=default_loss, needs_target=needs_target, infer=infer, takes=takes, returns=returns,
                 doc=_essay(infer),
             )

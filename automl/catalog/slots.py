@@ -1,13 +1,27 @@
-"""Stages, in which techniques are applied in this order, and slots, each of which holds exactly one technique."""
+"""Stages, in which techniques are applied in this order, slots, each of which holds exactly one technique, and the parts of
+a network that only some families have."""
 
 from __future__ import annotations
 
 import dataclasses
 
 STAGES = (
-    "task", "data", "architecture", "init", "activation", "norm", "regularizer", "optimizer", "schedule", "gradient",
-    "averaging", "precision", "loss", "compress",
+    "task", "data", "architecture", "block", "attention", "init", "activation", "norm", "regularizer", "optimizer",
+    "schedule", "gradient", "averaging", "precision", "loss", "search", "compress",
 )
+
+PARTS: dict[str, str] = {
+    "convolution": "convolutions",
+    "block": "stages of blocks that are chosen",
+    "channel-gates": "channels that can be gated",
+    "cell": "a recurrent cell",
+    "sequence-pooling": "a sequence of states that is summed up",
+    "attention": "attention",
+    "positions": "an order of tokens that attention doesn't see",
+    "halting": "a block that may be repeated for each token",
+}
+"""Part of a network → what a family that has it has, for "the architecture mlp lacks …". A family says which parts it
+`uses`; a technique that shapes a part is proposed with those families only."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +31,8 @@ class Slot:
     name: str
     optional: bool
     meaning: str
+    part: str | None = None
+    """The part of a network (see `PARTS`) that its techniques shape; None: every network has it."""
 
 
 SLOTS: dict[str, Slot] = {
@@ -24,6 +40,10 @@ SLOTS: dict[str, Slot] = {
     for slot in (
         Slot("scaling", False, "how numeric columns are scaled (tables); one technique"),
         Slot("resampling", True, "how training rows are resampled"),
+        Slot("block", False, "the block that a network's stages repeat", "block"),
+        Slot("convolution", True, "what stands in the place of plain convolutions", "convolution"),
+        Slot("cell", False, "the recurrent cell", "cell"),
+        Slot("attention", False, "how tokens attend to each other", "attention"),
         Slot("activation", False, "the non-linearity of hidden layers"),
         Slot("norm", True, "the normalisation of hidden layers"),
         Slot("init", False, "how kernels are initialised"),

@@ -291,7 +291,13 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
     for technique in entries.techniques:
         if technique.stage in ("task", "compress"):
             continue
-        if against := reason(technique):
+        with_part = tuple(sorted(f.id for f in usable if technique.part in f.uses))
+        against = reason(technique)
+        if not technique.searched:
+            against = f"isn't chosen by a search: {'see ' + technique.options if technique.options else 'every job has it'}"
+        elif against is None and technique.part is not None and not with_part:
+            against = f"no architecture that is left has {slots.PARTS[technique.part]}"
+        if against:
             excluded[technique.id] = against
             if technique.id in forced:
                 faults.append(_fault("search.force", f"{technique.id} can't be forced: {against}", "NOT_APPLICABLE"))
@@ -320,7 +326,7 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
         if slot.optional and not required:
             values = (NONE, *values)
         default = required[0].id if required else defaults[0] if defaults else NONE if slot.optional else values[0]
-        dimensions.append(Dimension(f"slot:{slot.name}", Categorical(values, default)))
+        dimensions.append(Dimension(f"slot:{slot.name}", Categorical(values, default), *_with(slot.part, usable)))
         for t in members:
             dimensions += [Dimension(f"{t.id}.{n}", d, f"slot:{slot.name}", (t.id,)) for n, d in t.params.items()]
     for t in candidates:
@@ -328,12 +334,17 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
             if t.id in forced:
                 dimensions += [Dimension(f"{t.id}.{n}", d) for n, d in t.params.items()]
             else:
-                dimensions.append(Dimension(f"use:{t.id}", Bool(t.is_default(profile))))
+                dimensions.append(Dimension(f"use:{t.id}", Bool(t.is_default(profile)), *_with(t.part, usable)))
                 dimensions += [Dimension(f"{t.id}.{n}", d, f"use:{t.id}", (True,)) for n, d in t.params.items()]
     dimensions += [Dimension("batch_size", batch_sizes(profile)), Dimension("epochs", epochs(profile))]
     if faults:
         raise InvalidInput(faults)
     return Space(task, profile, tuple(dimensions), frozenset(forced & {t.id for t in candidates}), excluded)
+
+
+def _with(part: str | None, families: list[entries.Architecture]) -> tuple[str | None, tuple[ParameterValue, ...]]:
+    """The condition of a dimension that shapes a part: the families that have it."""
+    return (None, ()) if part is None else ("architecture", tuple(sorted(f.id for f in families if part in f.uses)))
 
 
 def batch_sizes(profile: Profile) -> Categorical:

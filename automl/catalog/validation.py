@@ -31,7 +31,7 @@ def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None =
             found.append(_fault("task", "could not be inferred from the data and target; name it", "TASK_UNCLEAR"))
     if task_id is not None:
         task = entries.tasks[task_id]
-        if task.modality != info.modality:
+        if info.modality not in task.forms:
             found.append(
                 _fault(
                     "task", f"{task.id} takes {task.takes}, but the data set is of the form {info.format}", "WRONG_MODALITY"

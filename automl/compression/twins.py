@@ -25,7 +25,7 @@ class Foreign(tf_keras.layers.Layer):
     """A Keras 3 layer inside a tf_keras model: its weights are tf_keras variables here, its own `call` computes.
 
     The original's variables stay untouched: `stateless_call` computes with the values that it is handed, so gradients reach
-    the variables of this layer. Takes one tensor.
+    the variables of this layer. Takes what the original takes: a tensor, or a list of them.
     """
 
     def __init__(self, original: Any, **kwargs: Any):

@@ -6,6 +6,7 @@ test part lies in the folder `test/`, which only verification opens.
 
     meta.json
     numeric.npy       float32 [n, d]          categorical.npy  int32 [n, c]          image.npy  uint8 [n, h, w, ch]
+    tokens.npy        int32 [n, length], 0 fills up   series.npy  float32 [n, steps, channels]
     target.npy        int32 [n] classes, or float32 [n] in the target's own unit
     rows.npy          int64 [n]: row in the source, from 0 (in a separate test file for the rows of such)
     raw.npy           int32 [k, n]: index into the texts, for each column that is not numeric
@@ -29,7 +30,7 @@ from automl.spec.errors import Internal
 from automl.spec.model import Frozen, Json
 
 Part = Literal["train", "validation", "train+validation", "test"]
-INPUTS = ("numeric", "categorical", "image")
+INPUTS = ("numeric", "categorical", "image", "tokens", "series")
 
 
 class PreparedMeta(Frozen):

@@ -27,6 +27,8 @@ class Modality(enum.StrEnum):
 
     TABLE = "table"
     IMAGE = "image"
+    TEXT = "text"
+    SERIES = "series"
 
 
 class Severity(enum.StrEnum):
@@ -107,6 +109,12 @@ class Profile(Frozen):
     imbalance: float = 1.0
     """Training rows of the most frequent class over those of the rarest."""
     image_shape: tuple[int, int, int] | None = None
+    length: int = 0
+    """Steps of a series, or tokens of a text, as networks see them (shorter ones are padded)."""
+    channels: int = 0
+    """Measured values a step of a series."""
+    vocabulary: int = 0
+    """Different tokens of texts, with those for padding and for the unknown."""
     target_skew: float = 0.0
     """Skewness of a regression target."""
     outputs: int = 1

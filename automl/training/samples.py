@@ -73,6 +73,8 @@ def load(
             fitted |= {"height": height, "width": width}
             size = (height, width)
             inputs, validation = {"image": resized(inputs["image"], size)}, {"image": resized(validation["image"], size)}
+    elif meta.modality in (Modality.TEXT, Modality.SERIES):
+        fitted = dict(preprocess or meta.preprocess)  # fitted when prepared, on the training rows
     else:
         encoder = TableEncoder.fit(prepared, plan, part=part) if preprocess is None else TableEncoder.from_dict(preprocess)
         fitted = encoder.to_dict()

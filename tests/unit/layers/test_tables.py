@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-
 import keras
 import numpy as np
 import pytest
 
-from automl import layers
 from automl.layers import tables
 
 RNG = np.random.default_rng(0)
@@ -102,39 +99,3 @@ def test_member_affine(shape, bias):
     expected = members * np.asarray(layer.scale) + (np.asarray(layer.offset) if bias else 0)
     np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=1e-6)
     assert model.output_shape == (None, 3, 5)
-
-
-LAYERS = {
-    "FeatureScale": (tables.FeatureScale(2.0), np.ones((2, 3), np.float32), "float32"),
-    "PeriodicEmbedding": (tables.PeriodicEmbedding(4, 3, 0.2, "relu", seed=5), np.ones((2, 3), np.float32), "float32"),
-    "PiecewiseLinearEncoding": (
-        tables.PiecewiseLinearEncoding([[0.0, 0.5, 2.0]] * 3), np.ones((2, 3), np.float32), "float32",
-    ),
-    "CategoryEncoding": (tables.CategoryEncoding([3, 9, 9], [3, 2, 9], seed=1), np.ones((2, 3), np.int32), "int32"),
-    "MemberAffine": (tables.MemberAffine(4, True, "signs", seed=1), np.ones((2, 3), np.float32), "float32"),
-}
-
-
-def test_every_layer_that_an_artifact_may_hold_is_listed():
-    listed = {name.partition(":")[2] for name in layers.LAYERS}
-    assert listed == set(LAYERS)
-    for name in layers.LAYERS:
-        module, _, cls = name.partition(":")
-        assert issubclass(getattr(importlib.import_module(module), cls), keras.layers.Layer)
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_a_saved_model_gives_the_same_after_loading(name, tmp_path):
-    layer, x, dtype = LAYERS[name]
-    model, y = run(layer, x, dtype)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(np.asarray(loaded(x)), y)
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_equal_seeds_give_equal_weights(name):
-    layer, x, dtype = LAYERS[name]
-    first, second = (run(type(layer).from_config(layer.get_config()), x, dtype)[0].get_weights() for _ in range(2))
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a, b)

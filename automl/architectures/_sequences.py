@@ -1,0 +1,46 @@
+"""What families for texts and series share: the entrance with its mask, and means over the steps that are there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from automl.architectures.builder import Builder
+from automl.spec import Modality
+
+
+def entrance(inputs: dict[str, Any], builder: Builder, width: int) -> tuple[Any, Any | None]:
+    """(steps [b, steps, features], mask [b, steps, 1] of ones and zeros, or None where every step is there).
+
+    Tokens of texts are embedded in `width` numbers; series enter as measured. Where series differ in length
+    (`preprocess["ragged"]`) the last channel of the input is their mask.
+    """
+    from automl.layers import sequences
+
+    if builder.profile.modality == Modality.TEXT:
+        tokens = inputs["tokens"]
+        vocabulary = int(builder.preprocess["inputs"]["vocabulary"])
+        # Small: the sum of many embeddings should begin near zero.
+        embedding = builder.layers.Embedding(
+            vocabulary, width, embeddings_initializer=builder.uniform(0.05), name="embedding"
+        )
+        return embedding(tokens), sequences.PaddingMask(name="mask")(tokens)
+    series = inputs["series"]
+    if not builder.preprocess.get("ragged"):
+        return series, None
+    channels = int(series.shape[-1])
+    mask = sequences.ChannelSlice(channels - 1, channels, name="mask")(series)
+    return sequences.ChannelSlice(0, channels - 1, name="values")(series), mask
+
+
+def masked(x: Any, mask: Any | None, builder: Builder, *, name: str) -> Any:
+    """x with zeros at the steps that aren't there: a convolution sees nothing beyond the end."""
+    return x if mask is None else builder.layers.Multiply(name=name)([x, mask])
+
+
+def mean(x: Any, mask: Any | None, builder: Builder, *, name: str = "pool") -> Any:
+    """The mean over steps, [b, steps, f] → [b, f]."""
+    from automl.layers import sequences
+
+    if mask is None:
+        return builder.layers.GlobalAveragePooling1D(name=name)(x)
+    return sequences.MaskedMean(name=name)([x, mask])

@@ -1,0 +1,60 @@
+"""Layers for sequences: which steps are there and which only fill up, and means over those that are.
+
+Keras's own masks travel beside the tensors, where neither the bridge nor a converter sees them; here a mask is a tensor
+[b, steps, 1] of ones and zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+PACKAGE = "automl"
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class PaddingMask(keras.layers.Layer):
+    """1 where a token stands, 0 where code 0 fills up: int32 [b, steps] → float32 [b, steps, 1]."""
+
+    def call(self, inputs: Any) -> Any:
+        return ops.expand_dims(ops.cast(ops.minimum(inputs, 1), self.compute_dtype), -1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape, 1)
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class ChannelSlice(keras.layers.Layer):
+    """The channels `start` to `stop` (exclusive): [b, steps, channels] → [b, steps, stop − start]."""
+
+    def __init__(self, start: int, stop: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        if not 0 <= start < stop:
+            raise ValueError(f"expected 0 ≤ start < stop, got {start} and {stop}")
+        self.start, self.stop = start, stop
+
+    def call(self, inputs: Any) -> Any:
+        return inputs[..., self.start : self.stop]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape[:-1], self.stop - self.start)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "start": self.start, "stop": self.stop}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class MaskedMean(keras.layers.Layer):
+    """The mean over the steps that are there: [x [b, steps, f], mask [b, steps, 1]] → [b, f]; zeros where no step is."""
+
+    def call(self, inputs: Any) -> Any:
+        x, mask = inputs
+        return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (input_shape[0][0], input_shape[0][2])
