@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl.export import raw
 from automl.spec import Internal, Recipe
 
 if TYPE_CHECKING:
@@ -63,22 +64,13 @@ class Candidate:
 
 
 def encode(preprocess: dict[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Prepared inputs through the fitted operations of a preprocess.json; pictures pass as they are."""
-    import numpy as np
-
-    if preprocess.get("modality") == "image":
-        return {name: np.asarray(value) for name, value in inputs.items()}
-    from automl.data.encoder import TableEncoder
-
-    return dict(TableEncoder.from_dict(preprocess).transform(dict(inputs)))
+    """Prepared inputs as the model takes them: tables through the fitted operations of their preprocess.json."""
+    return dict(raw.of(preprocess).prepared(preprocess, inputs))
 
 
 def encode_raw(preprocess: dict[str, Any], columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Raw columns of a table (lists by name) as the model's inputs. Raises `InvalidData` naming columns that are
-    lacking."""
-    from automl.data.encoder import TableEncoder
-
-    return dict(TableEncoder.from_dict(preprocess).encode(dict(columns)))
+    """Raw columns (lists by name) as the model's inputs. Raises `InvalidData` naming columns that are lacking."""
+    return dict(raw.of(preprocess).encode(preprocess, columns))
 
 
 def load_keras() -> Any:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from automl import layers
 from automl.export import candidate as candidates
-from automl.export import saved_model
+from automl.export import raw
 from automl.report import quantities
 
 
@@ -25,13 +26,13 @@ def model_card(
     name = f"{format}:{precision}" if format == "tflite" else format
     target = preprocess.get("target")
     lines = [
-        f"# Model card: {_cell(str(target))}" if target else f"# Model card: {recipe.task}",
+        f"# Model card: {raw.cell(str(target))}" if target else f"# Model card: {recipe.task}",
         "",
         "Made by automl; the recipe that trains it again is in `recipe.json`.",
         "",
         "## The model",
         "",
-        f"- Task: {recipe.task}" + (f", target `{_cell(str(target))}`" if target else ""),
+        f"- Task: {recipe.task}" + (f", target `{raw.cell(str(target))}`" if target else ""),
         f"- Architecture: {recipe.architecture.id} {_settings(recipe.architecture.params)}".rstrip(),
         f"- Techniques: {', '.join(choice.id for choice in recipe.techniques) or 'none beyond the defaults'}",
         f"- Recipe: `{recipe.identity}`",
@@ -57,7 +58,7 @@ def model_card(
         "",
         "## Input and output",
         "",
-        *_inputs(preprocess, format),
+        *raw.of(preprocess).card_inputs(preprocess, format),
         "",
         *_outputs(source),
         "",
@@ -73,7 +74,7 @@ def model_card(
         "",
         "## Preprocessing",
         "",
-        *_preprocessing(preprocess, format),
+        *raw.of(preprocess).card_preprocessing(preprocess, format),
         "",
         "## Limits",
         "",
@@ -87,35 +88,10 @@ def model_card(
     return "\n".join(lines)
 
 
-def _inputs(preprocess: Mapping[str, Any], format: str) -> list[str]:
-    if preprocess.get("modality") == "image":
-        h, w, ch = preprocess["height"], preprocess["width"], preprocess["channels"]
-        return [f"Input `image`: uint8 [batch, {h}, {w}, {ch}], values 0 to 255."]
-    if format == "saved-model":
-        lines = [
-            "Inputs of the signature `serving_default`, one for each column, all of shape [batch]:",
-            "",
-            "| input | column | kind | type | missing |",
-            "|---|---|---|---|---|",
-        ]
-        for input_name, column in zip(saved_model.input_names(preprocess), preprocess["columns"]):
-            type, missing = ("float32", "NaN") if column["kind"] == "numeric" else ("string", "empty text")
-            lines.append(f"| `{input_name}` | {_cell(column['name'])} | {column['kind']} | {type} | {missing} |")
-        return lines
-    sizes = preprocess["inputs"]
-    lines = ["Encoded inputs, from raw columns by `preprocess.json`:", ""]
-    if sizes.get("numeric"):
-        lines.append(f"- `numeric`: float32 [batch, {sizes['numeric']}]")
-    if sizes.get("categorical"):
-        codes = "0 missing, 1 unseen, 2 + index in the vocabulary"
-        lines.append(f"- `categorical`: int32 [batch, {sizes['categorical']}]: {codes}")
-    return lines
-
-
 def _outputs(source: candidates.Candidate) -> list[str]:
     if not source.classes:
         return ["Output `prediction`: float32 [batch, 1], in the target's unit."]
-    shown = ", ".join(f"`{_cell(name)}`" for name in source.classes[:20])
+    shown = ", ".join(f"`{raw.cell(name)}`" for name in source.classes[:20])
     more = f", … ({len(source.classes)} in all)" if len(source.classes) > 20 else ""
     return [f"Output `probabilities`: float32 [batch, {len(source.classes)}], in the order of `labels.txt`: {shown}{more}."]
 
@@ -128,7 +104,7 @@ def _how_to_run(format: str, filename: str, preprocess: Mapping[str, Any]) -> li
             "```python",
             "from ai_edge_litert.interpreter import Interpreter",
             f'runner = Interpreter(model_path="{filename}").get_signature_runner("serving_default")',
-            f"outputs = runner({', '.join(f'{n}={n}' for n in _input_names(preprocess))})",
+            f"outputs = runner({', '.join(f'{n}={n}' for n in raw.of(preprocess).card_names(preprocess))})",
             "```",
         ]
     if format == "saved-model":
@@ -145,43 +121,11 @@ def _how_to_run(format: str, filename: str, preprocess: Mapping[str, Any]) -> li
         "",
         "```python",
         "import keras",
-        "import automl.layers.tables  # layers that Keras doesn't have",
+        f"import {', '.join(sorted({name.partition(':')[0] for name in layers.LAYERS}))}  # layers that Keras doesn't have",
         f'model = keras.saving.load_model("{filename}", compile=False)',
         "```",
     ]
 
 
-def _input_names(preprocess: Mapping[str, Any]) -> list[str]:
-    if preprocess.get("modality") == "image":
-        return ["image"]
-    return [name for name in ("categorical", "numeric") if preprocess["inputs"].get(name)]
-
-
-def _preprocessing(preprocess: Mapping[str, Any], format: str) -> list[str]:
-    if preprocess.get("modality") == "image":
-        size = f"{preprocess['height']} × {preprocess['width']} ({preprocess.get('resize', 'bilinear')})"
-        return [f"Pictures are resized to {size} before they come in; scaling happens inside the model."]
-    outside = "the caller's, by `preprocess.json` (`automl predict` does it)"
-    inside = "inside the file" if format == "saved-model" else outside
-    kinds: dict[str, int] = {}
-    for column in preprocess["columns"]:
-        kinds[column["kind"]] = kinds.get(column["kind"], 0) + 1
-    steps = ", ".join(step["op"] for step in preprocess.get("operations", ())) or "none"
-    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    missing = ", ".join(f"`{_cell(m)}`" for m in preprocess.get("missing", ()) if m)
-    return [
-        f"Columns: {counted}. Encoding is {inside}. Operations on the numeric matrix, in order: {steps}.",
-        f"Values that count as missing: empty, {missing}." if missing else "Empty values count as missing.",
-    ]
-
-
 def _settings(params: Mapping[str, Any]) -> str:
     return "(" + ", ".join(f"{name} {value}" for name, value in sorted(params.items())) + ")" if params else ""
-
-
-def _cell(text: str) -> str:
-    """Text from the user's data inside Markdown: one line, nothing that opens a table cell, code, link or tag."""
-    flat = " ".join(text.split())
-    for character in "\\`|<>[]*_#":
-        flat = flat.replace(character, "\\" + character if character != "<" else "&lt;")
-    return flat if len(flat) <= 80 else flat[:79] + "…"

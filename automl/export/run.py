@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import dataclasses
 import importlib
 import json
 import os
@@ -23,9 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl import catalog
-from automl.export import candidate as candidates
-from automl.export import companions, picture_rows
-from automl.spec import AutoMLError, InvalidData, InvalidInput, Violation
+from automl.export import companions, raw
+from automl.spec import AutoMLError, InvalidInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,20 +33,6 @@ if TYPE_CHECKING:
 _BATCH = 1024
 
 
-@dataclasses.dataclass(frozen=True)
-class Rows:
-    """Data as an artifact takes them."""
-
-    count: int
-    columns: dict[str, Any]
-    """Columns as lists, or arrays by input name."""
-    files: tuple[str, ...] = ()
-    """Pictures: what to call each."""
-
-    def batch(self, start: int) -> dict[str, Any]:
-        return {name: values[start : start + _BATCH] for name, values in self.columns.items()}
-
-
 def predict(artifact: Path, data: Path, out: Path, threads: int | None = None) -> int:
     """Writes the predictions and returns the number of rows. The file appears whole or not at all.
 
@@ -56,19 +40,19 @@ def predict(artifact: Path, data: Path, out: Path, threads: int | None = None) -
     """
     format = format_of(artifact)
     preprocess = json.loads(_companion(artifact))
-    rows = read_rows(data, preprocess)
+    rows = raw.of(preprocess).read(data, preprocess)
     module = importlib.import_module(catalog.formats[format].exporter.partition(":")[0])
     predictor: Predictor = module.load(artifact, threads or os.cpu_count() or 1)
     classes = [str(name) for name in preprocess.get("classes") or ()]
     temporary = out.with_name(out.name + ".part")
     with temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*(["file"] if rows.files else []), "prediction", *(f"p_{name}" for name in classes)])
+        writer.writerow([*([rows.heading] if rows.names else []), "prediction", *(f"p_{name}" for name in classes)])
         written = 0
         for outputs in _outputs(predictor, preprocess, rows):
             for output in outputs:
                 values = [f"{v:.9g}" for v in output]
-                name = [rows.files[written]] if rows.files else []
+                name = [rows.names[written]] if rows.names else []
                 writer.writerow([*name, classes[int(output.argmax())], *values] if classes else [*name, *values])
                 written += 1
     temporary.replace(out)
@@ -106,49 +90,11 @@ def _companion(artifact: Path) -> bytes:
     return found[companions.PREPROCESS]
 
 
-def read_rows(data: Path, preprocess: dict[str, Any]) -> Rows:
-    """The rows of a table or the pictures in `data`, in order. Raises `InvalidData` naming what is wrong and where."""
-    if preprocess["modality"] != "image":
-        return _table(data, preprocess)
-    names, pictures = picture_rows.read(data, (preprocess["height"], preprocess["width"], preprocess["channels"]))
-    return Rows(len(names), {"image": pictures}, names)
-
-
-def _table(data: Path, preprocess: dict[str, Any]) -> Rows:
-    from automl.data import readers, source, table
-
-    found = readers.read(source.Source(data))
-    if not isinstance(found, table.Table):
-        raise InvalidData.at(data.name, "holds pictures, but the model takes the rows of a table", reason="WRONG_MODALITY")
-    wanted = [str(column["name"]) for column in preprocess["columns"]]
-    if lacking := [name for name in wanted if name not in found.columns]:
-        raise InvalidData(
-            Violation(field=f"{data.name}, column {n!r}", message="is lacking", reason="COLUMN_MISSING") for n in lacking
-        )
-    columns: dict[str, Any] = {}
-    for name in wanted:
-        texts = found.columns[name].texts
-        columns[name] = [texts[code] for code in found.columns[name].codes.tolist()]
-    return Rows(found.rows, columns)
-
-
-def _outputs(predictor: Predictor, preprocess: dict[str, Any], rows: Rows) -> Iterator[np.ndarray]:
+def _outputs(predictor: Predictor, preprocess: dict[str, Any], rows: raw.Rows) -> Iterator[np.ndarray]:
+    modality = raw.of(preprocess)
     for start in range(0, rows.count, _BATCH):
-        batch = rows.batch(start)
-        if not rows.files:
-            batch = _raw(batch, preprocess) if predictor.raw_input else candidates.encode_raw(preprocess, batch)
-        yield predictor.predict(batch)
-
-
-def _raw(batch: dict[str, list[str]], preprocess: dict[str, Any]) -> dict[str, Any]:
-    """Texts as raw columns: numeric ones become numbers, by the rules of preprocess.json."""
-    from automl.data import encoder
-
-    numeric = {column["name"] for column in preprocess["columns"] if column["kind"] == "numeric"}
-    return {
-        name: encoder.numeric_values(values, preprocess["missing"]) if name in numeric else values
-        for name, values in batch.items()
-    }
+        batch = rows.batch(start, _BATCH)
+        yield predictor.predict((modality.typed if predictor.raw_input else modality.encode)(preprocess, batch))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

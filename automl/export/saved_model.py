@@ -3,8 +3,9 @@
 The file is a zip archive with the folder `saved_model/` and, beside it, the companions. Its signature `serving_default`
 takes one tensor [batch] for each raw column: float32 for numeric columns (NaN: missing), string for all others (empty, or
 any of the texts that count as missing). Inputs bear the columns' names where these can be names of arguments in
-TensorFlow; else a name made from them (`input_names`), listed in the model card. Pictures come as `image` uint8 [batch,
-h, w, channels].
+TensorFlow; else a name made from them (`automl.export.raw.tables.input_names`), listed in the model card. Pictures come as
+`image` uint8 [batch, h, w, channels], series as `series` float32 [batch, steps, channels] with NaN for what is missing or
+beyond a series' end.
 
 Outputs: for classes `probabilities` float32 [batch, classes] and `prediction`, the most probable class's name (string
 [batch]); for numbers `prediction` float32 [batch] in the target's unit.
@@ -12,17 +13,16 @@ Outputs: for classes `probabilities` float32 [batch, classes] and `prediction`, 
 
 from __future__ import annotations
 
-import keyword
-import re
+import json
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl import catalog
 from automl.export import candidate as candidates
-from automl.export import companions, predictor
+from automl.export import companions, predictor, raw
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,30 +39,6 @@ FORMAT = catalog.format(
 def estimate_s(parameters: int) -> float:
     """Seconds to write one file, the forked child's start included; measured beside other work."""
     return 2.5 + 0.3 * parameters / 1e6
-
-
-def input_names(preprocess: Mapping[str, Any]) -> list[str]:
-    """The signature's input for each column of a preprocess.json, in the columns' order.
-
-    A column's own name if it is an ASCII identifier; else with other characters as underscores, "column_" in front of
-    what doesn't begin with a letter, and a number behind names that would occur twice. TensorFlow takes "self" and
-    Python's keywords for no names, and doesn't tell capitals apart.
-    """
-    names: list[str] = []
-    taken: set[str] = set()
-    for column in preprocess["columns"]:
-        name = re.sub(r"[^A-Za-z0-9_]", "_", str(column["name"]))
-        if not re.match(r"[A-Za-z]", name):
-            name = f"column_{name}"
-        if keyword.iskeyword(name) or name.lower() == "self":
-            name += "_column"
-        unique, number = name, 1
-        while unique.lower() in taken:
-            number += 1
-            unique = f"{name}_{number}"
-        taken.add(unique.lower())
-        names.append(unique)
-    return names
 
 
 def write(request: dict[str, Any]) -> dict[str, Any]:
@@ -92,29 +68,19 @@ def serving(source: candidates.Candidate) -> tuple[Any, Any]:
     import tensorflow as tf
 
     model, preprocess, classes = source.model, source.preprocess, list(source.classes)
-    pictures = preprocess["modality"] == "image"
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    if pictures:
-        signature = [tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.uint8, name="image")]
-    else:
-        from automl.export import _table_graph
-
-        module.preprocessing = _table_graph.TableGraph(preprocess)
-        signature = [
-            tf.TensorSpec((None,), tf.float32 if column["kind"] == "numeric" else tf.string, name=name)
-            for name, column in zip(input_names(preprocess), preprocess["columns"])
-        ]
+    module.preprocessing = raw.of(preprocess).graph(preprocess, model)
 
     def serve(*columns: Any) -> dict[str, Any]:
-        inputs = {"image": columns[0]} if pictures else module.preprocessing.encode(columns)
+        inputs = module.preprocessing.encode(columns)
         given = inputs if isinstance(model.input, dict) else [inputs[tensor.name] for tensor in model.inputs]
         output = model(given[0] if isinstance(given, list) and len(given) == 1 else given, training=False)
         if not classes:
             return {"prediction": output[:, 0]}
         return {"prediction": tf.gather(tf.constant(classes), tf.argmax(output, axis=1)), "probabilities": output}
 
-    module.serve = tf.function(serve, input_signature=signature, autograph=False)
+    module.serve = tf.function(serve, input_signature=module.preprocessing.signature, autograph=False)
     return module, module.serve.get_concrete_function()
 
 
@@ -127,7 +93,7 @@ class SavedModelPredictor:
         import tensorflow as tf
 
         self.runtime = f"tensorflow {tf.__version__}"
-        preprocess = companions.read(path)[companions.PREPROCESS]
+        preprocess = json.loads(companions.read(path)[companions.PREPROCESS])
         # TensorFlow reads variables and assets while loading only, but the folder must live as long as that.
         self._folder = tempfile.TemporaryDirectory(prefix="automl-saved-model-")
         with zipfile.ZipFile(path) as archive:
@@ -137,7 +103,7 @@ class SavedModelPredictor:
         self._model = tf.saved_model.load(str(Path(self._folder.name) / FOLDER))
         self._function = self._model.signatures[SIGNATURE]
         self._types = {name: spec.dtype for name, spec in self._function.structured_input_signature[1].items()}
-        self._columns = _columns_of(preprocess)
+        self._columns = raw.of(preprocess).columns_of(preprocess)
 
     def predict(self, rows: predictor.Rows) -> np.ndarray:
         import numpy as np
@@ -156,16 +122,6 @@ class SavedModelPredictor:
 
         named = predictor.required(rows, list(self._columns.values()))
         return {name: tf.constant(named[column], self._types[name]) for name, column in self._columns.items()}
-
-
-def _columns_of(preprocess: bytes) -> dict[str, str]:
-    """The raw column of each input of the signature."""
-    import json
-
-    document = json.loads(preprocess)
-    if document["modality"] == "image":
-        return {"image": "image"}
-    return {name: str(column["name"]) for name, column in zip(input_names(document), document["columns"])}
 
 
 def load(path: Path, threads: int) -> SavedModelPredictor:

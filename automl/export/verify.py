@@ -10,7 +10,6 @@ predicted.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import math
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl.export import candidate as candidates
-from automl.export import companions
+from automl.export import companions, raw
 from automl.spec import Internal, Latency, Verification
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ REFERENCE = "reference.npz"
 ACCOUNT = "reference.json"
 MINIMUM_ROWS = 500
 SAMPLE_ROWS = 5
-SAMPLE_PICTURE_BYTES = 16_384
-"""Of all sample pictures together: they travel in artifacts whose size is counted in kilobytes."""
 _BATCH = 256
 _LATENCY_S = 1.0
 _LATENCY_RUNS = 200
@@ -187,13 +184,17 @@ class Part:
 
     def __init__(self, prepared: Any, part: str, predictor: Predictor, artifact: Path):
         self._inputs = prepared.inputs(part)
-        self._raw = prepared.raw(part) if predictor.raw_input and "image" not in self._inputs else None
+        keeps = raw.of(prepared.meta.preprocess).has_raw(prepared.meta.preprocess)
+        self._raw = prepared.raw(part) if predictor.raw_input and keeps else None
         self._preprocess = None if predictor.raw_input else json.loads(companions.read(artifact)[companions.PREPROCESS])
 
     def take(self, rows: np.ndarray) -> dict[str, Any]:
         """Those rows, by index in ascending order."""
         if self._raw is not None:
-            return {name: [column[i] for i in rows] for name, column in self._raw.items()}
+            return {
+                name: column[rows] if hasattr(column, "shape") else [column[i] for i in rows]
+                for name, column in self._raw.items()
+            }
         chosen = {name: value[rows] for name, value in self._inputs.items()}
         return chosen if self._preprocess is None else candidates.encode(self._preprocess, chosen)
 
@@ -231,31 +232,12 @@ def model_outputs(source: candidates.Candidate, inputs: dict[str, np.ndarray]) -
 def _samples(source: candidates.Candidate, prepared: Any) -> dict[str, Any]:
     """The content of samples.json: the first validation rows, raw, with the float model's outputs.
 
-    Tables: `inputs` is a list of dicts from column to value (null: a missing number, "": a missing text). Pictures: a dict
-    `{"image": {"shape": [h, w, ch], "dtype": "uint8", "data": base64 of the bytes}}`.
+    `inputs` is a list of dicts, of which each modality has its form (`automl.export.raw`): of tables from column to value.
     """
     inputs = prepared.inputs("validation")
-    count = min(SAMPLE_ROWS, len(next(iter(inputs.values()))))
-    if "image" in inputs:
-        shape = [int(n) for n in inputs["image"].shape[1:]]
-        count = max(1, min(count, SAMPLE_PICTURE_BYTES // math.prod(shape)))
-        raw: list[dict[str, Any]] = [
-            {"image": {"shape": shape, "dtype": "uint8", "data": base64.b64encode(picture.tobytes()).decode()}}
-            for picture in inputs["image"][:count]
-        ]
-    else:
-        columns = prepared.raw("validation", limit=count)
-        raw = [{name: _plain(values[i]) for name, values in columns.items()} for i in range(count)]
-    outputs = model_outputs(source, {name: value[:count] for name, value in inputs.items()})
-    return {"inputs": raw, "outputs": [[float(v) for v in row] for row in outputs]}
-
-
-def _plain(value: Any) -> Any:
-    """A raw value as JSON has it."""
-    if isinstance(value, str):
-        return value
-    number = float(value)
-    return None if math.isnan(number) else number
+    rows = raw.of(source.preprocess).samples(prepared, min(SAMPLE_ROWS, len(next(iter(inputs.values())))))
+    outputs = model_outputs(source, {name: value[: len(rows)] for name, value in inputs.items()})
+    return {"inputs": rows, "outputs": [[float(v) for v in row] for row in outputs]}
 
 
 class PeakMemory:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from automl.data import encoder
-from automl.export import saved_model
+from automl.export.raw import tables
 from tests.unit.export import planted
 
 GOLDEN = sorted((pathlib.Path(__file__).parents[2] / "golden" / "preprocess").glob("*.json"))
@@ -132,7 +132,7 @@ def test_golden_suite(path: pathlib.Path) -> None:
 
 def test_input_names_are_arguments_that_tensorflow_takes() -> None:
     names = ["age", "Age", "hours-per-week", "hours_per_week", "self", "class", "1st", "Größe (m)", "", "_x", "age_2"]
-    made = saved_model.input_names({"columns": [{"name": name} for name in names]})
+    made = tables.input_names({"columns": [{"name": name} for name in names]})
     assert made == [
         "age", "Age_2", "hours_per_week", "hours_per_week_2", "self_column", "class_column", "column_1st",
         "Gr__e__m_", "column_",
