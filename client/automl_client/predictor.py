@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_client import encoder, errors, pictures, tables
+from automl_client import encoder, errors, forms
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import SignatureRunner
@@ -48,8 +48,8 @@ class Predictions:
     """Probabilities [n, classes], or numbers [n, 1] in the target's own unit."""
     classes: tuple[str, ...]
     """Empty for numbers."""
-    files: tuple[str, ...] = ()
-    """What the pictures are called; empty for tables."""
+    names: tuple[str, ...] = ()
+    """What the rows are called (files of pictures, ids of series); empty where they have no names."""
 
     @property
     def labels(self) -> list[str]:
@@ -71,7 +71,7 @@ class Predictor:
         self.modality = str(self.preprocess["modality"])
         self.task = str(self.preprocess.get("task", ""))
         self._run: Callable[[encoder.Inputs], NDArray[np.float32]] | None = None
-        self._encoder = encoder.Encoder(self.preprocess) if self.modality == "table" else None
+        self.form = forms.of(self.preprocess)
         if self.path.suffix.lower() == ".tflite":
             self._run = _TFLite(self.path)
         else:
@@ -79,27 +79,16 @@ class Predictor:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that a table must have; empty for pictures."""
-        return self._encoder.columns if self._encoder else ()
+        """Columns that a table must have; empty where no table is taken."""
+        return self.form.columns
 
-    @property
-    def size(self) -> pictures.Size:
-        """Height, width and channels that pictures are brought to."""
-        return (int(self.preprocess["height"]), int(self.preprocess["width"]), int(self.preprocess["channels"]))
-
-    def predict(
-        self, rows: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] | NDArray[Any]
-    ) -> Predictions:
+    def predict(self, rows: forms.Rows) -> Predictions:
         """Tables: columns (name → values) or rows (name → value), in text or numbers, None for missing. Pictures: uint8
         [n, h, w] or [n, h, w, channels] of any size. Raises `InvalidData` naming the columns that are lacking."""
-        if isinstance(rows, np.ndarray):
-            return self._predict_pictures(rows)
-        if self.modality != "table":
-            raise errors.InvalidInput.at("rows", "this model takes pictures: give uint8 [n, height, width, channels].")
-        columns = rows if isinstance(rows, Mapping) else {
-            name: [row.get(name) for row in rows] for name in dict.fromkeys(key for row in rows for key in row)
-        }
-        return self._predict_columns(columns)
+        if self._run is not None:
+            return Predictions(self._run(self.form.encoded(rows)), self.classes)
+        with tempfile.TemporaryDirectory(prefix="automl-") as folder:
+            return self._in_child(self.form.written(rows, Path(folder)), Path(folder))
 
     def predict_file(self, data: str | Path, *, has_header: bool | None = None) -> Iterator[Predictions]:
         """A CSV, TSV (also .gz) or Parquet file, or for pictures a file, folder, zip, CSV of paths, .npz or idx: block by
@@ -107,16 +96,10 @@ class Predictor:
         path = Path(data)
         if self._run is None:
             with tempfile.TemporaryDirectory(prefix="automl-") as folder:
-                out = Path(folder) / "predictions.csv"
-                run_child(self.path, self._plain(path, Path(folder), has_header), out)
-                yield _read_back(out, self.classes)
+                yield self._in_child(self.form.plain(path, Path(folder), has_header), Path(folder))
             return
-        if self._encoder is not None:
-            for block in tables.blocks(path, self._encoder.columns, has_header):
-                yield Predictions(self._run(self._encoder.encode(block)), self.classes)
-            return
-        for names, images in pictures.blocks(path, self.size):
-            yield Predictions(self._run({"image": images}), self.classes, tuple(names))
+        for names, inputs in self.form.blocks(path, has_header):
+            yield Predictions(self._run(inputs), self.classes, names)
 
     def predict_to_csv(self, data: str | Path, out: str | Path, *, has_header: bool | None = None) -> int:
         """Writes one row an input row, in order: `prediction`, `p_<class>` for each class, and for pictures first `file`.
@@ -128,7 +111,7 @@ class Predictor:
             made = Path(folder) / target.name
             with made.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow(header(self.classes, with_files=self.modality == "image"))
+                writer.writerow(header(self.classes, self.form.heading))
                 rows = 0
                 for block in self.predict_file(data, has_header=has_header):
                     writer.writerows(lines(block))
@@ -136,54 +119,15 @@ class Predictor:
             made.replace(target)
         return rows
 
-    def _plain(self, data: Path, folder: Path, has_header: bool | None) -> Path:
-        """A table as the child can't misread it: the model's columns alone, with a header. Pictures as they are."""
-        if self._encoder is None:
-            return data
-        plain = folder / "rows.csv"
-        with plain.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.columns)
-            for block in tables.blocks(data, self.columns, has_header):
-                writer.writerows(zip(*block.values(), strict=True))
-        return plain
-
-    def _predict_columns(self, columns: Mapping[str, Sequence[Any]]) -> Predictions:
-        if self._run is not None:
-            assert self._encoder is not None
-            return Predictions(self._run(self._encoder.encode(columns)), self.classes)
-        with tempfile.TemporaryDirectory(prefix="automl-") as folder:
-            data = Path(folder) / "rows.csv"
-            with data.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(columns)
-                writer.writerows(
-                    [encoder.text_of(value) for value in row] for row in zip(*columns.values(), strict=True)
-                )
-            out = Path(folder) / "predictions.csv"
-            run_child(self.path, data, out)
-            return _read_back(out, self.classes)
-
-    def _predict_pictures(self, images: NDArray[Any]) -> Predictions:
-        if self.modality != "image":
-            raise errors.InvalidInput.at("rows", f"this model takes a table with the columns {', '.join(self.columns)}.")
-        if images.dtype != np.uint8 or images.ndim not in (3, 4):
-            raise errors.InvalidInput.at(
-                "rows", f"expected uint8 [n, height, width, channels], got {images.dtype} {list(images.shape)}."
-            )
-        fitted = pictures.fit_array(images, self.size)
-        if self._run is not None:
-            return Predictions(self._run({"image": fitted}), self.classes)
-        with tempfile.TemporaryDirectory(prefix="automl-") as folder:
-            data, out = Path(folder) / "pictures.npz", Path(folder) / "predictions.csv"
-            np.savez(data, x=fitted)
-            run_child(self.path, data, out)
-            return _read_back(out, self.classes)
+    def _in_child(self, data: Path, folder: Path) -> Predictions:
+        out = folder / "predictions.csv"
+        run_child(self.path, data, out)
+        return _read_back(out, self.classes)
 
 
-def header(classes: Sequence[str], *, with_files: bool) -> list[str]:
-    """The first line of a file of predictions."""
-    return [*(["file"] if with_files else []), "prediction", *(f"p_{name}" for name in classes)]
+def header(classes: Sequence[str], heading: str) -> list[str]:
+    """The first line of a file of predictions; `heading` is that of the rows' names, "" without."""
+    return [*([heading] if heading else []), "prediction", *(f"p_{name}" for name in classes)]
 
 
 def lines(block: Predictions) -> Iterator[list[str]]:
@@ -191,7 +135,7 @@ def lines(block: Predictions) -> Iterator[list[str]]:
     said = block.labels if block.classes else [f"{value:.9g}" for value in block.outputs[:, 0]]
     for place, prediction in enumerate(said):
         shares = [f"{value:.7g}" for value in block.outputs[place]] if block.classes else []
-        yield [*([block.files[place]] if block.files else []), prediction, *shares]
+        yield [*([block.names[place]] if block.names else []), prediction, *shares]
 
 
 # --- TensorFlow Lite ------------------------------------------------------------------------------------------------------
@@ -265,11 +209,11 @@ def _read_back(path: Path, classes: tuple[str, ...]) -> Predictions:
     """The predictions that a child wrote."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
-    names, body = rows[0], rows[1:]
-    files = tuple(row[0] for row in body) if names[0] == "file" else ()
-    first = len(names) - len(classes) if classes else len(names) - 1
+    heading, body = rows[0], rows[1:]
+    first = len(heading) - len(classes) if classes else len(heading) - 1
+    names = tuple(row[0] for row in body) if heading[0] != "prediction" else ()
     outputs = np.array([[float(cell) for cell in row[first:]] for row in body], np.float32)
-    return Predictions(outputs.reshape(len(body), -1), classes, files)
+    return Predictions(outputs.reshape(len(body), -1), classes, names)
 
 
 # --- which file, and what travels in it -----------------------------------------------------------------------------------
@@ -318,6 +262,6 @@ def _document(path: Path) -> dict[str, Any]:
         raise errors.InvalidInput.at(
             str(path), "is no artifact of automl: it should carry a preprocess.json, and that can't be read."
         ) from error
-    if not isinstance(document, dict) or document.get("modality") not in ("table", "image"):
+    if not isinstance(document, dict) or document.get("modality") not in forms.FORMS:
         raise errors.InvalidInput.at(str(path), "its preprocess.json is of a kind that this version does not know.")
     return document

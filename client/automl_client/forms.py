@@ -1,0 +1,130 @@
+"""What a model takes, by the modality of its `preprocess.json`: how rows are read from a file or from memory and encoded.
+
+`of(document)` gives the form of a model; `predictor` knows no modality itself. A further one is a class here and a line in
+`FORMS`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_client import encoder, errors, pictures, tables
+
+Rows = Mapping[str, Sequence[Any]] | Sequence[Any] | NDArray[Any]
+Block = tuple[tuple[str, ...], encoder.Inputs]
+"""What rows are called (empty where they have no names), and the model's inputs."""
+
+
+class Form(Protocol):
+    """How one model's rows come in."""
+
+    heading: str
+    """Of the column that names rows in a file of predictions; "" where rows have no names."""
+    columns: tuple[str, ...]
+    """Columns that a table must have; empty where no table is taken."""
+
+    def __init__(self, document: Mapping[str, Any]): ...
+
+    def blocks(self, path: Path, has_header: bool | None) -> Iterator[Block]:
+        """The rows of a file, in blocks, encoded. Raises `InvalidData` naming the place of every fault."""
+
+    def encoded(self, rows: Rows) -> encoder.Inputs:
+        """Rows in memory. Raises `InvalidInput` for rows of another kind, `InvalidData` for faults in them."""
+
+    def plain(self, path: Path, folder: Path, has_header: bool | None) -> Path:
+        """A file that the child, which runs what needs TensorFlow, can't misread: `path` itself, or one in `folder`."""
+
+    def written(self, rows: Rows, folder: Path) -> Path:
+        """Rows in memory as a file in `folder`, for the child. Raises as `encoded` does."""
+
+
+class TableForm:
+    """Columns of a table."""
+
+    heading = ""
+
+    def __init__(self, document: Mapping[str, Any]):
+        self._encoder = encoder.Encoder(document)
+        self.columns = self._encoder.columns
+
+    def blocks(self, path: Path, has_header: bool | None) -> Iterator[Block]:
+        for block in tables.blocks(path, self.columns, has_header):
+            yield (), self._encoder.encode(block)
+
+    def encoded(self, rows: Rows) -> encoder.Inputs:
+        return self._encoder.encode(self._given(rows))
+
+    def plain(self, path: Path, folder: Path, has_header: bool | None) -> Path:
+        """The model's columns alone, with a header."""
+        plain = folder / "rows.csv"
+        with plain.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(self.columns)
+            for block in tables.blocks(path, self.columns, has_header):
+                writer.writerows(zip(*block.values(), strict=True))
+        return plain
+
+    def written(self, rows: Rows, folder: Path) -> Path:
+        data, columns = folder / "rows.csv", self._given(rows)
+        with data.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows([encoder.text_of(value) for value in row] for row in zip(*columns.values(), strict=True))
+        return data
+
+    def _given(self, rows: Rows) -> Mapping[str, Sequence[Any]]:
+        if isinstance(rows, np.ndarray):
+            raise errors.InvalidInput.at("rows", f"this model takes a table with the columns {', '.join(self.columns)}.")
+        return columns_of(rows)
+
+
+class PictureForm:
+    """Pictures: uint8 [n, h, w] or [n, h, w, channels] of any size, or files of them."""
+
+    heading = "file"
+    columns: tuple[str, ...] = ()
+
+    def __init__(self, document: Mapping[str, Any]):
+        self.size: pictures.Size = (int(document["height"]), int(document["width"]), int(document["channels"]))
+
+    def blocks(self, path: Path, has_header: bool | None) -> Iterator[Block]:
+        for names, images in pictures.blocks(path, self.size):
+            yield tuple(names), {"image": images}
+
+    def encoded(self, rows: Rows) -> encoder.Inputs:
+        if not isinstance(rows, np.ndarray):
+            raise errors.InvalidInput.at("rows", "this model takes pictures: give uint8 [n, height, width, channels].")
+        if rows.dtype != np.uint8 or rows.ndim not in (3, 4):
+            raise errors.InvalidInput.at(
+                "rows", f"expected uint8 [n, height, width, channels], got {rows.dtype} {list(rows.shape)}."
+            )
+        return {"image": pictures.fit_array(rows, self.size)}
+
+    def plain(self, path: Path, folder: Path, has_header: bool | None) -> Path:
+        return path
+
+    def written(self, rows: Rows, folder: Path) -> Path:
+        data = folder / "pictures.npz"
+        np.savez(data, x=self.encoded(rows)["image"])
+        return data
+
+
+FORMS: Mapping[str, Callable[[Mapping[str, Any]], Form]] = {"table": TableForm, "image": PictureForm}
+
+
+def columns_of(rows: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
+    """Columns as they are; rows (name → value) as columns, None for what a row lacks."""
+    if isinstance(rows, Mapping):
+        return rows
+    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(key for row in rows for key in row)}
+
+
+def of(document: Mapping[str, Any]) -> Form:
+    """The form of a model whose document's modality is in `FORMS`."""
+    return FORMS[str(document["modality"])](document)
