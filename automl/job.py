@@ -457,7 +457,7 @@ class Job:
         from automl.data.source import Source
 
         source = Source.from_dict(self.request.dataset)
-        task = validation.infer_task(source.info, self.spec.data.target) if source.info is not None else None
+        task = validation.infer_task(source.info, self.spec.data.target, self.spec.data) if source.info is not None else None
         if task is None:
             raise InvalidInput.at("task", "could not be inferred from the data and target; name it", reason="TASK_UNCLEAR")
         return task

@@ -44,3 +44,12 @@ def mean(x: Any, mask: Any | None, builder: Builder, *, name: str = "pool") -> A
     if mask is None:
         return builder.layers.GlobalAveragePooling1D(name=name)(x)
     return sequences.MaskedMean(name=name)([x, mask])
+
+
+def limited(codes: Any, count: int, most: int, unknown: int, *, name: str) -> tuple[Any, int]:
+    """(codes, how many there are) with those from `most` on as `unknown`: codes stand in the order of their frequency."""
+    from automl.layers import sequences
+
+    if count <= most:
+        return codes, count
+    return sequences.CodeLimit(most, unknown, name=name)(codes), most

@@ -6,14 +6,24 @@ This runs in the server, so it loads nothing but the catalogue's declarations.
 from __future__ import annotations
 
 from automl.catalog import compose, entries, slots
-from automl.spec import ColumnInfo, ColumnKind, DatasetInfo, JobSpec, Modality, Violation
+from automl.spec import ColumnInfo, ColumnKind, DataSettings, DatasetInfo, JobSpec, Modality, Violation
 
 
-def infer_task(info: DatasetInfo, target: str | None) -> str | None:
-    """The id of the task type that fits data and target best, None when none does."""
+def infer_task(info: DatasetInfo, target: str | None, data: DataSettings | None = None) -> str | None:
+    """The id of the task type that fits data and target best, None when none does. `data` says which columns count, and of
+    what kind they are."""
+    if data is not None:
+        info = _as_set(info, data)
     column = _target_column(info, target)
     certainties = sorted(((task.infer(info, column), task.id) for task in entries.tasks), reverse=True)
     return certainties[0][1] if certainties and certainties[0][0] > 0 else None
+
+
+def _as_set(info: DatasetInfo, data: DataSettings) -> DatasetInfo:
+    """The data set without the columns that aren't features by the settings, and with the kinds that these name."""
+    spare = {data.split_column, data.group_column, *data.ignore} - {data.target}
+    columns = tuple(c.changed(kind=data.kinds.get(c.name, c.kind)) for c in info.columns if c.name not in spare)
+    return info.changed(columns=columns)
 
 
 def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None = None) -> list[Violation]:
@@ -26,7 +36,7 @@ def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None =
     found += _data_faults(spec, info, test_info)
     task_id = spec.task if spec.task in entries.tasks else None
     if spec.task is None and not any(v.field == "data.target" for v in found):
-        task_id = infer_task(info, spec.data.target)
+        task_id = infer_task(info, spec.data.target, spec.data)
         if task_id is None:
             found.append(_fault("task", "could not be inferred from the data and target; name it", "TASK_UNCLEAR"))
     if task_id is not None:
@@ -37,6 +47,10 @@ def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None =
                     "task", f"{task.id} takes {task.takes}, but the data set is of the form {info.format}", "WRONG_MODALITY"
                 )
             )
+        elif task.modality == Modality.TEXT and not _has_text(spec, info):
+            kinds = ", ".join(f"{c.name!r} ({c.kind})" for c in info.columns[:10] if c.name != spec.data.target)
+            message = f"{task.id} needs a column of texts, and there is none ({kinds}); if one is all the same, name its kind"
+            found.append(_fault("data", message, "NO_TEXT"))
         elif task.kind == "regression" and (column := _target_column(info, spec.data.target)) is not None:
             kind = spec.data.kinds.get(column.name, column.kind)
             if kind not in (ColumnKind.NUMERIC, ColumnKind.BOOLEAN):
@@ -54,17 +68,22 @@ def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None =
     return found
 
 
+def _has_text(spec: JobSpec, info: DatasetInfo) -> bool:
+    target = spec.data.target or info.own_target
+    return any(c.kind == ColumnKind.TEXT for c in _as_set(info, spec.data).columns if c.name != target)
+
+
 def _target_column(info: DatasetInfo, target: str | None) -> ColumnInfo | None:
     if target is not None:
         return info.column(target)
-    return info.column("label") if info.modality == Modality.IMAGE else None
+    return None if info.own_target is None else info.column(info.own_target)
 
 
 def _data_faults(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None) -> list[Violation]:
     found = []
     names = ", ".join(c.name for c in info.columns[:40]) + (" …" if len(info.columns) > 40 else "")
     target = spec.data.target
-    if info.modality == Modality.TABLE and target is None:
+    if info.modality == Modality.TABLE and target is None and info.own_target is None:
         found.append(_fault("data.target", f"tables need a target column; there are: {names}", "TARGET_MISSING"))
     for field, name in (
         ("data.target", target),
@@ -106,7 +125,8 @@ def _data_faults(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None
             found.append(_fault("test_dataset", message, "WRONG_MODALITY"))
         elif info.modality == Modality.TABLE:
             lacking = [c.name for c in info.columns if test_info.column(c.name) is None and c.name not in spec.data.ignore
-                       and c.name not in (spec.data.split_column, spec.data.group_column)]
+                       and c.name not in (spec.data.split_column, spec.data.group_column)
+                       and not (c.name == "part" and info.parts)]
             if lacking:
                 message = f"lacks the columns {', '.join(map(repr, lacking[:20]))}"
                 found.append(_fault("test_dataset", message, "COLUMN_MISSING"))

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from automl.data import checks, pictures, readers, schema
+from automl.data import checks, pictures, readers, schema, text_files
 from automl.data.limits import LIMITS, Limits
 from automl.data.pictures import FilePictures, Pictures
 from automl.data.source import Source
@@ -30,12 +30,13 @@ def inspect(source: Source, limits: Limits = LIMITS) -> DatasetInfo:
 def _table(table: Table) -> DatasetInfo:
     columns = schema.infer(table)
     compared = [c.text for c in columns.values() if c.kind not in (ColumnKind.ID, ColumnKind.CONSTANT)]
-    findings = checks.columns_alone(columns, table.rows)
+    findings = [*table.findings, *checks.columns_alone(columns, table.rows)]
     if table.rows >= 2:
         findings += checks.duplicate_rows(compared, table.rows)
     return DatasetInfo(
         modality=Modality.TABLE, format=table.format, rows=table.rows, has_header=table.has_header,
         columns=tuple(c.info(_values_told(len(columns))) for c in columns.values()), findings=tuple(in_order(findings)),
+        parts=text_files.parts_of(table),
     )
 
 

@@ -60,24 +60,8 @@ def read(container: Container, target: str | None = None, limits: Limits = LIMIT
 
 
 def _by_folders(container: Container, files: list[Entry], others: list[Entry], limits: Limits) -> FilePictures:
-    paths = [entry.name.split("/") for entry in files]
-    depth = _enclosing(paths)
-    kept: list[Entry] = []
-    labels: list[str] = []
-    parts: list[str] = []
-    loose: list[str] = []
-    tops = {p[depth].lower() for p in paths if len(p) > depth + 1}
-    has_parts = bool(tops) and tops <= PARTS.keys() and "train" in {PARTS[t] for t in tops}
-    for entry, path in zip(files, paths):
-        rest = path[depth:]
-        part = PARTS[rest[0].lower()] if has_parts and len(rest) > 1 else ""
-        rest = rest[1:] if part else rest
-        if len(rest) < 2:
-            loose.append(entry.name)
-            continue
-        kept.append(entry)
-        labels.append(rest[0].strip(encoder.BLANKS))
-        parts.append(part)
+    placed, loose = class_of(files)
+    kept, labels, parts = ([item[i] for item in placed] for i in range(3))
     if not kept:
         raise InvalidData.at(
             container.filename, f"{len(files):,} pictures, but none in a folder that names its class.",
@@ -94,8 +78,27 @@ def _by_folders(container: Container, files: list[Entry], others: list[Entry], l
     )
 
 
+def class_of(files: list[Entry]) -> tuple[list[tuple[Entry, str, str]], list[str]]:
+    """(file, class, part or "") for each file in a class folder, and the names of the others."""
+    paths = [entry.name.split("/") for entry in files]
+    depth = _enclosing(paths)
+    placed: list[tuple[Entry, str, str]] = []
+    loose: list[str] = []
+    tops = {p[depth].lower() for p in paths if len(p) > depth + 1}
+    has_parts = bool(tops) and tops <= PARTS.keys() and "train" in {PARTS[t] for t in tops}
+    for entry, path in zip(files, paths):
+        rest = path[depth:]
+        part = PARTS[rest[0].lower()] if has_parts and len(rest) > 1 else ""
+        rest = rest[1:] if part else rest
+        if len(rest) < 2:
+            loose.append(entry.name)
+        else:
+            placed.append((entry, rest[0].strip(encoder.BLANKS), part))
+    return placed, loose
+
+
 def _enclosing(paths: list[list[str]]) -> int:
-    """How many leading folders all pictures share; a shared one that names a part is not counted."""
+    """How many leading folders all files share; a shared one that names a part is not counted."""
     depth = 0
     while len({p[depth] if len(p) > depth + 1 else None for p in paths}) == 1 and all(len(p) > depth + 2 for p in paths):
         if paths[0][depth].lower() in PARTS:

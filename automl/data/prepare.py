@@ -10,19 +10,27 @@ import errno
 import os
 import pathlib
 import shutil
+from collections.abc import Callable, Mapping
 
 from automl.catalog import entries
-from automl.data import picture_preparation, readers, table_preparation
+from automl.data import picture_preparation, readers, table_preparation, text_preparation
 from automl.data.pictures import FilePictures
-from automl.data.prepared import PreparedDataset, Writer
+from automl.data.prepared import PreparedDataset, PreparedMeta, Writer
 from automl.data.source import Source
 from automl.data.table import Table
 from automl.spec import model
+from automl.spec.dataset import Modality
 from automl.spec.errors import Internal, InvalidData, InvalidInput, Violation
 from automl.spec.job import JobSpec
 
 LAYOUT = 1
 """Changes when the same data would be prepared differently."""
+
+_PREPARE: Mapping[Modality, Callable[..., PreparedMeta]] = {
+    Modality.TABLE: table_preparation.prepare, Modality.TEXT: text_preparation.prepare,
+    Modality.IMAGE: picture_preparation.prepare,
+}
+"""Modality of a task's examples → what prepares them from data of one of the task's forms."""
 
 
 def prepare(
@@ -79,14 +87,9 @@ def _write(
     test = None
     try:
         test = None if test_source is None else readers.read(_like(test_source, data), spec.data.target)
-        if isinstance(data, Table):
-            if task.modality != "table" or (test is not None and not isinstance(test, Table)):
-                raise _wrong_form(task, source, test_source, data, test)
-            meta = table_preparation.prepare(spec, task, data, test, writer, key)
-        else:
-            if task.modality != "image" or isinstance(test, Table):
-                raise _wrong_form(task, source, test_source, data, test)
-            meta = picture_preparation.prepare(spec, task, data, test, writer, key)
+        if any(_form(read) not in task.forms for read in (data, test) if read is not None):
+            raise _wrong_form(task, source, test_source, data, test)
+        meta = _PREPARE[task.modality](spec, task, data, test, writer, key)
     finally:
         for opened in (data, test):
             if isinstance(opened, FilePictures):
@@ -101,15 +104,19 @@ def _like(test_source: Source, data: readers.Data) -> Source:
     return test_source
 
 
+def _form(data: readers.Data) -> Modality:
+    """The form of a data set that was read."""
+    return Modality.TABLE if isinstance(data, Table) else Modality.IMAGE
+
+
 def _wrong_form(
     task: entries.Task, source: Source, test_source: Source | None, data: readers.Data, test: readers.Data | None
 ) -> InvalidData:
-    expected = "table" if task.modality == "table" else "image"
     found = [
         Violation(field=given.filename, message=f"{task.id} takes {task.takes}, but this is of the form {read.format}",
                   reason="WRONG_MODALITY")
         for given, read in ((source, data), (test_source, test))
-        if given is not None and read is not None and ("table" if isinstance(read, Table) else "image") != expected
+        if given is not None and read is not None and _form(read) not in task.forms
     ]
     return InvalidData(found)
 

@@ -6,7 +6,8 @@ test part lies in the folder `test/`, which only verification opens.
 
     meta.json
     numeric.npy       float32 [n, d]          categorical.npy  int32 [n, c]          image.npy  uint8 [n, h, w, ch]
-    tokens.npy        int32 [n, length], 0 fills up   series.npy  float32 [n, steps, channels]
+    tokens.npy        int32 [n, length], 0 fills up   ngrams.npy  int32 [n, k], 0 fills up
+    series.npy        float32 [n, steps, channels]
     target.npy        int32 [n] classes, or float32 [n] in the target's own unit
     rows.npy          int64 [n]: row in the source, from 0 (in a separate test file for the rows of such)
     raw.npy           int32 [k, n]: index into the texts, for each column that is not numeric
@@ -30,7 +31,7 @@ from automl.spec.errors import Internal
 from automl.spec.model import Frozen, Json
 
 Part = Literal["train", "validation", "train+validation", "test"]
-INPUTS = ("numeric", "categorical", "image", "tokens", "series")
+INPUTS = ("numeric", "categorical", "image", "tokens", "ngrams", "series")
 
 
 class PreparedMeta(Frozen):
@@ -93,16 +94,17 @@ class PreparedDataset:
         return self._array(f"{folder}rows.npy")[rows]
 
     def raw(self, part: Part | str, limit: int | None = None) -> dict[str, list[Any]]:
-        """The first `limit` raw rows of a table's part: column → float with NaN (numeric), or text with "" where missing.
+        """The first `limit` raw rows of a part of a table or of texts: column → float with NaN (numeric), or text with ""
+        where missing.
 
         The columns are those of `preprocess["columns"]`, in that order.
         """
-        if self.meta.modality != Modality.TABLE:
-            raise Internal("raw rows exist for tables only")
+        if self.meta.modality not in (Modality.TABLE, Modality.TEXT):
+            raise Internal("raw rows exist for tables and texts only")
         folder, rows = self._place(part)
         chosen = slice(rows.start, rows.stop if limit is None else min(rows.stop, rows.start + max(0, limit)))
         out: dict[str, list[Any]] = {}
-        numeric = list(self.meta.preprocess["numeric"])
+        numeric = list(self.meta.preprocess.get("numeric", ()))
         texts = 0
         for column in self.meta.preprocess["columns"]:
             name = column["name"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from automl.data import delimited, idx, npz, parquet, picture_files, source
+from automl.data import delimited, idx, npz, parquet, picture_files, source, text_files
 from automl.data.limits import LIMITS, Limits
 from automl.data.pictures import ArrayPictures, FilePictures
 from automl.data.source import Container, Source
@@ -12,8 +12,8 @@ from automl.data.table import Table
 from automl.spec.errors import InvalidData, Unavailable
 
 FORMS = (
-    "CSV, TSV or Parquet (also .gz); a zip or folder with one folder of pictures a class, or with pictures and a CSV of "
-    "paths and labels; .npz with x and y; IDX files as MNIST has them"
+    "CSV, TSV or Parquet (also .gz); a zip, tar or folder with one folder of pictures or of .txt files a class, or with "
+    "pictures and a CSV of paths and labels; .npz with x and y; IDX files as MNIST has them"
 )
 _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an old Office file", "Save the sheet as CSV."),
@@ -44,6 +44,8 @@ def read(data: Source, target: str | None = None, limits: Limits = LIMITS) -> Da
         raise InvalidData.at(data.filename, "is empty (0 bytes).", "Give a table or pictures.", "EMPTY")
     if source.is_zip(head):
         return _container(source.Zip(data, limits), data, target, limits)
+    if source.is_tar(data):
+        return _container(source.Tar(data, limits), data, target, limits)
     content = source.read_file(data, limits)
     return _table(content, data.filename, data.has_header, limits)
 
@@ -52,8 +54,6 @@ def _table(content: bytes, filename: str, has_header: bool | None, limits: Limit
     for magic, what, remedy in _FOREIGN:
         if content.startswith(magic):
             raise InvalidData.at(filename, f"is {what}; expected {FORMS}.", remedy, "UNKNOWN_FORM")
-    if content[257:262] == b"ustar":
-        raise InvalidData.at(filename, f"is a tar archive; expected {FORMS}.", "Pack it as zip.", "UNKNOWN_FORM")
     if content.startswith(b"\0\0\x08") and len(content) > 3 and content[3] in (1, 3, 4):
         raise InvalidData.at(filename, "is a single IDX file.", "Give images and labels together, in a zip.", "UNKNOWN_FORM")
     if content.startswith(parquet.MAGIC):
@@ -82,6 +82,8 @@ def _content(container: Container, data: Source, target: str | None, limits: Lim
         return idx.read(container, limits)
     if any(picture_files.is_picture(e) for e in entries):
         return picture_files.read(container, target, limits)
+    if text_files.are_texts(entries):
+        return text_files.read(container, limits)
     suffixes = (".csv", ".tsv", ".tab", ".parquet")
     tables = [e for e in entries if pathlib.PurePosixPath(e.name.lower().removesuffix(".gz")).suffix in suffixes]
     if not tables and len(entries) == 1:

@@ -1,8 +1,8 @@
-"""Where a data set's bytes come from: a file, a folder or a zip, read under the caps of `limits`.
+"""Where a data set's bytes come from: a file, a folder, a zip or a tar, read under the caps of `limits`.
 
 Archives are never unpacked to disk. Their entries are read into memory one at a time, addressed by their place in the
 archive, so a hostile name can't lead anywhere; entries with such names are refused all the same, because whoever made them
-meant harm.
+meant harm. Of a gzipped tar the stream is unpacked into one nameless temporary file, since gzip can't be read from the middle.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import itertools
 import os
 import pathlib
 import stat
+import tarfile
+import tempfile
 import threading
 import zipfile
 import zlib
@@ -195,6 +197,107 @@ class Zip:
 
     def close(self) -> None:
         self._zip.close()
+
+
+class Tar:
+    """A tar file, plain or gzipped. Its directory is read whole before any entry. Links and devices count as ignored."""
+
+    def __init__(self, source: Source, limits: Limits = LIMITS):
+        self.filename = source.filename
+        self._lock = threading.Lock()
+        packed = source.head(2) == GZIP
+        self._file: Any = tempfile.TemporaryFile(prefix="automl-") if packed else source.path.open("rb")
+        try:
+            if packed:
+                self._unpack(source, limits)
+            self._tar = tarfile.open(fileobj=self._file, mode="r:")
+            members = self._tar.getmembers()
+            if len(members) > limits.archive_entries:
+                raise _too_many_entries(self.filename, len(members), limits)
+            self._check(members, limits)
+        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as fault:
+            self._file.close()
+            raise InvalidData.at(self.filename, f"is no readable tar file ({fault})", reason="ARCHIVE_DAMAGED") from fault
+        except BaseException:
+            self._file.close()
+            raise
+        files = [m for m in members if m.isreg()]
+        kept = [m for m in files if not _is_litter(_tar_name(m))]
+        self.ignored = sum(not m.isdir() for m in members) - len(kept)
+        self._members = sorted(kept, key=_tar_name)
+        self.entries = tuple(Entry(_tar_name(m), i) for i, m in enumerate(self._members))
+
+    def _unpack(self, source: Source, limits: Limits) -> None:
+        """The stream inside gzip to the temporary file, counted: what it claims of its size isn't believed."""
+        size = max(1, source.path.stat().st_size)
+        written = 0
+        with gzip.open(source.path, "rb") as stream:
+            while chunk := stream.read(4 * MIB):
+                written += len(chunk)
+                if written > limits.archive_bytes:
+                    raise InvalidData(_too_large(self.filename, None, limits.archive_bytes))
+                if written > limits.archive_ratio_from and written > limits.archive_ratio * size:
+                    raise InvalidData.at(
+                        self.filename, f"unpacks to more than {limits.archive_ratio} times its {size:,} bytes",
+                        reason="ARCHIVE_BOMB",
+                    )
+                self._file.write(chunk)
+        self._file.seek(0)
+
+    def _check(self, members: list[tarfile.TarInfo], limits: Limits) -> None:
+        faults = []
+        seen: set[str] = set()
+        for member in members:
+            name = _tar_name(member)
+            reason = None
+            if "\0" in name:
+                reason = "its name contains a NUL"
+            elif name.startswith("/") or ".." in name.split("/"):
+                reason = "its name leads out of the archive"
+            elif member.isreg() and name in seen:
+                reason = "another entry has the same name"
+            elif member.issparse():
+                reason = "it is a sparse file, and only plain files are taken"
+            if reason:
+                faults.append(Violation(field=f"{self.filename}, {_printable(name)}", message=reason, reason="ARCHIVE_ENTRY"))
+            seen.add(name)
+        if (total := sum(m.size for m in members)) > limits.archive_bytes:
+            faults.append(_too_large(self.filename, total, limits.archive_bytes))
+        if faults:
+            raise InvalidData(faults[: limits.listed])
+
+    def read(self, entry: Entry, limit: int) -> bytes:
+        place = f"{self.filename}, {entry.name}"
+        with self._lock:
+            try:
+                file = self._tar.extractfile(self._members[entry.place])
+                assert file is not None
+                return _read_capped(file, limit, place)
+            except (tarfile.TarError, OSError, EOFError) as fault:
+                raise InvalidData.at(place, f"is damaged ({fault})", reason="ARCHIVE_DAMAGED") from fault
+
+    def close(self) -> None:
+        self._tar.close()
+        self._file.close()
+
+
+def _tar_name(member: tarfile.TarInfo) -> str:
+    name = member.name
+    while name.startswith("./"):
+        name = name[2:]
+    return name
+
+
+def is_tar(source: Source) -> bool:
+    """Whether a file, unpacked where it is gzipped, begins as a tar archive does (POSIX or GNU)."""
+    head = source.head(512)
+    if head.startswith(GZIP):
+        try:
+            with gzip.open(source.path, "rb") as stream:
+                head = stream.read(512)
+        except (OSError, EOFError, zlib.error):
+            return False  # damaged: reading it says so
+    return head[257:262] == b"ustar"
 
 
 def read_file(source: Source, limits: Limits = LIMITS) -> bytes:

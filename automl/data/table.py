@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from automl.data import encoder
 from automl.data.limits import LIMITS, Limits
+from automl.spec.dataset import Finding
 from automl.spec.errors import InvalidData, Violation
 
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -89,6 +90,8 @@ class Table:
     columns: dict[str, TextColumn]
     rows: int
     has_header: bool = True
+    findings: tuple[Finding, ...] = ()
+    """What the reader noticed."""
 
 
 def column_names(raw: list[str], filename: str, limits: Limits = LIMITS) -> list[str]:

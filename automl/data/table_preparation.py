@@ -29,11 +29,11 @@ _KURTOSIS_ROWS = 50_000
 def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer: Writer, key: str) -> PreparedMeta:
     """Writes everything but `meta.json` and returns its content. Raises `InvalidData` with every violation."""
     settings = spec.data
-    _check_settings(settings, table, test)
+    check_settings(settings, table, test)
     assert settings.target is not None
     target = table.columns[settings.target]
     kinds = schema.infer(table, settings.kinds)
-    _check_kinds(settings, kinds, table)
+    check_kinds(settings, kinds, table)
     reserved = {settings.target, settings.split_column, settings.group_column, *settings.ignore}
     features = {
         name: column for name, column in kinds.items()
@@ -49,13 +49,13 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
     findings += checks.duplicate_rows([c.text for c in features.values()], table.rows, target)
     assignment = targets.assign(
         target, filename=table.filename, kind=task.kind, usable=np.ones(table.rows, bool),
-        parts=_parts(settings, table), groups=_groups(settings, table, features, target),
+        parts=parts_named(settings, table), groups=groups_of(settings, table, features, target),
         test_target=None if test is None else test.columns[settings.target],
         test_usable=None if test is None else np.ones(test.rows, bool),
         test_fraction=settings.test_fraction, seed=spec.search.seed,
     )
     findings += assignment.findings
-    findings += _overlaps(table, test, assignment, features, target, settings)
+    findings += overlaps(table, test, assignment, features, target, settings)
     features = _without_copies(features, assignment, settings.target, findings)
     descriptions = _describe(features, assignment, findings, table)
     document = columns.document(
@@ -81,7 +81,7 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
     )
 
 
-def _check_settings(settings: DataSettings, table: Table, test: Table | None) -> None:
+def check_settings(settings: DataSettings, table: Table, test: Table | None) -> None:
     faults = []
     names = ", ".join(list(table.columns)[:40]) + (" …" if len(table.columns) > 40 else "")
     if settings.target is None:
@@ -112,7 +112,7 @@ def _check_settings(settings: DataSettings, table: Table, test: Table | None) ->
         raise InvalidData(faults)
 
 
-def _check_kinds(settings: DataSettings, kinds: Mapping[str, Column], table: Table) -> None:
+def check_kinds(settings: DataSettings, kinds: Mapping[str, Column], table: Table) -> None:
     faults = []
     for name in settings.kinds:
         column = kinds[name]
@@ -127,7 +127,7 @@ def _check_kinds(settings: DataSettings, kinds: Mapping[str, Column], table: Tab
         raise InvalidData(faults)
 
 
-def _parts(settings: DataSettings, table: Table) -> NDArray[np.int8]:
+def parts_named(settings: DataSettings, table: Table) -> NDArray[np.int8]:
     """What the split column says of each row: TRAIN, VALIDATION, TEST, or -1 without one."""
     if settings.split_column is None:
         return np.full(table.rows, -1, np.int8)
@@ -157,7 +157,7 @@ def parts_of(column: TextColumn, filename: str) -> NDArray[np.int8]:
     return parts
 
 
-def _groups(
+def groups_of(
     settings: DataSettings, table: Table, features: Mapping[str, Column], target: TextColumn
 ) -> NDArray[np.int64] | None:
     """Numbers of the rows that must stay together: by the group column, else copies of a row when they are few."""
@@ -176,7 +176,7 @@ def _groups(
     return groups.astype(np.int64)
 
 
-def _overlaps(
+def overlaps(
     table: Table, test: Table | None, assignment: Assignment, features: Mapping[str, Column], target: TextColumn,
     settings: DataSettings,
 ) -> list[Finding]:
@@ -281,7 +281,7 @@ def _write(
         writer.array(folder, "categorical", categorical)
         writer.array(folder, "target", target)
         writer.array(folder, "rows", rows)
-    _write_raw([d["name"] for d in descriptions if d["kind"] != "numeric"], table, test, own, test_rows, writer)
+    write_raw([d["name"] for d in descriptions if d["kind"] != "numeric"], table, test, own, test_rows, writer)
     train = len(assignment.rows["train"])
     return {"train": (main[0][:train], main[1][:train]), "test": held}
 
@@ -298,10 +298,12 @@ def _matrices(
     return np.concatenate(numeric, axis=1), codes
 
 
-def _write_raw(
-    names: list[str], table: Table, test: Table | None, rows: NDArray[np.int64], test_rows: NDArray[np.int64], writer: Writer
+def write_raw(
+    names: list[str], table: Table, test: Table | None, rows: NDArray[np.int64], test_rows: NDArray[np.int64], writer: Writer,
+    *, missing_words: bool = True,
 ) -> None:
-    """The raw text of columns that are not numeric: all different texts once, "" first, and codes into them."""
+    """The raw text of columns that are not numeric: all different texts once, "" first, and codes into them. With
+    `missing_words` the words that mean "missing" in tables become ""."""
     blocks: list[pa.Array] = [pa.array([""], pa.string())]
     offsets: dict[tuple[str, str], int] = {}
     for which, source in (("own", table), ("test", test)):
@@ -314,7 +316,8 @@ def _write_raw(
         for i, name in enumerate(names):
             column = source.columns[name]
             local = column.codes[chosen]
-            stacked[i] = np.where(column.absent[local], 0, local + offsets[which, name])
+            gone = column.absent[local] if missing_words else np.zeros(len(local), bool)
+            stacked[i] = np.where(gone, 0, local + offsets[which, name])
         return stacked
 
     texts = pa.concat_arrays([b.cast(pa.large_string()) for b in blocks])

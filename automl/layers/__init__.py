@@ -13,4 +13,6 @@ LAYERS = (
     "automl.layers.sequences:PaddingMask",
     "automl.layers.sequences:ChannelSlice",
     "automl.layers.sequences:MaskedMean",
+    "automl.layers.sequences:CodeLimit",
+    "automl.layers.sequences:TokenPairs",
 )

@@ -58,3 +58,53 @@ class MaskedMean(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0][0], input_shape[0][2])
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class CodeLimit(keras.layers.Layer):
+    """Codes from `limit` on become `unknown`: int32 [b, steps] → the same shape."""
+
+    def __init__(self, limit: int, unknown: int, **kwargs: Any):
+        kwargs.setdefault("dtype", "int32")
+        super().__init__(**kwargs)
+        if not 0 <= unknown < limit:
+            raise ValueError(f"expected 0 ≤ unknown < limit, got {unknown} and {limit}")
+        self.limit, self.unknown = limit, unknown
+
+    def call(self, inputs: Any) -> Any:
+        return ops.where(inputs < self.limit, inputs, ops.full_like(inputs, self.unknown))
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "limit": self.limit, "unknown": self.unknown}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class TokenPairs(keras.layers.Layer):
+    """Neighbouring tokens as the number of a bucket: int32 [b, steps] → int32 [b, steps − 1].
+
+    1 + (a · 31,337 + b) mod `buckets` where both are there, 0 where one fills up. Codes below 65,000 don't overflow 32 bits;
+    pairs that fall into one bucket share its vector (Weinberger et al., Feature Hashing, arXiv:0902.2206).
+    """
+
+    FACTOR = 31_337
+
+    def __init__(self, buckets: int, **kwargs: Any):
+        kwargs.setdefault("dtype", "int32")
+        super().__init__(**kwargs)
+        if buckets < 2:
+            raise ValueError(f"expected at least 2 buckets, got {buckets}")
+        self.buckets = buckets
+
+    def call(self, inputs: Any) -> Any:
+        first, second = inputs[:, :-1], inputs[:, 1:]
+        bucket = ops.mod(first * self.FACTOR + second, self.buckets) + 1
+        return ops.where(ops.minimum(first, second) > 0, bucket, ops.zeros_like(bucket))
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        return keras.KerasTensor((inputs.shape[0], inputs.shape[1] - 1), dtype="int32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "buckets": self.buckets}

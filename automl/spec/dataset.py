@@ -31,6 +31,10 @@ class Modality(enum.StrEnum):
     SERIES = "series"
 
 
+LABELLED_FORMS = frozenset({"text-folder"})
+"""Forms of tables whose column "label" is the target by itself: the folders that texts lie in name their classes."""
+
+
 class Severity(enum.StrEnum):
     INFO = "info"
     WARNING = "warning"
@@ -72,7 +76,7 @@ class DatasetInfo(Frozen):
 
     modality: Modality
     format: str
-    """"csv", "tsv", "parquet", "image-folder", "image-manifest", "npz", "idx"."""
+    """"csv", "tsv", "parquet", "text-folder", "image-folder", "image-manifest", "npz", "idx"."""
     rows: int
     columns: tuple[ColumnInfo, ...] = ()
     """Tables: in file order. Pictures: "label" first, when labels are there, then a manifest's other columns."""
@@ -86,6 +90,12 @@ class DatasetInfo(Frozen):
     def column(self, name: str) -> ColumnInfo | None:
         """The column of that name, or None."""
         return next((c for c in self.columns if c.name == name), None)
+
+    @property
+    def own_target(self) -> str | None:
+        """The column of classes that the form itself names; None where the user has to name one."""
+        labelled = self.modality == Modality.IMAGE or self.format in LABELLED_FORMS
+        return "label" if labelled and self.column("label") is not None else None
 
 
 class Profile(Frozen):
@@ -115,6 +125,8 @@ class Profile(Frozen):
     """Measured values a step of a series."""
     vocabulary: int = 0
     """Different tokens of texts, with those for padding and for the unknown."""
+    ngrams: int = 0
+    """Different n-grams of texts' characters, with the code for padding; 0 where there are none."""
     target_skew: float = 0.0
     """Skewness of a regression target."""
     outputs: int = 1

@@ -54,7 +54,7 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
             create_time=time.time(),
         )
         if request.validate_only:
-            task = spec.task or await asyncio.to_thread(validation.infer_task, dataset.info, spec.data.target)
+            task = spec.task or await asyncio.to_thread(validation.infer_task, dataset.info, spec.data.target, spec.data)
             return pb.CreateJobResponse(job=converters.job(record, JobSummary(task=task or "")))
         record = await self._supervisor.submit(record, request_id, body)
         return pb.CreateJobResponse(job=await self._proto(record))
