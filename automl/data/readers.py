@@ -37,15 +37,10 @@ def read(data: Source, target: str | None = None, limits: Limits = LIMITS) -> Da
 
     Raises `InvalidData` naming the place of every fault, and what forms are taken when the form is none of them.
     """
-    if data.path.is_dir():
-        return _container(source.Folder(data, limits), data, target, limits)
-    head = data.head(512)
-    if not head:
-        raise InvalidData.at(data.filename, "is empty (0 bytes).", "Give a table or pictures.", "EMPTY")
-    if source.is_zip(head):
-        return _container(source.Zip(data, limits), data, target, limits)
-    if source.is_tar(data):
-        return _container(source.Tar(data, limits), data, target, limits)
+    if not data.path.is_dir() and not data.head(1):
+        raise InvalidData.at(data.filename, "is empty (0 bytes).", "Give a table, pictures or texts.", "EMPTY")
+    if (container := source.container(data, limits)) is not None:
+        return _container(container, data, target, limits)
     content = source.read_file(data, limits)
     return _table(content, data.filename, data.has_header, limits)
 

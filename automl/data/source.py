@@ -281,6 +281,15 @@ class Tar:
         self._file.close()
 
 
+def container(source: Source, limits: Limits = LIMITS) -> Container | None:
+    """The container that a folder, zip or tar is; None for any other file."""
+    if source.path.is_dir():
+        return Folder(source, limits)
+    if is_zip(source.head(512)):
+        return Zip(source, limits)
+    return Tar(source, limits) if is_tar(source) else None
+
+
 def _tar_name(member: tarfile.TarInfo) -> str:
     name = member.name
     while name.startswith("./"):

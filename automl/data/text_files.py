@@ -51,14 +51,7 @@ def read(container: Container, limits: Limits = LIMITS) -> Table:
             container.filename, f"all texts are in the one class folder {labels[0]!r}: there is nothing to learn.",
             "Give one folder a class, or a CSV with a column of texts and one of labels.", "ONE_CLASS",
         )
-    texts, foreign = [], []
-    for entry, _, _ in placed:
-        content = container.read(entry, limits.field_bytes)
-        try:
-            texts.append(content.decode("utf-8-sig"))
-        except UnicodeDecodeError:
-            foreign.append(entry.name)
-            texts.append(content.decode("latin-1"))
+    texts, foreign = decoded(container, [entry for entry, _, _ in placed], limits)
     columns = {
         TEXT: TextColumn.of(TEXT, pa.array(texts, pa.large_string()).cast(pa.string())),
         LABEL: TextColumn.of(LABEL, pa.array(labels, pa.string())),
@@ -86,6 +79,19 @@ def read(container: Container, limits: Limits = LIMITS) -> Table:
                     f"{', '.join(foreign[:5])}.",
         ))
     return Table(container.filename, FORMAT, columns, len(texts), True, tuple(findings))
+
+
+def decoded(container: Container, files: list[Entry], limits: Limits = LIMITS) -> tuple[list[str], list[str]]:
+    """The texts of some files, and the names of those that are not UTF-8 and were read as Latin-1."""
+    texts, foreign = [], []
+    for entry in files:
+        content = container.read(entry, limits.field_bytes)
+        try:
+            texts.append(content.decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            foreign.append(entry.name)
+            texts.append(content.decode("latin-1"))
+    return texts, foreign
 
 
 def parts_of(table: Table) -> tuple[tuple[str, int], ...]:

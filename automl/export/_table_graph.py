@@ -34,13 +34,13 @@ class TableGraph(tf.Module):
     def __init__(self, preprocess: Mapping[str, Any]):
         super().__init__()
         # Lists and dicts assigned to a module are wrapped for tracking, which turns nested JSON into something else.
-        self._preprocess = _Untracked(preprocess)
+        self._preprocess = Untracked(preprocess)
         self.tables = {}
         for index, column in enumerate(preprocess["columns"]):
             if column["kind"] == "categorical" and column["vocabulary"]:
-                self.tables[str(index)] = _table(column["vocabulary"], range(2, 2 + len(column["vocabulary"])), default=1)
+                self.tables[str(index)] = table(column["vocabulary"], range(2, 2 + len(column["vocabulary"])), default=1)
             elif column["kind"] == "text" and column["tokens"]:
-                self.tables[str(index)] = _table(column["tokens"], range(len(column["tokens"])), default=-1)
+                self.tables[str(index)] = table(column["tokens"], range(len(column["tokens"])), default=-1)
 
     def encode(self, columns: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         """`columns` in the order of the document: float32 [b] with NaN for numeric ones, string [b] for the others.
@@ -91,14 +91,14 @@ class TableGraph(tf.Module):
         return tf.math.divide_no_nan(weighted, norm)
 
 
-class _Untracked:
+class Untracked:
     """Keeps a plain value from `tf.Module`'s wrapping of containers."""
 
     def __init__(self, value: Mapping[str, Any]):
         self.value = value
 
 
-def _table(keys: Sequence[str], values: Sequence[int], default: int) -> tf.lookup.StaticHashTable:
+def table(keys: Sequence[str], values: Sequence[int], default: int) -> tf.lookup.StaticHashTable:
     pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(list(keys)), tf.constant(list(values), tf.int32))
     return tf.lookup.StaticHashTable(pairs, default)
 

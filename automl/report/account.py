@@ -51,6 +51,10 @@ def data(view: View) -> Markup | None:
             ("categorical inputs", count(profile.categorical)),
             ("missing cells", share(profile.missing_fraction)),
         ]
+    elif profile.modality == "text":
+        facts += [("words a text", f"up to {count(profile.length)}"), ("vocabulary", count(profile.vocabulary))]
+        if profile.ngrams:
+            facts.append(("n-grams of characters", count(profile.ngrams)))
     elif profile.image_shape:
         facts.append(("pictures", " × ".join(map(str, profile.image_shape))))
     if profile.classes:

@@ -122,8 +122,41 @@ PICTURES = (
     ),
 )
 
+TEXTS = (
+    Entry(
+        "text-bag", "Joulin et al. 2017 (arXiv:1607.01759) with n-grams of characters; measured here on SMS and news",
+        "text-bag", {"width": 32},
+        {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "cosine-decay": {}, "dropout": {"rate": 0.5}}, epochs=15,
+        batch_size=64, short_clock=1,
+    ),
+    Entry(
+        "text-bag-thinned", "the same, wider and with words left out: slower to overfit", "text-bag", {"width": 64},
+        {"adamw": {"learning_rate": 3e-3, "weight_decay": 0.05}, "cosine-decay": {}, "dropout": {"rate": 0.6},
+         "text-augment": {"dropout": 0.2, "swap": 0.0, "span": 0.0}}, epochs=15, batch_size=64, short_clock=3,
+    ),
+    Entry(
+        "text-cnn", "Kim 2014 (arXiv:1408.5882), narrow", "text-cnn",
+        {"width": 64, "filters": 64, "kernels": "3-4-5"},
+        {"adamw": {"learning_rate": 1e-3, "weight_decay": 0.05}, "warmup-cosine": {}, "dropout": {"rate": 0.5}}, epochs=8,
+        batch_size=64, short_clock=5,
+    ),
+    Entry(
+        "text-cnn-bag", "the same beside the bag: phrases and topics", "text-cnn",
+        {"width": 32, "filters": 32, "kernels": "2-3", "bag": True},
+        {"adamw": {"learning_rate": 3e-3, "weight_decay": 0.05}, "cosine-decay": {}, "dropout": {"rate": 0.5}}, epochs=8,
+        batch_size=64, short_clock=4,
+    ),
+    Entry(
+        "text-bag-pairs", "Joulin et al. 2017: hashed pairs of words, where opinions turn on them", "text-bag",
+        {"width": 16, "pairs": 32_768},
+        {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "cosine-decay": {}, "dropout": {"rate": 0.5}}, epochs=8,
+        batch_size=64, short_clock=2,
+    ),
+)
+
 PORTFOLIOS: Mapping[str, tuple[Entry, ...]] = {
     "tabular-classification": TABLES, "tabular-regression": TABLES, "image-classification": PICTURES,
+    "text-classification": TEXTS,
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_client import encoder, errors, pictures, tables
+from automl_client import encoder, errors, pictures, tables, texts
 
 Rows = Mapping[str, Sequence[Any]] | Sequence[Any] | NDArray[Any]
 Block = tuple[tuple[str, ...], encoder.Inputs]
@@ -25,7 +25,7 @@ class Form(Protocol):
     """How one model's rows come in."""
 
     heading: str
-    """Of the column that names rows in a file of predictions; "" where rows have no names."""
+    """Of the column that names rows in a file of predictions, where rows have names."""
     columns: tuple[str, ...]
     """Columns that a table must have; empty where no table is taken."""
 
@@ -50,8 +50,11 @@ class TableForm:
     heading = ""
 
     def __init__(self, document: Mapping[str, Any]):
-        self._encoder = encoder.Encoder(document)
+        self._encoder = self._encoder_of(document)
         self.columns = self._encoder.columns
+
+    def _encoder_of(self, document: Mapping[str, Any]) -> encoder.Encoder | texts.TextEncoder:
+        return encoder.Encoder(document)
 
     def blocks(self, path: Path, has_header: bool | None) -> Iterator[Block]:
         for block in tables.blocks(path, self.columns, has_header):
@@ -82,6 +85,41 @@ class TableForm:
         if isinstance(rows, np.ndarray):
             raise errors.InvalidInput.at("rows", f"this model takes a table with the columns {', '.join(self.columns)}.")
         return columns_of(rows)
+
+
+class TextForm(TableForm):
+    """Columns of text in a table; or files of texts, for a model of one column."""
+
+    heading = "file"
+
+    def _encoder_of(self, document: Mapping[str, Any]) -> texts.TextEncoder:
+        return texts.TextEncoder(document)
+
+    def blocks(self, path: Path, has_header: bool | None) -> Iterator[Block]:
+        if not texts.are_files(path):
+            yield from super().blocks(path, has_header)
+            return
+        self._check_files(path)
+        for names, held in texts.file_blocks(path):
+            yield names, self._encoder.encode({self.columns[0]: held})
+
+    def plain(self, path: Path, folder: Path, has_header: bool | None) -> Path:
+        if not texts.are_files(path):
+            return super().plain(path, folder, has_header)
+        self._check_files(path)
+        return path
+
+    def _given(self, rows: Rows) -> Mapping[str, Sequence[Any]]:
+        """Of a model of one column plain texts are taken too."""
+        if not isinstance(rows, Mapping | np.ndarray) and all(isinstance(row, str) for row in rows) and len(self.columns) == 1:
+            return {self.columns[0]: rows}
+        return super()._given(rows)
+
+    def _check_files(self, path: Path) -> None:
+        if len(self.columns) > 1:
+            raise errors.InvalidData.at(
+                str(path), f"holds files of texts, but this model takes a table with the columns {', '.join(self.columns)}."
+            )
 
 
 class PictureForm:
@@ -115,7 +153,7 @@ class PictureForm:
         return data
 
 
-FORMS: Mapping[str, Callable[[Mapping[str, Any]], Form]] = {"table": TableForm, "image": PictureForm}
+FORMS: Mapping[str, Callable[[Mapping[str, Any]], Form]] = {"table": TableForm, "image": PictureForm, "text": TextForm}
 
 
 def columns_of(rows: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:

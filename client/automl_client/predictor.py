@@ -111,9 +111,10 @@ class Predictor:
             made = Path(folder) / target.name
             with made.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow(header(self.classes, self.form.heading))
                 rows = 0
-                for block in self.predict_file(data, has_header=has_header):
+                for place, block in enumerate(self.predict_file(data, has_header=has_header)):
+                    if place == 0:
+                        writer.writerow(header(self.classes, self.form.heading if block.names else ""))
                     writer.writerows(lines(block))
                     rows += len(block.outputs)
             made.replace(target)

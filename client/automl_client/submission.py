@@ -6,6 +6,9 @@ from pathlib import Path
 
 from automl_client import errors, types
 
+LABELLED_FORMS = ("text-folder",)
+"""Forms of tables that bring their target: the folders that texts lie in name their classes."""
+
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz", ".parquet.gz", ".txt", ".txt.gz")
 
 
@@ -61,7 +64,7 @@ def specification(settings: types.SubmitSettings, dataset: str, test_dataset: st
 
 def _is_table(data: str | Path | types.Dataset) -> bool:
     if isinstance(data, types.Dataset):
-        return data.modality == "table"
+        return data.modality == "table" and data.format not in LABELLED_FORMS
     return Path(data).is_file() and Path(data).name.lower().endswith(TABLE_ENDINGS)
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from automl.spec import InvalidInput
 
-MODULES = {"table": "tables", "image": "pictures"}
+MODULES = {"table": "tables", "image": "pictures", "text": "texts"}
 
 
 @dataclasses.dataclass(frozen=True)

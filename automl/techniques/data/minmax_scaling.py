@@ -26,6 +26,7 @@ from automl.catalog import Categorical, Component, TrainPlan, technique
     id="minmax-scaling",
     stage="data",
     slot="scaling",
+    modalities=("table", "image"),
     params={"range": Categorical(("unit", "symmetric"), "symmetric")},
     reference="Goodfellow, Bengio, Courville: Deep Learning (2016), section 8.7",
 )

@@ -32,6 +32,7 @@ IQR_OF_NORMAL = 1.349
     id="standardization",
     stage="data",
     slot="scaling",
+    modalities=("table", "image"),
     params={
         "statistics": Categorical(("mean-std", "median-iqr"), "median-iqr"),
         "smooth_clip": Bool(True),

@@ -132,7 +132,8 @@ def _show(dataset: types.Dataset, *, columns: bool) -> None:
     from automl_client.cli import output, quantities
 
     shape = " x ".join(str(side) for side in dataset.image_shape)
-    form = f"{dataset.format}, {dataset.rows:,} {'rows' if dataset.modality == 'table' else 'pictures'}"
+    what = "texts" if dataset.format == "text-folder" else {"table": "rows", "image": "pictures"}.get(dataset.modality, "rows")
+    form = f"{dataset.format}, {dataset.rows:,} {what}"
     click.echo(
         f"{names.short(dataset.name)}: {output.clean(dataset.display_name)} ({form}{', ' + shape if shape else ''}, "
         f"{quantities.size_text(dataset.size_bytes)})"

@@ -49,5 +49,5 @@ def _print(model: object, data: Path, header: bool | None) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     for place, block in enumerate(model.predict_file(data, has_header=header)):
         if place == 0:
-            writer.writerow(predictor.header(model.classes, model.form.heading))
+            writer.writerow(predictor.header(model.classes, model.form.heading if block.names else ""))
         writer.writerows(predictor.lines(block))

@@ -336,7 +336,7 @@ def test_idx_faults(tmp_path, files):
         ("x", b"", "EMPTY"),
         ("train-labels-idx1-ubyte", planting.idx(Y), "UNKNOWN_FORM"),
         ("x.npy", b"\x93NUMPY\x01\0", "UNKNOWN_FORM"),
-        ("x.tar", b"\0" * 257 + b"ustar" + b"\0" * 250, "UNKNOWN_FORM"),
+        ("x.tar", b"\0" * 257 + b"ustar" + b"\0" * 250, "ARCHIVE_DAMAGED"),
     ],
 )
 def test_other_forms_are_named_with_what_is_taken(tmp_path, name, content, reason):
