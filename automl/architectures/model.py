@@ -21,11 +21,12 @@ def build_core(
     """The functional model that is trained: a dict of inputs → logits or standardised numbers.
 
     `preprocess` says the inputs' sizes: of tables `{"inputs": {"numeric": d, "categorical": c}, "cardinalities":
-    […]}`, of pictures `{"height", "width", "channels"}` at the resolution of this training, of texts `{"inputs": {"tokens":
-    length, "vocabulary": size, "ngrams": k, "ngram_vocabulary": size}}` (the last two may be absent), of series `{"inputs": {"steps": length, "channels": c}, "ragged": whether the last channel
-    is the mask}`. `sample` are encoded
-    training inputs (dict of arrays, some thousand rows), from which bins and pixel statistics are taken. The output is
-    [b, outputs], or [b, members, outputs] of a packed ensemble. Weights are seeded by the recipe's seed.
+    […]}`, of pictures `{"height", "width", "channels"}` at the resolution of this training, of texts `{"inputs":
+    {"tokens": length, "vocabulary": size, "ngrams": k, "ngram_vocabulary": size}}` (the last two may be absent), of
+    series `{"inputs": {"steps": length, "channels": c}, "ragged": whether the last channel is the mask}`. `sample`
+    are encoded training inputs (dict of arrays, some thousand rows), from which bins and pixel statistics are taken.
+    The output is [b, outputs], or [b, members, outputs] of a packed ensemble. Weights are seeded by the recipe's
+    seed.
     """
     import keras
 
@@ -53,7 +54,8 @@ def input_tensors(profile: Profile, preprocess: Mapping[str, Any]) -> dict[str, 
     sizes = preprocess["inputs"]
     if profile.modality == Modality.TEXT:
         return {
-            name: keras.Input((int(sizes[name]),), dtype="int32", name=name) for name in ("tokens", "ngrams") if name in sizes
+            name: keras.Input((int(sizes[name]),), dtype="int32", name=name)
+            for name in ("tokens", "ngrams") if name in sizes
         }
     if profile.modality == Modality.SERIES:
         return {"series": keras.Input((int(sizes["steps"]), int(sizes["channels"])), dtype="float32", name="series")}

@@ -1,15 +1,16 @@
 """Bags of words: learned vectors of words, and of n-grams of their characters, averaged over the text.
 
-The order of the words is lost, which costs less than one thinks: topics, spam and intents show in the words themselves, and
-nets of this kind stand beside far larger ones on such texts (Joulin et al., fastText, arXiv:1607.01759) at a thousandth of the
-time. The vectors of character n-grams stand for words that training hasn't seen (misspelt, inflected, compounded;
-Bojanowski et al., arXiv:1607.04606): on small data they are worth more than anything else here. Both are averaged apart and
-put side by side. Pairs of neighbouring words, hashed into buckets, bring back a little of the order ("not good"), where there are
-texts enough to learn them.
+The order of the words is lost, which costs less than one thinks: topics, spam and intents show in the words themselves,
+and nets of this kind stand beside far larger ones on such texts (Joulin et al., fastText, arXiv:1607.01759) at a
+thousandth of the time. The vectors of character n-grams stand for words that training hasn't seen (misspelt, inflected,
+compounded; Bojanowski et al., arXiv:1607.04606): on small data they are worth more than anything else here. Both are
+averaged apart and put side by side. Pairs of neighbouring words, hashed into buckets, bring back a little of the order
+("not good"), where there are texts enough to learn them.
 
 With `depth` 0 the averages go to the last layer as they are, else through dense blocks of `width` × 2 units. Dropout is
-applied to the averages. `vocabulary` and `ngrams` bound the tables of vectors, which are nearly all of the model's size: rarer
-words count as unknown, rarer n-grams are left out. Embedding and mean have integer kernels in TFLite, and lose nothing there.
+applied to the averages. `vocabulary` and `ngrams` bound the tables of vectors, which are nearly all of the model's size:
+rarer words count as unknown, rarer n-grams are left out. Embedding and mean have integer kernels in TFLite, and lose
+nothing there.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Convolutions over a text's words: detectors of short phrases, wherever they stand.
 
-Each word becomes a learned vector; filters of several lengths slide over them, and of each filter the greatest answer in the
-text is kept (Kim, Convolutional Neural Networks for Sentence Classification, arXiv:1408.5882). So "not good" is one feature
-and its place doesn't matter, which is what opinions turn on. The vectors are learnt from the training texts alone, so a few
-thousand texts are needed before it passes a bag of words.
+Each word becomes a learned vector; filters of several lengths slide over them, and of each filter the greatest answer in
+the text is kept (Kim, Convolutional Neural Networks for Sentence Classification, arXiv:1408.5882). So "not good" is one
+feature and its place doesn't matter, which is what opinions turn on. The vectors are learnt from the training texts
+alone, so a few thousand texts are needed before it passes a bag of words.
 
-`filters` filters of each of the lengths in `kernels`; answers beyond the text's end count as 0. The pooled answers go through
-dropout to the last layer; with `bag` the mean of the words' vectors, and of their characters' n-grams where there are such,
-stands beside them, as in `text-bag`.
+`filters` filters of each of the lengths in `kernels`; answers beyond the text's end count as 0. The pooled answers go
+through dropout to the last layer; with `bag` the mean of the words' vectors, and of their characters' n-grams where there
+are such, stands beside them, as in `text-bag`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def build(
         if "ngrams" in inputs:
             grams = inputs["ngrams"]
             own = _embedded(grams, int(sizes["ngram_vocabulary"]), width, builder, name="ngrams_embedding")
-            pooled.append(_sequences.mean(own, sequences.PaddingMask(name="ngrams_mask")(grams), builder, name="ngrams_mean"))
+            there = sequences.PaddingMask(name="ngrams_mask")(grams)
+            pooled.append(_sequences.mean(own, there, builder, name="ngrams_mean"))
     return builder.drop(pooled[0] if len(pooled) == 1 else layers.Concatenate(name="pooled")(pooled))
 
 

@@ -6,7 +6,7 @@ This runs in the server, so it loads nothing but the catalogue's declarations.
 from __future__ import annotations
 
 from automl.catalog import compose, entries, slots
-from automl.spec import ColumnInfo, ColumnKind, DataSettings, DatasetInfo, JobSpec, Modality, Violation
+from automl.spec import ColumnInfo, ColumnKind, DatasetInfo, DataSettings, JobSpec, Modality, Violation
 
 
 def infer_task(info: DatasetInfo, target: str | None, data: DataSettings | None = None) -> str | None:
@@ -49,7 +49,7 @@ def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None =
             )
         elif task.modality == Modality.TEXT and not _has_text(spec, info):
             kinds = ", ".join(f"{c.name!r} ({c.kind})" for c in info.columns[:10] if c.name != spec.data.target)
-            message = f"{task.id} needs a column of texts, and there is none ({kinds}); if one is all the same, name its kind"
+            message = f"{task.id} needs a column of texts, and there is none ({kinds}); if one is, name its kind"
             found.append(_fault("data", message, "NO_TEXT"))
         elif task.kind == "regression" and (column := _target_column(info, spec.data.target)) is not None:
             kind = spec.data.kinds.get(column.name, column.kind)

@@ -61,7 +61,9 @@ def read(container: Container, target: str | None = None, limits: Limits = LIMIT
 
 def _by_folders(container: Container, files: list[Entry], others: list[Entry], limits: Limits) -> FilePictures:
     placed, loose = class_of(files)
-    kept, labels, parts = ([item[i] for item in placed] for i in range(3))
+    kept = [entry for entry, _, _ in placed]
+    labels = [label for _, label, _ in placed]
+    parts = [part for _, _, part in placed]
     if not kept:
         raise InvalidData.at(
             container.filename, f"{len(files):,} pictures, but none in a folder that names its class.",

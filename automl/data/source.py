@@ -1,8 +1,9 @@
 """Where a data set's bytes come from: a file, a folder, a zip or a tar, read under the caps of `limits`.
 
 Archives are never unpacked to disk. Their entries are read into memory one at a time, addressed by their place in the
-archive, so a hostile name can't lead anywhere; entries with such names are refused all the same, because whoever made them
-meant harm. Of a gzipped tar the stream is unpacked into one nameless temporary file, since gzip can't be read from the middle.
+archive, so a hostile name can't lead anywhere; entries with such names are refused all the same, because whoever made
+them meant harm. Of a gzipped tar the stream is unpacked into one nameless temporary file, since gzip can't be read from
+the middle.
 """
 
 from __future__ import annotations
@@ -206,11 +207,12 @@ class Tar:
         self.filename = source.filename
         self._lock = threading.Lock()
         packed = source.head(2) == GZIP
-        self._file: Any = tempfile.TemporaryFile(prefix="automl-") if packed else source.path.open("rb")
+        # Held open until `close`, as the container is.
+        self._file: Any = tempfile.TemporaryFile(prefix="automl-") if packed else source.path.open("rb")  # noqa: SIM115
         try:
             if packed:
                 self._unpack(source, limits)
-            self._tar = tarfile.open(fileobj=self._file, mode="r:")
+            self._tar = tarfile.open(fileobj=self._file, mode="r:")  # noqa: SIM115
             members = self._tar.getmembers()
             if len(members) > limits.archive_entries:
                 raise _too_many_entries(self.filename, len(members), limits)
@@ -259,7 +261,8 @@ class Tar:
             elif member.issparse():
                 reason = "it is a sparse file, and only plain files are taken"
             if reason:
-                faults.append(Violation(field=f"{self.filename}, {_printable(name)}", message=reason, reason="ARCHIVE_ENTRY"))
+                place = f"{self.filename}, {_printable(name)}"
+                faults.append(Violation(field=place, message=reason, reason="ARCHIVE_ENTRY"))
             seen.add(name)
         if (total := sum(m.size for m in members)) > limits.archive_bytes:
             faults.append(_too_large(self.filename, total, limits.archive_bytes))

@@ -299,8 +299,8 @@ def _matrices(
 
 
 def write_raw(
-    names: list[str], table: Table, test: Table | None, rows: NDArray[np.int64], test_rows: NDArray[np.int64], writer: Writer,
-    *, missing_words: bool = True,
+    names: list[str], table: Table, test: Table | None, rows: NDArray[np.int64], test_rows: NDArray[np.int64],
+    writer: Writer, *, missing_words: bool = True,
 ) -> None:
     """The raw text of columns that are not numeric: all different texts once, "" first, and codes into them. With
     `missing_words` the words that mean "missing" in tables become ""."""

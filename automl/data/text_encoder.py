@@ -97,7 +97,8 @@ class TextEncoder:
     @property
     def widths(self) -> dict[str, int]:
         """Length of each input of the model."""
-        return {name: int(self._document["inputs"][name]) for name in ("tokens", "ngrams") if name in self._document["inputs"]}
+        sizes = self._document["inputs"]
+        return {name: int(sizes[name]) for name in ("tokens", "ngrams") if name in sizes}
 
     def encode(self, raw: encoder.Raw) -> encoder.Inputs:
         """Raw columns (name → n texts) as "tokens" int32 [n, length] and "ngrams" int32 [n, k].

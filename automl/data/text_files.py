@@ -1,8 +1,8 @@
-"""Texts in class folders: `<class>/anything.txt`, under any number of enclosing folders, optionally with `train/`, `val/` and
-`test/` above the classes.
+"""Texts in class folders: `<class>/anything.txt`, under any number of enclosing folders, optionally with `train/`, `val/`
+and `test/` above the classes.
 
-They become a table with the columns `text` and `label`, and `part` where folders name one, so that everything that holds for
-tables of texts holds for them.
+They become a table with the columns `text` and `label`, and `part` where folders name one, so that everything that holds
+for tables of texts holds for them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Prepares texts: the columns that hold them, target, parts, and tokens fitted on the training rows.
 
-Texts come as a table, or as folders that are read as one (`automl.data.text_files`). Columns of other kinds are left out, and
-so are rows without any text. Several columns of text are joined in the order of the table, with a code of its own between
-them (see `automl.data.text_encoder`).
+Texts come as a table, or as folders that are read as one (`automl.data.text_files`). Columns of other kinds are left out,
+and so are rows without any text. Several columns of text are joined in the order of the table, with a code of its own
+between them (see `automl.data.text_encoder`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """`preprocess.json` for texts as TensorFlow operations: the tokenisation inside a SavedModel.
 
-The meaning is `automl.data.text_encoder`'s; a golden suite and odd Unicode show that the two agree. Characters that Unicode
-has assigned only lately may be letters here and none there, since Python and TensorFlow bring tables of their own. Regular
-expressions are RE2's: where Python finds tokens, here everything else is replaced by blanks and the text is split at them.
-TensorFlow is imported at module level, so the catalogue's discovery leaves this module out (its name begins with an underscore).
+The meaning is `automl.data.text_encoder`'s; a golden suite and odd Unicode show that the two agree. Letters that Unicode
+has assigned only lately (2021 and later) may differ, since Python and TensorFlow bring tables of their own. Regular
+expressions are RE2's: where Python finds tokens, here everything else is replaced by blanks and the text is split at
+them. TensorFlow is imported at module level, so the catalogue's discovery leaves this module out (its name begins with an
+underscore).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class TextGraph(tf.Module):
         texts = tf.strings.lower(tf.strings.strip(texts), encoding="utf-8")
         texts = tf.strings.regex_replace(texts, _ACCENTS, "")
         texts = tf.strings.regex_replace(texts, _SINGLE, r" \1 ")
-        return tf.strings.split(tf.strings.regex_replace(texts, _NO_TOKEN, " "), " ").with_row_splits_dtype(tf.int64)
+        return tf.strings.split(tf.strings.regex_replace(texts, _NO_TOKEN, " ")).with_row_splits_dtype(tf.int64)
 
     def _codes(self, words: tf.Tensor) -> tf.Tensor:
         found = self.words.lookup(words)
@@ -67,7 +68,8 @@ class TextGraph(tf.Module):
         """The codes of the known n-grams of each text, [b, (n-grams)]."""
         assert self.grams is not None
         flat = words.flat_values
-        run = tf.where(tf.strings.regex_full_match(flat, _SINGLE), "", tf.strings.substr(flat, 0, meaning.RUN, unit="UTF8_CHAR"))
+        beginning = tf.strings.substr(flat, 0, meaning.RUN, unit="UTF8_CHAR")
+        run = tf.where(tf.strings.regex_full_match(flat, _SINGLE), "", beginning)
         marked = tf.where(run == "", "", tf.strings.join(["<", run, ">"]))
         characters = tf.strings.unicode_split(marked, "UTF-8")
         pieces = tf.strings.ngrams(characters, tuple(range(int(grams["low"]), int(grams["high"]) + 1)), separator="")

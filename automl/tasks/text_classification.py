@@ -1,8 +1,8 @@
 """Predicts a class from a text.
 
-Takes texts with one label each: a table with one or more columns of text, whose texts are joined, or folders of `.txt` files,
-one a class. Returns a probability for each class. The model takes the codes of words (and of n-grams of their characters);
-the vocabulary is learnt from the training rows and travels in the artifact.
+Takes texts with one label each: a table with one or more columns of text, whose texts are joined, or folders of `.txt`
+files, one a class. Returns a probability for each class. The model takes the codes of words (and of n-grams of their
+characters); the vocabulary is learnt from the training rows and travels in the artifact.
 """
 
 from __future__ import annotations

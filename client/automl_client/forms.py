@@ -111,9 +111,10 @@ class TextForm(TableForm):
 
     def _given(self, rows: Rows) -> Mapping[str, Sequence[Any]]:
         """Of a model of one column plain texts are taken too."""
-        if not isinstance(rows, Mapping | np.ndarray) and all(isinstance(row, str) for row in rows) and len(self.columns) == 1:
-            return {self.columns[0]: rows}
-        return super()._given(rows)
+        if isinstance(rows, Mapping | np.ndarray) or len(self.columns) > 1:
+            return super()._given(rows)
+        plain = [row for row in rows if isinstance(row, str)]
+        return {self.columns[0]: plain} if len(plain) == len(rows) else super()._given(rows)
 
     def _check_files(self, path: Path) -> None:
         if len(self.columns) > 1:

@@ -25,6 +25,12 @@ def profiles(draw: st.DrawFn) -> Profile:
         "imbalance": rows / classes / rarest if classes else 1.0,
     }
     if classes and draw(st.booleans()):
+        length, vocabulary = draw(st.integers(8, 512)), draw(st.integers(4, 20_003))
+        grams = draw(st.sampled_from([0, 2, 20_001]))
+        return Profile(
+            modality="text", task="text-classification", length=length, vocabulary=vocabulary, ngrams=grams, **common
+        )
+    if classes and draw(st.booleans()):
         side, channels = draw(st.integers(4, 256)), draw(st.sampled_from([1, 3, 4]))
         return Profile(modality="image", task="image-classification", image_shape=(side, side, channels), **common)
     numeric = draw(st.integers(0, 300))
@@ -77,10 +83,21 @@ BUILT = {
         modality="image", task="image-classification", rows=600, classes=3, class_min=60, imbalance=8.0, outputs=3,
         image_shape=(12, 12, 3),
     ),
+    "texts": Profile(
+        modality="text", task="text-classification", rows=600, classes=3, class_min=60, imbalance=8.0, outputs=3, length=12,
+        vocabulary=50, ngrams=40,
+    ),
 }
-TABLE = {"inputs": {"numeric": 4, "categorical": 2}, "cardinalities": [4, 40]}
+PREPROCESS = {
+    "table": {"inputs": {"numeric": 4, "categorical": 2}, "cardinalities": [4, 40]},
+    "image": {"height": 12, "width": 12, "channels": 3},
+    "text": {"inputs": {"tokens": 12, "vocabulary": 50, "ngrams": 16, "ngram_vocabulary": 40}},
+}
 ROWS, BATCH = 120, 40
-SMALL = {"width": 8, "members": 4, "depth": 2, "blocks": 1, "stages": 2, "expansion": 2, "bins": 8, "frequencies": 8}
+SMALL = {
+    "width": 8, "members": 4, "depth": 2, "blocks": 1, "stages": 2, "expansion": 2, "bins": 8, "frequencies": 8,
+    "filters": 8,
+}
 
 
 def small(recipe: Recipe) -> Recipe:
@@ -97,6 +114,12 @@ def data(profile: Profile) -> tuple[dict[str, np.ndarray], np.ndarray]:
     rng = np.random.default_rng(0)
     if profile.modality == "image":
         x = {"image": rng.integers(0, 256, (ROWS, *profile.image_shape), np.uint8)}
+    elif profile.modality == "text":
+        lengths = rng.integers(0, 13, (ROWS, 1))
+        x = {
+            name: np.where(np.arange(steps) < lengths, rng.integers(1, count, (ROWS, steps)), 0).astype(np.int32)
+            for name, steps, count in (("tokens", 12, 50), ("ngrams", 16, 40))
+        }
     else:
         numeric = rng.normal(size=(ROWS, 4)).astype(np.float32)
         x = {"numeric": numeric, "categorical": np.stack([rng.integers(0, n, ROWS) for n in (4, 40)], 1).astype(np.int32)}
@@ -117,8 +140,7 @@ def one_epoch(recipe: Recipe, profile: Profile) -> tuple[float, np.ndarray]:
     plan = compose.plan_of(recipe, profile)
     rng = np.random.default_rng(1)
     x, y = data(profile)
-    preprocess = TABLE if profile.modality == "table" else dict(zip(("height", "width", "channels"), profile.image_shape))
-    core = model.build_core(recipe, plan, profile, preprocess, x)
+    core = model.build_core(recipe, plan, profile, PREPROCESS[profile.modality], x)
     if plan.resampling is not None:
         x, y = plan.resampling.make(x, y, rng)
     target = np.eye(profile.classes, dtype=np.float32)[y] if profile.classes else y

@@ -84,8 +84,8 @@ columns_of = tables.columns_of
 def card_inputs(preprocess: Mapping[str, Any], format: str) -> list[str]:
     if format == "saved-model":
         return [
-            "Inputs of the signature `serving_default`, one for each column of text: string [batch], UTF-8, empty where there "
-            "is none:",
+            "Inputs of the signature `serving_default`, one for each column of text: string [batch], UTF-8, empty where "
+            "there is none:",
             "",
             *(f"- `{name}`: {raw.cell(column['name'])}"
               for name, column in zip(tables.input_names(preprocess), preprocess["columns"])),
@@ -114,7 +114,7 @@ def card_preprocessing(preprocess: Mapping[str, Any], format: str) -> list[str]:
     ]
     if grams:
         lines.append(
-            f"Of each word the n-grams of {grams['low']} to {grams['high']} characters, of which {len(grams['vocabulary']):,} "
-            f"are known; {sizes['ngrams']} at most."
+            f"Of each word the n-grams of {grams['low']} to {grams['high']} characters, of which "
+            f"{len(grams['vocabulary']):,} are known; {sizes['ngrams']} at most."
         )
     return lines

@@ -18,8 +18,8 @@ AFTER_OTHERS = 1
 
 
 @technique(
-    id="mixup", stage="data", slot="mixing", modalities=(Modality.TABLE, Modality.IMAGE), params={"alpha": Float(0.05, 1.0, 0.2)}, order=AFTER_OTHERS, cost=1.1,
-    reference="arXiv:1710.09412",
+    id="mixup", stage="data", slot="mixing", modalities=(Modality.TABLE, Modality.IMAGE),
+    params={"alpha": Float(0.05, 1.0, 0.2)}, order=AFTER_OTHERS, cost=1.1, reference="arXiv:1710.09412",
 )
 def mixup(plan: TrainPlan, *, alpha: float) -> TrainPlan:
     """Mixup: each example becomes a weighted mean of two, and so does its target.

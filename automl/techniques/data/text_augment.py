@@ -1,14 +1,15 @@
 """Text augmentation: training texts lose words, change the order of neighbours, and have a span hidden.
 
-What it changes: in each batch every token is deleted with probability `dropout` (what follows moves up; n-grams of characters
-go with the same probability); a share `swap` of the tokens changes places with the next one; and one span that covers the
-share `span` of the text is replaced by the code of unknown tokens. Why it may help: no single word decides, which on a few
-thousand texts is what overfitting looks like; a bag of words learns to use words that say the same, a convolution or a
-recurrent net to bear gaps. When it hurts: short texts, of which one word is the message, and words like "not". Targets stay.
+What it changes: in each batch every token is deleted with probability `dropout` (what follows moves up; n-grams of
+characters go with the same probability); a share `swap` of the tokens changes places with the next one; and one span that
+covers the share `span` of the text is replaced by the code of unknown tokens. Why it may help: no single word decides,
+which on a few thousand texts is what overfitting looks like; a bag of words learns to use words that say the same, a
+convolution or a recurrent net to bear gaps. When it hurts: short texts, of which one word is the message, and words like
+"not". Targets stay.
 
-How: independent draws for each token; of neighbours only pairs that don't overlap are swapped, and only inside the text; a text
-that would lose everything keeps its tokens. Swapping changes nothing for bags of words. Evaluation and the exported model see
-every token.
+How: independent draws for each token; of neighbours only pairs that don't overlap are swapped, and only inside the text;
+a text that would lose everything keeps its tokens. Swapping changes nothing for bags of words. Evaluation and the
+exported model see every token.
 """
 
 from __future__ import annotations

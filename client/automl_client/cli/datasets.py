@@ -132,7 +132,7 @@ def _show(dataset: types.Dataset, *, columns: bool) -> None:
     from automl_client.cli import output, quantities
 
     shape = " x ".join(str(side) for side in dataset.image_shape)
-    what = "texts" if dataset.format == "text-folder" else {"table": "rows", "image": "pictures"}.get(dataset.modality, "rows")
+    what = "texts" if dataset.format == "text-folder" else "pictures" if dataset.modality == "image" else "rows"
     form = f"{dataset.format}, {dataset.rows:,} {what}"
     click.echo(
         f"{names.short(dataset.name)}: {output.clean(dataset.display_name)} ({form}{', ' + shape if shape else ''}, "

@@ -20,7 +20,7 @@ DEFAULT_BUDGET_S = 600.0
 
 @click.command(short_help="Search, train and verify models for DATA.")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--target", metavar="COLUMN", help="Column to predict. May be left out for pictures only.")
+@click.option("--target", metavar="COLUMN", help="Column to predict. May be left out for class folders.")
 @click.option("--task", metavar="TASK", help="Task type (see `automl tasks`). Default: inferred from data and target.")
 @click.option(
     "--budget", type=quantities.Duration(), default="10m", show_default=True,
@@ -60,7 +60,8 @@ def submit(
 ) -> int:
     """Search, train, compress and verify models for DATA, and bring the files here.
 
-    DATA is a table (CSV, TSV, Parquet, also .gz), a folder or .zip of pictures in class folders, .npz, or MNIST-like idx.
+    DATA is a table (CSV, TSV, Parquet, also .gz), a folder, .zip or .tar(.gz) of pictures or .txt files in class folders,
+    .npz, or MNIST-like idx.
     """
     from automl_client.cli import delivery
 

@@ -18,12 +18,15 @@ def profile(modality: str = "table", classes: int = 3, **fields: Any) -> Profile
     if modality == "table":
         task = "tabular-classification" if classes else "tabular-regression"
         own = {"numeric": 4, "categorical": 3, "cardinality_max": 30}
+    elif modality == "text":
+        task, own = "text-classification", {"length": 12, "vocabulary": 40, "ngrams": 30}
     else:
         task, own = "image-classification", {"image_shape": (16, 16, 3)}
     return Profile(**{"modality": modality, "task": task, **common, **own, **fields})
 
 
 TABLE = {"inputs": {"numeric": 4, "categorical": 3}, "cardinalities": [4, 12, 30]}
+TEXT = {"inputs": {"tokens": 12, "vocabulary": 40, "ngrams": 20, "ngram_vocabulary": 30}}
 
 
 def picture(height: int = 16, width: int = 16, channels: int = 3) -> dict[str, int]:
@@ -35,11 +38,25 @@ def inputs(preprocess: dict[str, Any], rows: int = 64, seed: int = 0) -> dict[st
     if "height" in preprocess:
         shape = (rows, preprocess["height"], preprocess["width"], preprocess["channels"])
         return {"image": rng.integers(0, 256, shape, np.uint8)}
+    if "tokens" in preprocess["inputs"]:
+        return codes(preprocess["inputs"], rows, rng)
     made: dict[str, np.ndarray] = {}
     if preprocess["inputs"].get("numeric"):
         made["numeric"] = rng.normal(size=(rows, preprocess["inputs"]["numeric"])).astype(np.float32)
     if preprocess["inputs"].get("categorical"):
         made["categorical"] = np.stack([rng.integers(0, n, rows) for n in preprocess["cardinalities"]], 1).astype(np.int32)
+    return made
+
+
+def codes(sizes: dict[str, int], rows: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Texts of different lengths, filled up with 0; the first is empty."""
+    made = {}
+    for name, count in (("tokens", "vocabulary"), ("ngrams", "ngram_vocabulary")):
+        if name in sizes:
+            lengths = rng.integers(1, sizes[name] + 1, rows)
+            lengths[0] = 0
+            drawn = rng.integers(1, sizes[count], (rows, sizes[name]))
+            made[name] = np.where(np.arange(sizes[name]) < lengths[:, None], drawn, 0).astype(np.int32)
     return made
 
 
@@ -49,6 +66,8 @@ DEFAULTS = {"standardization", "relu", "he", "adamw", "warmup-cosine"}
 def recipe(profile: Profile, family: str, params: dict[str, Any] | None = None, **techniques: dict[str, Any]) -> Recipe:
     """A recipe with the slots' defaults; `techniques` by id with underscores."""
     ids = DEFAULTS | {"cross-entropy" if profile.classes else "mse"}
+    if profile.modality == "text":
+        ids -= {"standardization"}
     chosen = {id: {} for id in ids} | {id.replace("_", "-"): given for id, given in techniques.items()}
     if "selu" in chosen or "swish" in chosen:
         del chosen["relu"]
@@ -67,9 +86,12 @@ def build():
     def build(family: str, params: dict[str, Any] | None = None, *, preprocess: dict[str, Any] | None = None,
               classes: int = 3, **techniques: dict[str, Any]) -> Built:
         modality = next(iter(architectures[family].modalities))
-        preprocess = preprocess or (picture() if modality == "image" else TABLE)
+        preprocess = preprocess or {"image": picture(), "text": TEXT}.get(modality, TABLE)
         if modality == "table":
             own = {kind: preprocess["inputs"].get(kind, 0) for kind in ("numeric", "categorical")}
+        elif modality == "text":
+            sizes = preprocess["inputs"]
+            own = {"length": sizes["tokens"], "vocabulary": sizes["vocabulary"], "ngrams": sizes.get("ngram_vocabulary", 0)}
         else:
             own = {"image_shape": (preprocess["height"], preprocess["width"], preprocess["channels"])}
         data = profile(modality, classes, **own)

@@ -18,8 +18,11 @@ SMALL = {
     "resnet": {"width": 8, "stages": 2, "squeeze_excite": True},
     "mobilenet": {"width": 8, "stages": 1, "expansion": 2, "squeeze_excite": True},
     "ds-cnn": {"width": 8, "stages": 2, "blocks": 1},
+    "text-bag": {"width": 8, "depth": 1, "pairs": 8192},
+    "text-cnn": {"width": 16, "filters": 16, "kernels": "2-3", "bag": True},
 }
 PICTURES = [a.id for a in architectures if "image" in a.modalities]
+CLASSIFIED = [a.id for a in architectures if not a.modalities & {"table"}]
 META = types.SimpleNamespace(kind="classification", target_mean=None, target_std=None, target_min=None, target_max=None)
 
 
@@ -34,8 +37,8 @@ def test_every_family_is_tested_here():
 @pytest.mark.parametrize("family", SMALL)
 @pytest.mark.parametrize("classes", [0, 2, 5])
 def test_the_core_ends_in_one_output_for_each_class_or_number(family, classes, build):
-    if classes == 0 and family in PICTURES:
-        pytest.skip("pictures are classified")
+    if classes == 0 and family in CLASSIFIED:
+        pytest.skip("pictures and texts are classified")
     built = build(family, SMALL[family], classes=classes)
     outputs = (None, classes or 1) if family != "tabm" else (None, 4, classes or 1)
     assert built.core.output_shape == outputs

@@ -24,3 +24,16 @@ def test_a_masked_mean_counts_only_the_steps_that_are_there():
 def test_a_slice_takes_channels():
     x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     np.testing.assert_array_equal(np.asarray(sequences.ChannelSlice(1, 3)(x)), x[..., 1:3])
+
+
+def test_codes_from_the_limit_on_are_unknown():
+    found = np.asarray(sequences.CodeLimit(4, 1)(np.array([[3, 4, 0], [9, 2, 1]], np.int32)))
+    np.testing.assert_array_equal(found, [[3, 1, 0], [1, 2, 1]])
+    assert found.dtype == np.int32
+
+
+def test_pairs_are_hashed_by_their_formula():
+    tokens = np.array([[5, 7, 64_999, 0], [1, 0, 0, 0]], np.int32)
+    found = np.asarray(sequences.TokenPairs(101)(tokens))
+    np.testing.assert_array_equal(found, [[1 + (5 * 31_337 + 7) % 101, 1 + (7 * 31_337 + 64_999) % 101, 0], [0, 0, 0]])
+    assert 64_999 * 31_337 + 64_999 < 2**31

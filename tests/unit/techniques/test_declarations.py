@@ -24,6 +24,10 @@ PROFILES = {
         modality="image", task="image-classification", rows=4000, classes=4, class_min=200, imbalance=8.0, outputs=4,
         image_shape=(16, 16, 3),
     ),
+    "texts": Profile(
+        modality="text", task="text-classification", rows=4000, classes=4, class_min=200, imbalance=8.0, outputs=4,
+        length=40, vocabulary=900, ngrams=2000,
+    ),
 }
 
 
