@@ -36,28 +36,37 @@ ROWS: dict[str, dict[str, Any]] = {
         "numeric": RNG.normal(size=(12, 4)).astype(np.float32),
         "categorical": np.stack([RNG.integers(0, 5, 12), RNG.integers(0, 30, 12)], axis=1).astype(np.int32),
     },
+    "text": {
+        "tokens": np.where(np.arange(10) < RNG.integers(1, 11, (12, 1)), RNG.integers(1, 40, (12, 10)), 0).astype(np.int32),
+        "ngrams": RNG.integers(0, 30, (12, 16)).astype(np.int32),
+    },
+}
+PREPROCESS: dict[str, dict[str, Any]] = {
+    "image": {"height": 24, "width": 24, "channels": 3},
+    "table": {"inputs": {"numeric": 4, "categorical": 2}, "cardinalities": [5, 30]},
+    "text": {"inputs": {"tokens": 10, "vocabulary": 40, "ngrams": 16, "ngram_vocabulary": 30}},
+}
+PROFILES: dict[str, dict[str, Any]] = {
+    "image": {"image_shape": (24, 24, 3)},
+    "table": {"numeric": 4, "categorical": 2, "cardinality_max": 30},
+    "text": {"length": 10, "vocabulary": 40, "ngrams": 30},
 }
 
 
 def built(family: str, *ids: str, kind: str = "classification", **params: Any) -> tuple[Any, dict[str, Any]]:
     """The inference model of a family under some techniques, and rows for it."""
-    modality = "image" if Modality.IMAGE in architectures[family].modalities else "table"
-    task = "image-classification" if modality == "image" else f"tabular-{kind}"
+    modality = sorted(architectures[family].modalities)[0].value
+    task = {"table": f"tabular-{kind}"}.get(modality, f"{modality}-classification")
     classes = 3 if kind == "classification" else 0
     profile = Profile(
         modality=Modality(modality), task=task, rows=1000, classes=classes, outputs=max(1, classes),
-        image_shape=(24, 24, 3) if modality == "image" else None, numeric=4, categorical=2, cardinality_max=30,
-    )
-    preprocess: dict[str, Any] = (
-        {"height": 24, "width": 24, "channels": 3}
-        if modality == "image"
-        else {"inputs": {"numeric": 4, "categorical": 2}, "cardinalities": [5, 30]}
+        **PROFILES[modality],
     )
     plan = TrainPlan()
     for id in ids:
         plan = techniques[id].apply(plan, **{name: domain.default for name, domain in techniques[id].params.items()})
     recipe = Recipe(task=task, architecture=Choice(id=family, params=params), seed=1)
-    core = architecture_model.build_core(recipe, plan, profile, preprocess, ROWS[modality])
+    core = architecture_model.build_core(recipe, plan, profile, PREPROCESS[modality], ROWS[modality])
     model = head.inference_model(core, Target(kind))
     _shake(model)
     return model, ROWS[modality]

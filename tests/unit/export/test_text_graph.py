@@ -74,6 +74,7 @@ def test_every_assigned_character_is_taken_alike():
 def test_random_texts_of_odd_characters_are_taken_alike():
     rng = random.Random(5)
     pool = ["Σ", "ς", "σ", "İ", "ı", "ß", "ẞ", "ǅ", "\u0345", "\u0301", "\u00ad", "\u200d", "_", "'", ".", " ", "\u00a0",
-            "A", "b", "9", "٣", "漢", "か", "😀", "\u2028", "\x85", "\x1c", "ﬁ", "Ω", "K", "한", "\ufe0f", "ª", "²", "①", "々"]
+            "A", "b", "9", "٣", "漢", "か", "😀", "\u2028", "\x85", "\x1c", "ﬁ", "Ω", "K", "한", "\ufe0f", "ª", "²", "①",
+            "々"]
     texts = ["".join(rng.choices(pool, k=rng.randint(0, 12))) for _ in range(3_000)]
     assert_same(*encoded(documents_of(pool + texts), {"t": texts}))
