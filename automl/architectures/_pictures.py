@@ -41,7 +41,7 @@ def entrance(inputs: dict[str, Any], builder: Builder, filters: int) -> Any:
     """Scaled pixels through the first convolution block; large strides get a kernel that sees every pixel."""
     x = builder.pixels(inputs["image"])
     strides = stem_strides(shortest_side(inputs))
-    return builder.conv(x, filters, {1: 3, 2: 5, 4: 7}[strides], strides=strides, name="stem")
+    return builder.conv(x, filters, {1: 3, 2: 5, 4: 7}[strides], strides=strides, name="stem", plain=True)
 
 
 def exit(x: Any, builder: Builder) -> Any:
@@ -61,3 +61,22 @@ def conv_size(channels: int, filters: int, kernel: int) -> int:
 
 def depthwise_size(channels: int, kernel: int) -> int:
     return kernel * kernel * channels + 2 * channels
+
+
+def stages_of(side: int, stages: int) -> int:
+    """How many stages a picture takes when each but the first halves it."""
+    return 1 + stages_within(side, stages - 1) if stages > 1 else 1
+
+
+def residual_size(profile: Profile, width: int, stages: int, blocks: int) -> int:
+    """Weights of a network of residual blocks, entrance and head included; each stage has twice the channels of the one
+    before."""
+    total, channels = stem_size(profile, width), width
+    for stage in range(stages):
+        filters = width * 2**stage
+        for block in range(blocks):
+            total += conv_size(channels, filters, 3) + conv_size(filters, filters, 3)
+            if stage > 0 and block == 0:
+                total += conv_size(channels, filters, 1)
+            channels = filters
+    return total + (channels + 1) * profile.outputs

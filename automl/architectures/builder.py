@@ -70,43 +70,58 @@ class Builder:
             units, use_bias=self.plan.norm is None if use_bias is None else use_bias, kernel_initializer=self.initializer(),
             kernel_regularizer=self.regularizer(), name=name,
         )
-        x = self._reparametrised(layer)(x)
+        if self.plan.kernel_noise is not None:
+            layer = self.plan.kernel_noise.make(layer, seed=self.seed())
+        else:
+            layer = self._reparametrised(layer)
+        x = layer(x)
         return self.finish(x, name=name) if activate else x
 
     # --- convolutions --------------------------------------------------------------------------
 
     def conv(
-        self, x: Any, filters: int, kernel: int, *, name: str, strides: int = 1, finish: bool = True, activate: bool = True
+        self, x: Any, filters: int, kernel: int, *, name: str, strides: int = 1, finish: bool = True, activate: bool = True,
+        plain: bool = False, use_bias: bool | None = None,
     ) -> Any:
         """A convolution block on [b, h, w, channels] with "same" padding; without `finish` the convolution alone, whose
-        normalisation (and with it the bias) follows later."""
-        layer = self.layers.Conv2D(
-            filters, kernel, strides=strides, padding="same", use_bias=self.plan.norm is None,
-            kernel_initializer=self.initializer(), kernel_regularizer=self.regularizer(), name=name,
-        )
-        x = self._reparametrised(layer)(x)
+        normalisation (and with it the bias) follows later. What the plan puts in the place of convolutions stands for
+        those over more than one pixel, unless it has to be a `plain` one."""
+        if kernel > 1 and not plain and self.plan.convolution is not None:
+            x = self.plan.convolution.make(x, self, filters=filters, kernel=kernel, strides=strides, name=name)
+        else:
+            x = self.plain_conv(x, filters, kernel, strides=strides, name=name, use_bias=use_bias)
         return self.finish(x, name=name, activate=activate) if finish else x
 
-    def depthwise(self, x: Any, kernel: int, *, name: str, strides: int = 1, activate: bool = True) -> Any:
+    def plain_conv(
+        self, x: Any, filters: int, kernel: int, *, name: str, strides: int = 1, dilation: int = 1,
+        use_bias: bool | None = None, initializer: Any = None,
+    ) -> Any:
+        """A convolution alone, with "same" padding, and a bias where the plan normalises nothing."""
+        layer = self.layers.Conv2D(
+            filters, kernel, strides=strides, dilation_rate=dilation, padding="same",
+            use_bias=self.plan.norm is None if use_bias is None else use_bias,
+            kernel_initializer=self.initializer() if initializer is None else initializer,
+            kernel_regularizer=self.regularizer(), name=name,
+        )
+        return self._reparametrised(layer)(x)
+
+    def depthwise(
+        self, x: Any, kernel: int, *, name: str, strides: int = 1, finish: bool = True, activate: bool = True
+    ) -> Any:
         """A depthwise convolution block: one filter for each channel."""
         layer = self.layers.DepthwiseConv2D(
             kernel, strides=strides, padding="same", use_bias=self.plan.norm is None,
             depthwise_initializer=self.initializer(), depthwise_regularizer=self.regularizer(), name=name,
         )
-        return self.finish(layer(x), name=name, activate=activate)
+        return self.finish(layer(x), name=name, activate=activate) if finish else layer(x)
 
-    def squeeze_excite(self, x: Any, ratio: float, *, name: str) -> Any:
-        """Scales channels by gates that a small net computes from their means (Hu et al., arXiv:1709.01507)."""
-        channels = x.shape[-1]
-        squeezed = self.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
-        # 1×1 convolutions, not Dense: they keep rank 4, which every converter broadcasts.
-        squeezed = self.layers.Conv2D(
-            max(4, int(channels * ratio)), 1, activation="relu", kernel_initializer=self.initializer(), name=f"{name}_reduce"
-        )(squeezed)
-        gates = self.layers.Conv2D(
-            channels, 1, activation="sigmoid", kernel_initializer=self.initializer(), name=f"{name}_excite"
-        )(squeezed)
-        return self.layers.Multiply(name=f"{name}_scale")([x, gates])
+    def gate(self, x: Any, *, name: str) -> Any:
+        """The channels of a branch, scaled if the plan says so."""
+        return x if self.plan.channel_gates is None else self.plan.channel_gates.make(x, self, name=name)
+
+    def block(self, x: Any, filters: int, *, name: str, strides: int, depth: float) -> Any:
+        """A block as the plan has it."""
+        return self.plan.block.make(x, self, filters=filters, strides=strides, depth=depth, name=name)
 
     # --- parts ---------------------------------------------------------------------------------
 
@@ -135,6 +150,12 @@ class Builder:
             layer = component.make(rank=len(x.shape), seed=self.seed())
             if layer is not None:
                 x = layer(x)
+        return x
+
+    def represent(self, x: Any) -> Any:
+        """What the plan makes of the last representation."""
+        for component in self.plan.representation:
+            x = component.make(x, seed=self.seed())
         return x
 
     def residual(self, x: Any, branch: Any, *, depth: float, name: str) -> Any:

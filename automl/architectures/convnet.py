@@ -48,6 +48,7 @@ def size(profile: Profile, *, width: int, stages: int, residual: bool) -> int:
     reference="Page, How to train your ResNet (2018); arXiv:1512.03385",
     cost=1.0,
     provides=("residual",),
+    uses=("convolution",),
     size=size,
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, residual: bool) -> Any:

@@ -1,8 +1,8 @@
 """Inverted residuals: thin shortcuts around wide depthwise convolutions (MobileNetV2 and V3).
 
-A block expands its channels by `expansion` with 1×1 convolutions, filters each with a depthwise convolution,
-optionally gates them (squeeze-excite), and projects back without activation, since a non-linearity on few channels
-destroys information; blocks that keep resolution and channels add their input. Most of the accuracy of a plain network
+A block expands its channels by `expansion` with 1×1 convolutions, filters each with a depthwise convolution (gated where
+`squeeze-excite` is on), and projects back without activation, since a non-linearity on few channels destroys information;
+blocks that keep resolution and channels add their input. Most of the accuracy of a plain network
 at a fraction of weights and multiplications, so it is a first choice under size limits. On a CPU depthwise
 convolutions train slowly for their arithmetic, and learning needs more epochs than `convnet`.
 """
@@ -13,9 +13,9 @@ from typing import Any
 
 from automl.architectures import _pictures
 from automl.architectures.builder import Builder, divisible
-from automl.architectures.resnet import SQUEEZE_RATIO, squeeze_excite_size
-from automl.catalog import Bool, Categorical, Int, architecture
+from automl.catalog import Categorical, Int, architecture
 from automl.spec import Profile
+from automl.techniques.block import skip
 
 
 def _shape(width: int, stages: int, blocks: int) -> list[tuple[int, int]]:
@@ -26,16 +26,14 @@ def _shape(width: int, stages: int, blocks: int) -> list[tuple[int, int]]:
     ]
 
 
-def size(
-    profile: Profile, *, width: int, stages: int, blocks: int, expansion: int, kernel: int, squeeze_excite: bool
-) -> int:
+def size(profile: Profile, *, width: int, stages: int, blocks: int, expansion: int, kernel: int) -> int:
     """Trainable parameters with a normalisation's two for each channel."""
     stages = _pictures.stages_within(_pictures.profile_side(profile), stages)
     total, channels = _pictures.stem_size(profile, width), width
     for filters, _ in _shape(width, stages, blocks):
         wide = channels * expansion
         total += _pictures.conv_size(channels, wide, 1) + _pictures.depthwise_size(wide, kernel)
-        total += _pictures.conv_size(wide, filters, 1) + (squeeze_excite_size(wide) if squeeze_excite else 0)
+        total += _pictures.conv_size(wide, filters, 1)
         channels = filters
     last = 4 * channels
     return total + _pictures.conv_size(channels, last, 1) + (last + 1) * profile.outputs
@@ -50,28 +48,23 @@ def size(
         "blocks": Int(1, 4, 2),
         "expansion": Categorical((2, 3, 4, 6), 4),
         "kernel": Categorical((3, 5), 3),
-        "squeeze_excite": Bool(False),
     },
     reference="arXiv:1801.04381; arXiv:1905.02244",
     cost=1.7,
-    provides=("inverted-residual", "depthwise-separable", "squeeze-excite"),
+    provides=("inverted-residual", "depthwise-separable"),
+    uses=("channel-gates",),
     size=size,
 )
 def build(
-    inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int, expansion: int, kernel: int,
-    squeeze_excite: bool,
+    inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int, expansion: int, kernel: int
 ) -> Any:
     stages = _pictures.stages_within(_pictures.shortest_side(inputs), stages)
     x = _pictures.entrance(inputs, builder, width)
     shape = _shape(width, stages, blocks)
     for i, (filters, strides) in enumerate(shape):
-        name = f"block_{i + 1}"
-        branch = builder.conv(x, int(x.shape[-1]) * expansion, 1, name=f"{name}_expand")
-        branch = builder.depthwise(branch, kernel, strides=strides, name=f"{name}_depthwise")
-        if squeeze_excite:
-            branch = builder.squeeze_excite(branch, SQUEEZE_RATIO, name=f"{name}_se")
-        branch = builder.conv(branch, filters, 1, activate=False, name=f"{name}_project")
-        fits = strides == 1 and x.shape[-1] == filters
-        x = builder.residual(x, branch, depth=(i + 1) / len(shape), name=name) if fits else branch
+        x = skip.mobilenet_block(
+            x, builder, expansion=expansion, kernel=kernel, filters=filters, strides=strides, depth=(i + 1) / len(shape),
+            name=f"block_{i + 1}",
+        )
     x = builder.conv(x, 4 * int(x.shape[-1]), 1, name="last")
     return _pictures.exit(x, builder)

@@ -36,6 +36,7 @@ def build_core(
     builder = builders.Builder(plan, profile, seed=recipe.seed, preprocess=preprocess, sample=sample)
     inputs = input_tensors(profile, preprocess)
     features = family.build(dict(inputs), builder, **compose.complete(recipe.architecture, family.params))
+    features = builder.represent(features)
     # Glorot keeps the first outputs of the order of 1 whatever hidden layers' initialisation is made for.
     last = keras.initializers.GlorotUniform(seed=builder.seed())
     outputs = head.logits(features, profile.outputs, initializer=last, regularizer=builder.regularizer())

@@ -72,7 +72,21 @@ class TrainPlan:
     stochastic_depth: float = 0.0
     """Largest rate at which residual branches are dropped; rises linearly with depth."""
     reparametrisation: Component | None = None
-    """`make(layer) -> layer`: wraps a kernel's layer (weight norm, spectral norm)."""
+    """`make(layer) -> layer`: wraps a layer with a kernel (weight norm, spectral norm); what it doesn't reparametrise it
+    returns as it is. The wrapper has `folded()` (see `automl.layers.folding`)."""
+    kernel_noise: Component | None = None
+    """`make(layer, seed=int) -> layer`: wraps a dense layer (shakeout). The wrapper has `folded()`."""
+    block: Component = Component("automl.techniques.block.skip:residual_block")
+    """`make(x, builder, filters=int, strides=int, depth=float, name=str) -> x`: a block of a picture network's stages, [b,
+    h, w, channels] → [b, ⌈h / strides⌉, ⌈w / strides⌉, channels as the block likes; `filters` are meant]. `depth` rises
+    from near 0 to 1 at the last block."""
+    convolution: Component | None = None
+    """`make(x, builder, filters=int, kernel=int, strides=int, name=str) -> x`: stands for a k × k convolution, k > 1, with
+    "same" padding, without its normalisation (and without a bias where `builder.plan.norm` follows)."""
+    channel_gates: Component | None = None
+    """`make(x, builder, name=str) -> x`: scales the channels of a block's branch."""
+    representation: tuple[Component, ...] = ()
+    """`make(x, seed=int) -> x`: the last representation, [b, features] or [b, members, features], ahead of the head."""
 
     # --- the loss ------------------------------------------------------------------------------
     loss: Component = Component("automl.layers.losses:CrossEntropy")
@@ -105,6 +119,8 @@ class TrainPlan:
     inputs (dicts of arrays) for statistics. `averager.state() -> dict of arrays`, `averager.restore(dict)` for
     checkpoints."""
     batch_size: int = 128
+    full_batch: bool = False
+    """Every step sees all training rows, whatever `batch_size` says."""
     epochs: int = 30
     precision: str = "float32"
     """A Keras dtype policy."""

@@ -15,4 +15,5 @@ LAYERS = (
     "automl.layers.sequences:MaskedMean",
     "automl.layers.sequences:CodeLimit",
     "automl.layers.sequences:TokenPairs",
+    "automl.layers.deformable:DeformableSampling",
 )

@@ -47,9 +47,15 @@ def logits(features: Any, outputs: int, *, initializer: Any, regularizer: Any) -
 
 
 def inference_model(core: Any, meta: Target) -> Any:
-    """A Keras model on the core's own layers: probabilities [b, classes], or numbers [b, 1] in the target's unit."""
+    """A Keras model on the core's own layers: probabilities [b, classes], or numbers [b, 1] in the target's unit.
+
+    Layers that act in training only are folded (see `automl.layers.folding`); of those it holds copies of the weights.
+    """
     import keras
 
+    from automl.layers import folding
+
+    core = folding.fold(core)
     x = core.output
     if meta.kind == "classification":
         x = keras.layers.Softmax(name="probabilities")(x)

@@ -10,6 +10,7 @@ import pytest
 
 from automl.architectures import model
 from automl.catalog import architectures, compose
+from automl.catalog import techniques as registered
 from automl.spec import Choice, Profile, Recipe
 
 
@@ -68,9 +69,11 @@ def recipe(profile: Profile, family: str, params: dict[str, Any] | None = None, 
     ids = DEFAULTS | {"cross-entropy" if profile.classes else "mse"}
     if profile.modality == "text":
         ids -= {"standardization"}
-    chosen = {id: {} for id in ids} | {id.replace("_", "-"): given for id, given in techniques.items()}
-    if "selu" in chosen or "swish" in chosen:
-        del chosen["relu"]
+    given = {id.replace("_", "-"): params for id, params in techniques.items()}
+    if "block" in architectures[family].uses:
+        ids |= {"residual"}
+    taken = {registered[id].slot for id in given} - {None}
+    chosen = {id: {} for id in ids if registered[id].slot not in taken} | given
     return Recipe(
         task=profile.task, architecture=Choice(id=family, params=params or {}),
         techniques=tuple(Choice(id=id, params=given) for id, given in chosen.items()), seed=3,

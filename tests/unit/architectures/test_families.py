@@ -15,11 +15,12 @@ SMALL = {
     "mlp": {"width": 32, "depth": 2, "frequencies": 8},
     "tabm": {"width": 64, "depth": 2, "members": 4, "bins": 8},
     "convnet": {"width": 8, "stages": 2},
-    "resnet": {"width": 8, "stages": 2, "squeeze_excite": True},
-    "mobilenet": {"width": 8, "stages": 1, "expansion": 2, "squeeze_excite": True},
+    "resnet": {"width": 8, "stages": 2},
+    "mobilenet": {"width": 8, "stages": 1, "expansion": 2},
     "ds-cnn": {"width": 8, "stages": 2, "blocks": 1},
     "text-bag": {"width": 8, "depth": 1, "pairs": 8192},
     "text-cnn": {"width": 16, "filters": 16, "kernels": "2-3", "bag": True},
+    "convnet-families": {"width": 8, "stages": 2, "blocks": 1},
 }
 PICTURES = [a.id for a in architectures if "image" in a.modalities]
 CLASSIFIED = [a.id for a in architectures if not a.modalities & {"table"}]
@@ -86,10 +87,10 @@ VARIANTS = [
     ("convnet", {"width": 8, "stages": 3, "residual": False}), ("convnet", {"width": 16, "stages": 1}),
     ("convnet", {"width": 8, "stages": 4}),
     ("resnet", {"width": 8, "stages": 1}), ("resnet", {"width": 8, "stages": 3, "blocks": 2}),
-    ("resnet", {"width": 16, "stages": 2, "squeeze_excite": True}),
+    ("convnet-families", {"width": 8, "stages": 3, "blocks": 2}), ("convnet-families", {"width": 16, "stages": 1, "blocks": 1}),
     ("mobilenet", {"width": 8, "stages": 2, "blocks": 1}),
     ("mobilenet", {"width": 16, "stages": 2, "kernel": 5, "expansion": 3}),
-    ("mobilenet", {"width": 8, "stages": 2, "blocks": 3, "squeeze_excite": True}),
+    ("mobilenet", {"width": 8, "stages": 2, "blocks": 3}),
     ("ds-cnn", {"width": 16, "stages": 2, "blocks": 2}), ("ds-cnn", {"width": 8, "stages": 3, "blocks": 1, "kernel": 5}),
 ]
 
@@ -99,7 +100,6 @@ VARIANTS = [
 def test_sizes_of_convnets_in_closed_form_are_exact(family, params, side, build):
     preprocess = {"height": side, "width": side + 3, "channels": 1}
     built = build(family, params, preprocess=preprocess, batch_norm={})
-    # Gates have biases and no normalisation, which the closed form counts too.
     assert trainable(built.core) == built.size
 
 
@@ -185,7 +185,7 @@ def test_a_dropped_branch_is_dropped_for_a_whole_example(build):
 
 def test_squeeze_excite_equals_the_formula(build):
     """Hu et al. (2018), equations 2 to 4."""
-    built = build("resnet", {"width": 8, "stages": 1, "squeeze_excite": True})
+    built = build("resnet", {"width": 8, "stages": 1}, squeeze_excite={"ratio": 0.25})
     scale = built.core.get_layer("block_1_1_se_scale")
     taps = keras.Model(built.core.input, [scale.input[0], scale.output])
     before, after = (np.asarray(t) for t in taps(built.inputs))

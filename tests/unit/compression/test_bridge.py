@@ -111,8 +111,8 @@ def test_tables_with_numbers_as_target(embedding: str) -> None:
 
 
 def test_squeeze_excite_and_residual_forms() -> None:
-    bridge.build(*built("mobilenet", "swish", "batch-norm", squeeze_excite=True, blocks=2))
-    bridge.build(*built("resnet", "hard-swish", "batch-norm", squeeze_excite=True))
+    bridge.build(*built("mobilenet", "swish", "batch-norm", "squeeze-excite", blocks=2))
+    bridge.build(*built("resnet", "hard-swish", "batch-norm", "squeeze-excite"))
     bridge.build(*built("mlp", "gelu", "batch-norm", residual=True))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from automl import layers
-from automl.layers import sequences, tables
+from automl.layers import deformable, sequences, tables
 
 ROWS = np.ones((2, 3), np.float32)
 STEPS = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
@@ -26,6 +26,9 @@ LAYERS = {
     "MaskedMean": (sequences.MaskedMean(), [STEPS, MASK]),
     "CodeLimit": (sequences.CodeLimit(3, 1), [np.array([[4, 2, 0], [1, 3, 0]], np.int32)]),
     "TokenPairs": (sequences.TokenPairs(11), [np.array([[4, 2, 0], [1, 3, 5]], np.int32)]),
+    "DeformableSampling": (
+        deformable.DeformableSampling(3, 2), [np.ones((2, 5, 6, 3), np.float32), np.full((2, 3, 3, 18), 0.3, np.float32)],
+    ),
 }
 
 

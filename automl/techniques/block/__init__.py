@@ -1,0 +1,1 @@
+"""Blocks of picture networks, what stands for their convolutions, and gates on their channels."""
