@@ -128,6 +128,7 @@ def convert(model: Any, precision: str, representative: dict[str, np.ndarray] | 
         made._experimental_calibrate_only = True
         calibrated = bytes(made.convert())
         apart = {name for name in _output_names(calibrated) if _belongs_to(name, kept)}
+        assert representative is not None
         given = tf.uint8 if "image" in representative else tf.float32
         return bytes(steps.mlir_quantize(calibrated, input_data_type=given, denylisted_nodes=apart))
 

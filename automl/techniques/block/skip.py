@@ -50,7 +50,7 @@ def bottleneck(plan: TrainPlan, *, ratio: int) -> TrainPlan:
         "expansion": Categorical((2, 3, 4, 6), 4),
         "kernel": Categorical((3, 5, 7), 3),
     },
-    conflicts={id: DEPTHWISE_ALREADY for id in ("depthwise-separable", "dilated-conv", "deformable-conv")},
+    conflicts=dict.fromkeys(("depthwise-separable", "dilated-conv", "deformable-conv"), DEPTHWISE_ALREADY),
     reference="Sandler et al.: MobileNetV2, arXiv:1801.04381 (2018); Liu et al.: A ConvNet for the 2020s, arXiv:2201.03545",
 )
 def inverted_residual(plan: TrainPlan, *, form: str, expansion: int, kernel: int) -> TrainPlan:

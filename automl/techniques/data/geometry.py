@@ -125,17 +125,21 @@ def zoomed(*, factor: float) -> Step:
 
 
 def warped(x: NDArray[np.uint8], a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.uint8]:
-    """Pictures [n, h, w, ch] sampled bilinearly at centre + [[a, −b], [b, a]] · (row, column − centre); the border
-    repeats outside.
+    """Pictures [n, h, w, ch] sampled at centre + [[a, −b], [b, a]] · (row, column − centre): (a, b) = (cos θ, sin θ) turns
+    by θ, (1/s, 0) enlarges s times."""
+    matrix = np.stack([np.stack([a, -b], axis=-1), np.stack([b, a], axis=-1)], axis=-2)
+    return mapped(x, matrix, np.zeros((len(x), 2)))
 
-    (a, b) = (cos θ, sin θ) turns by θ, (1/s, 0) enlarges s times.
-    """
+
+def mapped(x: NDArray[np.uint8], matrix: NDArray[Any], shift: NDArray[Any]) -> NDArray[np.uint8]:
+    """Pictures [n, h, w, ch] sampled bilinearly at centre + matrix [n, 2, 2] · (row, column − centre) + shift [n, 2] in
+    pixels; the border repeats outside."""
     n, h, w, channels = x.shape
     row = (np.arange(h, dtype=np.float32) - (h - 1) / 2)[None, :, None]
     column = (np.arange(w, dtype=np.float32) - (w - 1) / 2)[None, None, :]
-    a, b = (np.asarray(v, np.float32)[:, None, None] for v in (a, b))
-    y = np.clip(a * row - b * column + (h - 1) / 2, 0, h - 1)
-    z = np.clip(b * row + a * column + (w - 1) / 2, 0, w - 1)
+    m, s = np.asarray(matrix, np.float32)[:, None, None], np.asarray(shift, np.float32)[:, None, None]
+    y = np.clip(m[..., 0, 0] * row + m[..., 0, 1] * column + s[..., 0] + (h - 1) / 2, 0, h - 1)
+    z = np.clip(m[..., 1, 0] * row + m[..., 1, 1] * column + s[..., 1] + (w - 1) / 2, 0, w - 1)
     top, left = y.astype(np.int32), z.astype(np.int32)
     down, right = np.minimum(top + 1, h - 1), np.minimum(left + 1, w - 1)
     fy, fz = (y - top)[..., None], (z - left)[..., None]

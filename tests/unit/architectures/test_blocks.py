@@ -110,7 +110,8 @@ def test_neither_the_entrance_nor_mixing_of_channels_is_replaced(name, build):
 
 def test_a_dilated_kernel_sees_places_apart(build):
     """A single bright pixel reaches exactly the nine places that lie 2 apart."""
-    layer = build("convnet", {"width": 8, "stages": 1, "residual": False}, dilated_conv={"rate": 2}).core.get_layer("stage_1_conv")
+    core = build("convnet", {"width": 8, "stages": 1, "residual": False}, dilated_conv={"rate": 2}).core
+    layer = core.get_layer("stage_1_conv")
     layer.set_weights([np.ones_like(w) if w.ndim == 4 else 0 * w for w in layer.get_weights()])
     x = np.zeros((1, 9, 9, layer.kernel.shape[2]), np.float32)
     x[0, 4, 4] = 1
@@ -141,7 +142,9 @@ def test_stochastic_depth_skips_the_branches_of_residual_blocks_alone(build):
 
 
 CONVERTED = [*((n,) for n in CHOSEN), *(("bottleneck", c) for c in CONVOLUTIONS)]
-OF_STOCK_LAYERS_AS_OTHERS = [("bottleneck",), ("inception",), ("bottleneck", "depthwise-separable"), ("bottleneck", "dilated-conv")]
+OF_STOCK_LAYERS_AS_OTHERS = [
+    ("bottleneck",), ("inception",), ("bottleneck", "depthwise-separable"), ("bottleneck", "dilated-conv"),
+]
 
 
 @pytest.mark.parametrize("names", [

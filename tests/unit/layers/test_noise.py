@@ -10,7 +10,9 @@ from scipy import integrate, ndimage, stats
 from automl.layers import folding, noise
 
 
-@pytest.mark.parametrize(("side", "size", "rate"), [((16, 16), 3, 0.1), ((8, 12), 5, 0.25), ((4, 4), 7, 0.2), ((9, 9), 2, 0.3)])
+@pytest.mark.parametrize(
+    ("side", "size", "rate"), [((16, 16), 3, 0.1), ((8, 12), 5, 0.25), ((4, 4), 7, 0.2), ((9, 9), 2, 0.3)]
+)
 def test_dropblock_hides_its_share_in_squares(side, size, rate):
     layer = noise.DropBlock(rate, size, seed=3)
     y = np.asarray(layer(np.ones((300, *side, 4), np.float32), training=True))
@@ -47,7 +49,8 @@ def test_the_divergence_is_the_integral():
     found = noise.divergence(np.full((5, 1), mean, np.float32), np.full((5, 1), np.log(variance), np.float32))
     assert float(found) == pytest.approx(expected, rel=1e-5)
     # Summed over units, the mean over examples.
-    both = noise.divergence(np.array([[mean, mean], [0, 0]], np.float32), np.log([[variance] * 2, [1, 1]]).astype(np.float32))
+    means, variances = np.array([[mean, mean], [0, 0]], np.float32), np.array([[variance] * 2, [1, 1]], np.float32)
+    both = noise.divergence(means, np.log(variances))
     assert float(both) == pytest.approx(expected, rel=1e-5)
 
 
@@ -64,7 +67,8 @@ def test_the_divergences_gradient_equals_differences():
         step = np.zeros((3, 2))
         step[place] = 1e-5
         for gradient, ends in (
-            (gm, [noise.divergence(m + s * step, v) for s in (1, -1)]), (gv, [noise.divergence(m, v + s * step) for s in (1, -1)]),
+            (gm, [noise.divergence(m + s * step, v) for s in (1, -1)]),
+            (gv, [noise.divergence(m, v + s * step) for s in (1, -1)]),
         ):
             assert float(gradient.numpy()[place]) == pytest.approx(float(ends[0] - ends[1]) / 2e-5, rel=1e-5)
 
