@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.catalog.entries import Task
-from automl.data import checks, encoder, inspection, pictures, split, table_preparation, targets
+from automl.data import checks, drift, encoder, inspection, label_noise, pictures, split, table_preparation, targets
 from automl.data.pictures import Pictures, Size
 from automl.data.prepared import PreparedMeta, Writer
 from automl.data.table import TextColumn
@@ -63,6 +63,7 @@ def prepare(spec: JobSpec, task: Task, data: Pictures, test: Pictures | None, wr
     if assignment.classes:
         counts = sum(np.bincount(assignment.y[p], minlength=len(assignment.classes)) for p in split.NAMES)
         findings += checks.class_balance(assignment.classes, np.asarray(counts))
+    findings += _suspicions(decoded, held, assignment, target, size)
     own = np.concatenate([assignment.rows["train"], assignment.rows["validation"]])
     _copy(decoded, own, size, writer, "")
     _copy(held, assignment.rows["test"], size, writer, "test")
@@ -210,6 +211,43 @@ def _duplicates(images: NDArray[np.uint8], held: NDArray[np.uint8], assignment: 
     test_rows = np.sort(assignment.rows["test"])
     overlaps = checks.overlap(hashes[own], theirs[test_rows], "pictures")
     return found + [f.changed(rows=tuple(int(test_rows[r - 1]) + 1 for r in f.rows)) for f in overlaps]
+
+
+def _suspicions(
+    images: NDArray[np.uint8], held: NDArray[np.uint8], assignment: Assignment, target: str, size: Size
+) -> list[Finding]:
+    """Labels that look wrong, and light, contrast or colour that differ between the parts."""
+
+    def some(part: str, most: int) -> NDArray[np.uint8]:
+        return (held if part == "test" else images)[np.sort(assignment.rows[part][:most])][..., : size[2]]
+
+    found = []
+    if assignment.classes:
+        order = np.argsort(assignment.rows["train"][: label_noise.ROWS], kind="stable")
+        found += label_noise.found(
+            label_noise.small(some("train", label_noise.ROWS)), assignment.y["train"][order],
+            assignment.rows["train"][order], assignment.classes, "pictures",
+        )
+    names = ["brightness", "contrast"] + [f"share of channel {c + 1}" for c in range(size[2]) if size[2] > 1]
+    parts = {
+        name: drift.Part(
+            _light(some(name, drift.ROWS // 2)), np.zeros((min(len(assignment.y[name]), drift.ROWS // 2), 0), np.int32),
+            assignment.y[name][: drift.ROWS // 2].astype(np.float64),
+        )
+        for name in split.NAMES
+    }
+    return found + drift.found(parts, numeric=names, categorical=(), target=target, classes=assignment.classes)
+
+
+def _light(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Of each picture the mean, the deviation, and with colours each channel's share of the mean; [n, 2] or [n, 2 + ch]."""
+    flat = images.reshape(len(images), -1, images.shape[-1])
+    channels = flat.mean(axis=1, dtype=np.float32)
+    deviation = np.array([picture.std(dtype=np.float32) for picture in flat], np.float32)
+    columns = [channels.mean(axis=1), deviation]
+    if images.shape[-1] > 1:
+        columns += list((channels / np.maximum(channels.sum(axis=1, keepdims=True), 1e-6)).T)
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _copy(images: NDArray[np.uint8], rows: NDArray[np.int64], size: Size, writer: Writer, part: Literal["", "test"]) -> None:

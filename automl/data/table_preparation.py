@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from automl.catalog.entries import Task
-from automl.data import checks, columns, inspection, picture_files, schema, split, targets
+from automl.data import checks, columns, drift, inspection, label_noise, picture_files, schema, split, targets
 from automl.data.prepared import PreparedMeta, Writer
 from automl.data.schema import Column
 from automl.data.table import Table, TextColumn
@@ -68,6 +68,15 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
     if assignment.classes:
         counts = sum(np.bincount(assignment.y[p], minlength=len(assignment.classes)) for p in split.NAMES)
         findings += checks.class_balance(assignment.classes, np.asarray(counts))
+        numbers = np.concatenate([part[: label_noise.ROWS] for part in matrices["train"]], axis=1, dtype=np.float32)
+        findings += label_noise.found(numbers, assignment.y["train"], assignment.rows["train"], assignment.classes)
+    findings += drift.found(
+        {
+            name: drift.Part(*(part[: drift.ROWS] for part in (*matrices[name], assignment.y[name].astype(np.float64))))
+            for name in split.NAMES
+        },
+        numeric=document["numeric"], categorical=document["categorical"], target=settings.target, classes=assignment.classes,
+    )
     y = assignment.y["train"]
     statistics = {} if assignment.classes else {
         "target_mean": float(y.mean(dtype=np.float64)), "target_std": float(y.std(dtype=np.float64)) or 1.0,
@@ -283,7 +292,7 @@ def _write(
         writer.array(folder, "rows", rows)
     write_raw([d["name"] for d in descriptions if d["kind"] != "numeric"], table, test, own, test_rows, writer)
     train = len(assignment.rows["train"])
-    return {"train": (main[0][:train], main[1][:train]), "test": held}
+    return {"train": (main[0][:train], main[1][:train]), "validation": (main[0][train:], main[1][train:]), "test": held}
 
 
 def _matrices(

@@ -185,8 +185,13 @@ class Shakeout(KernelWrapper):
             return self.layer(inputs)
         # dropout(1) is r: 0, or 1 / (1 − τ).
         factors = keras.random.dropout(ops.ones_like(inputs), self.rate, seed=self.seed_generator)
-        signs = ops.cast(ops.sign(self.layer.kernel), inputs.dtype)
-        return self.layer(inputs * factors) + self.strength * ops.matmul(inputs * (factors - 1), signs)
+        kernel = ops.cast(self.layer.kernel, inputs.dtype)
+        # One product of both terms: TensorFlow's optimizer of graphs stumbles over two that are added in front of a bias.
+        both = ops.concatenate([inputs * factors, self.strength * (inputs * (factors - 1))], axis=-1)
+        output = ops.matmul(both, ops.concatenate([kernel, ops.sign(kernel)], axis=0))
+        if self.layer.use_bias:
+            output = output + ops.cast(self.layer.bias, output.dtype)
+        return output if self.layer.activation is None else self.layer.activation(output)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "strength": self.strength, "seed": self.seed}

@@ -204,7 +204,8 @@ class _Training:
         with self.clock.on("data"):
             known = candidate.preprocess(continue_from) if self.warm and continue_from is not None else None
             self.samples = samples.load(self.prepared, self.plan, self.part, self.fidelity, self.recipe.seed, known)
-            size = max(1, round(self.plan.batch_size * self.batch_scale))
+            size = self.samples.rows if self.plan.full_batch else self.plan.batch_size
+            size = max(1, round(size * self.batch_scale))
             self.batches = Batches(self.samples, self.plan, size, self.recipe.seed)
         with self.clock.on("build"):
             self._build()

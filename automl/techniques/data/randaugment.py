@@ -2,14 +2,14 @@
 
 What it changes: each picture goes through operations drawn from fourteen (none; contrast stretched, histogram
 equalised; turned, sheared and shifted in either direction; brightness, contrast, colour, sharpness; fewer grey levels;
-bright pixels inverted), each at a strength that `magnitude` M of 30 sets. `randaugment` applies `operations` of them, each at the strength
-M; `trivialaugment` one, at a strength uniform in [0, M]; `augmix` mixes three chains of one to `operations` of the colourless
-ones with the picture itself. Why it may help: a whole policy of augmentations has two numbers instead of dozens; strong on
-pictures of things when there are epochs enough. When it hurts: short trainings, and where an operation changes the label:
-turned signs, colour or brightness that is the class. How: an operation is drawn for each picture and place in the chain,
-its sign too; at M = 30 turned by 30°, sheared by 0.3, shifted by 0.3 of the side, colours × (1 ± 0.9), 4 bits of
-grey levels taken away, everything inverted. AugMix: Dirichlet(1, 1, 1) weights of the chains, Beta(1, 1) against the picture;
-its consistency loss isn't part of it. Labels stay.
+bright pixels inverted), each at a strength that `magnitude` M of 30 sets. `randaugment` applies `operations` of them,
+each at the strength M; `trivialaugment` one, at a strength uniform in [0, M]; `augmix` mixes three chains of one to
+`operations` of the colourless ones with the picture itself. Why it may help: a whole policy of augmentations has two
+numbers instead of dozens; strong on pictures of things when there are epochs enough. When it hurts: short trainings,
+and where an operation changes the label: turned signs, colour or brightness that is the class. How: an operation is
+drawn for each picture and place in the chain, its sign too; at M = 30 turned by 30°, sheared by 0.3, shifted by 0.3 of
+the side, colours × (1 ± 0.9), 4 bits of grey levels taken away, everything inverted. AugMix: Dirichlet(1, 1, 1) weights
+of the chains, Beta(1, 1) against the picture; its consistency loss isn't part of it. Labels stay.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FULL = {"rotate": 30.0, "shear": 0.3, "shift": 0.3, "colour": 0.9, "bits": 4.0}
         "operations": Int(1, 3, 2),
         "magnitude": Int(1, LARGEST, 9),
     },
-    reference="Cubuk et al.: RandAugment, arXiv:1909.13719 (2019); arXiv:2103.10158 (TrivialAugment); arXiv:1912.02781 (AugMix)",
+    reference="RandAugment, arXiv:1909.13719 (2019); TrivialAugment, arXiv:2103.10158; AugMix, arXiv:1912.02781",
 )
 def apply(plan: TrainPlan, *, variant: str, operations: int, magnitude: int) -> TrainPlan:
     values: dict[str, ParameterValue] = {"variant": variant, "operations": operations, "magnitude": magnitude}
