@@ -93,11 +93,13 @@ def _compared(
             size, p = _kolmogorov(a, b)
             note(column, size, p, f"{column} (median {np.median(a):.4g} and {np.median(b):.4g})")
     for i, column in enumerate(categorical[:COLUMNS]):
-        a, b = train.categorical[:, i], part.categorical[:, i]
-        note(column, _variation(a, b), _shares_p(a, b), f"{column} ({_variation(a, b):.0%} of its shares)")
+        codes, others = train.categorical[:, i], part.categorical[:, i]
+        size = _variation(codes, others)
+        note(column, size, _shares_p(codes, others), f"{column} ({size:.0%} of its shares)")
     if classes:
-        a, b = train.target.astype(np.int64), part.target.astype(np.int64)
-        note(target, _variation(a, b), _shares_p(a, b), f"the classes of {target} ({_variation(a, b):.0%} of their shares)")
+        codes, others = train.target.astype(np.int32), part.target.astype(np.int32)
+        size = _variation(codes, others)
+        note(target, size, _shares_p(codes, others), f"the classes of {target} ({size:.0%} of their shares)")
     else:
         size, p = _kolmogorov(train.target, part.target)
         told = f"the target {target} (median {np.median(train.target):.4g} and {np.median(part.target):.4g})"
@@ -113,19 +115,19 @@ def _kolmogorov(a: NDArray[np.floating], b: NDArray[np.floating]) -> tuple[float
     return float(result.statistic), float(result.pvalue)
 
 
-def _counts(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+def _counts(a: NDArray[np.integer], b: NDArray[np.integer]) -> NDArray[np.int64]:
     """[2, values]."""
     values, places = np.unique(np.concatenate([a, b]), return_inverse=True)
     return np.stack([np.bincount(p, minlength=len(values)) for p in (places[: len(a)], places[len(a):])])
 
 
-def _variation(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+def _variation(a: NDArray[np.integer], b: NDArray[np.integer]) -> float:
     counts = _counts(a, b)
     shares = counts / counts.sum(axis=1, keepdims=True)
     return 0.5 * float(np.abs(shares[0] - shares[1]).sum())
 
 
-def _shares_p(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+def _shares_p(a: NDArray[np.integer], b: NDArray[np.integer]) -> float:
     """p of two samples having the same shares; values that are too rare for a χ² test are taken together."""
     from scipy import stats
 

@@ -68,12 +68,14 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
     if assignment.classes:
         counts = sum(np.bincount(assignment.y[p], minlength=len(assignment.classes)) for p in split.NAMES)
         findings += checks.class_balance(assignment.classes, np.asarray(counts))
-        numbers = np.concatenate([part[: label_noise.ROWS] for part in matrices["train"]], axis=1, dtype=np.float32)
-        findings += label_noise.found(numbers, assignment.y["train"], assignment.rows["train"], assignment.classes)
+        seen = np.concatenate([part[: label_noise.ROWS] for part in matrices["train"]], axis=1, dtype=np.float32)
+        findings += label_noise.found(seen, assignment.y["train"], assignment.rows["train"], assignment.classes)
     findings += drift.found(
         {
-            name: drift.Part(*(part[: drift.ROWS] for part in (*matrices[name], assignment.y[name].astype(np.float64))))
-            for name in split.NAMES
+            name: drift.Part(
+                numbers[: drift.ROWS], codes[: drift.ROWS], assignment.y[name][: drift.ROWS].astype(np.float64)
+            )
+            for name, (numbers, codes) in matrices.items()
         },
         numeric=document["numeric"], categorical=document["categorical"], target=settings.target, classes=assignment.classes,
     )
