@@ -26,7 +26,7 @@ from typing import Any, Literal, TypeVar
 from automl.catalog import entries, validation
 from automl.catalog import space as spaces
 from automl.catalog.space import Space
-from automl.search import account, engine, finale, selection, sizing, strategies
+from automl.search import account, bagging, engine, finale, selection, sizing, strategies
 from automl.search.budget import Budget, Speeds, reserve_shares
 from automl.search.control import Cancelled, Control, listen
 from automl.search.engine import Engine, Workers
@@ -46,9 +46,10 @@ from automl.spec import (
     JobState,
     Modality,
     Outcome,
+    Recipe,
     Trial,
 )
-from automl.spec.event import DataPrepared, JobFinished, SpaceDerived
+from automl.spec.event import DataPrepared, EnsemblePlanned, JobFinished, SpaceDerived
 from automl.spec.model import Frozen, Json, canonical
 
 log = logging.getLogger("automl.job")
@@ -57,11 +58,14 @@ T = TypeVar("T")
 SERVER_GONE = 3
 FINAL_SHARE = 0.1
 """Of the budget, kept for the final fit until the speed is known."""
-COMPRESS_SHARE = 0.26
+COMPRESS_SHARE = 0.13
 """Of the budget, at most kept for pruning; what takes more is tried only when time is left."""
-BUSY = 0.6
-"""How busy the machine is taken to be before trials have shown it; see `Speeds.busy`."""
+BUSY, BUSY_PICTURES = 0.45, 0.6
+"""How busy the machine is taken to be before trials have shown it; see `Speeds.busy`. Convolutions over many held-out rows
+are hard to foresee."""
 REPORT_S = 2.0
+BLEND_S = 3.0
+"""To put an ensemble together."""
 PHASES = list(JobPhase)
 
 
@@ -133,9 +137,13 @@ class Job:
             prepared = self.prepare()
             space = self.derive(prepared)
             runner = self.runner(prepared, space)
-            self.search(runner, space)
-            winner = self.choose(runner)
-            candidate = self.final_fit(runner, winner, prepared)
+            given = [r for r in self.spec.search.recipes if r.members and self.spec.search.strategy == "fixed"]
+            if given:
+                winner, candidate = self.given_ensemble(runner, given[0], prepared)
+            else:
+                self.search(runner, space)
+                winner = self.choose(runner)
+                candidate = self.final_fit(runner, winner, prepared)
             self._mark_running("it was not taken up again after a restart")
             candidate = self.compress(candidate, prepared)
             delivered = self.deliver(candidate, prepared)
@@ -220,7 +228,9 @@ class Job:
             return
         self.ledger.phase(JobPhase.SEARCHING)
         settings = self.spec.search
-        sampler = strategies.make(settings.strategy, space, self.request.seed, settings.recipes)
+        # An ensemble's members have seeds of their own: there is no single winner to be chosen with more of them.
+        alone = bagging.most(space.profile, settings, self.spec.constraints) == 0
+        sampler = strategies.make(settings.strategy, space, self.request.seed, settings.recipes, finalists=alone)
         first = () if settings.strategy in strategies.TAKES_RECIPES else settings.recipes
         reason = runner.search(sampler, first)
         counts = ", ".join(f"{n} {name.lower()}" for name, n in sorted(self.state.outcomes().items()))
@@ -250,7 +260,9 @@ class Job:
         """The folder of the candidate to deliver."""
         own = runner.place.folder(winner.best.id)
         done = [t for t in self.state.trials.values() if t.origin == "final" and t.outcome is not None]
-        if self._past(JobPhase.FINAL_FIT) or done:
+        if self._past(JobPhase.FINAL_FIT) and (self._blended / "result.json").is_file():
+            return self._not_worse(runner, winner, self._blended)
+        if (self._past(JobPhase.FINAL_FIT) or done) and self.state.ensemble is None:
             return self._better(runner, winner, done[-1]) if done else own
         self.ledger.phase(JobPhase.FINAL_FIT)
         if self.control.finish:
@@ -261,6 +273,9 @@ class Job:
             return own
         parts = prepared.meta.parts
         available = self.budget.remaining_s() - self.budget.reserved("final")
+        ensemble = self._planned_ensemble(runner, prepared, available)
+        if len(ensemble) > 1 and (folder := self._ensemble(runner, ensemble, prepared)) is not None:
+            return self._not_worse(runner, winner, folder)
         plan = finale.plan(
             winner, runner.speeds.predict(winner.best.recipe), available, parts["train"], parts.get("validation", 0)
         )
@@ -274,6 +289,108 @@ class Job:
             trial=interrupted[-1].id if interrupted else None, attempt=interrupted[-1].attempt + 1 if interrupted else 1,
         )
         return self._better(runner, winner, trial)
+
+    @property
+    def _blended(self) -> Path:
+        """Where the ensemble's candidate lies."""
+        return self.workdir / "ensemble"
+
+    def _planned_ensemble(self, runner: Runner, prepared: Any, available_s: float) -> list[Recipe]:
+        """The members of the final ensemble, the same after a restart; fewer than two are none."""
+        if self.state.ensemble is not None:
+            return list(self.state.ensemble.members)
+        meta = prepared.meta
+        wanted = bagging.most(meta.profile, self.spec.search, self.spec.constraints)
+        limit = runner.limit_parameters
+        ranked = selection.ranking(self.state.trials.values(), limit)
+        if not wanted or not ranked:
+            return []
+        order = bagging.chosen(
+            ranked, lambda trial: self.engine.predictions(runner.place.folder(trial)), prepared.target("validation"),
+            metric=self.metric, task=meta.task, members=wanted, settings=self.spec.search,
+        )
+        recipes = [ranked[place].best.recipe for place in order]
+        factor = self._rows_factor(meta)
+        size = ranked[0].best.parameters or 100_000
+
+        def cost_s(count: int) -> float:
+            trainings_s = bagging.duration_s(recipes[:count], runner.speeds.predict, factor, self.control.slots)
+            return trainings_s + BLEND_S + self._longer_s(runner, prepared, size, count)
+
+        # What is kept for the delivery may be an ensemble's already: only a single network's counts here.
+        spare_s = self.budget.reserved() - self.budget.reserved("deliver") - self._deliver_s(runner, prepared, size)
+        count = bagging.affordable(wanted, cost_s, available_s + spare_s)
+        members = bagging.members(
+            ranked, order, count=count, limit_parameters=None if limit is None else int(bagging.SIZE_SHARE * limit),
+            seed=self.request.seed,
+        )
+        if len(members) < 2:
+            return []
+        self.ledger.emit(EnsemblePlanned(members=tuple(members)))
+        self.budget.reserve("deliver", self._deliver_s(runner, prepared, size, len(members)))
+        families = ", ".join(sorted({m.architecture.id for m in members}))
+        self.ledger.note(
+            f"{len(members)} networks ({families}) are trained, each without another fold of the training and validation "
+            "rows; the delivered model gives the mean of what they predict."
+        )
+        return members
+
+    def _rows_factor(self, meta: Any) -> float:
+        """A member's rows over those of a trial."""
+        rows = meta.parts["train"] + meta.parts.get("validation", 0)
+        return float(rows * (1 - 1 / bagging.FEWEST_FOLDS) / max(1, meta.parts["train"]))
+
+    def _ensemble(self, runner: Runner, members: list[Recipe], prepared: Any) -> Path | None:
+        """Trains the members and blends those that came through; None when fewer than two did."""
+        trials = runner.train_all(members, origin="final", deadline=self.budget.step_deadline("final"))
+        usable = [t for t in trials if t.usable]
+        if len(usable) < 2:
+            self.ledger.note("Too few of the ensemble's members came through in time.", warning=True)
+            return None
+        executor = self.executor
+        assert executor is not None
+        recipe = bagging.ensemble([t.recipe for t in usable])
+        try:
+            score = self._meanwhile(
+                lambda: self.engine.blend(
+                    [runner.place.folder(t.id) for t in usable], prepared.path, recipe, metric=self.metric,
+                    out=self._blended, run_in_child=executor.run_in_child,
+                    timeout_s=max(10.0, self.budget.step_deadline("final", "compress") - self.clock.now()),
+                )
+            )
+        except (Cancelled, ServerGone, Closed):
+            raise
+        except AutoMLError as error:
+            self.ledger.note(f"The ensemble was given up: {_plain(error)}", warning=True)
+            return None
+        alone = sum(t.score or 0.0 for t in usable) / len(usable)
+        self.ledger.note(
+            f"The {len(usable)} members score {self._natural(alone)} on average, each on the rows that it didn't see."
+            + ("" if len(usable) == len(members) else f" {len(members) - len(usable)} found no time.")
+        )
+        log.info("the ensemble scores %s on validation rows that most members have seen", self._natural(score))
+        return self._blended
+
+    def _not_worse(self, runner: Runner, winner: Candidate, folder: Path) -> Path:
+        """The ensemble's folder unless it is worse than the winner on rows that most of its members have seen."""
+        score = account.score_of(folder)
+        if score >= winner.mean:
+            return folder
+        self.ledger.note(
+            f"The ensemble scores {self._natural(score)} on the validation rows, less than the winner's "
+            f"{self._natural(winner.mean)}: the winner is delivered.", warning=True,
+        )
+        return runner.place.folder(winner.best.id)
+
+    def given_ensemble(self, runner: Runner, recipe: Recipe, prepared: Any) -> tuple[Candidate, Path]:
+        """The ensemble that a recipe describes, trained again. Raises `NothingUsable`."""
+        if not self._past(JobPhase.FINAL_FIT):
+            self.ledger.phase(JobPhase.FINAL_FIT)
+        if not (self._blended / "result.json").is_file() and self._ensemble(runner, list(recipe.single), prepared) is None:
+            raise NothingUsable(account.losses(self.state, self.spec.budget.wall_s))
+        members = [t for t in self.state.trials.values() if t.origin == "final" and t.usable]
+        mean = sum(t.score or 0.0 for t in members) / max(1, len(members))
+        return Candidate(tuple(members), mean, mean), self._blended
 
     def _better(self, runner: Runner, winner: Candidate, final: Trial) -> Path:
         """The final fit's folder when it came through and isn't worse on rows that it has seen, else the winner's."""
@@ -308,7 +425,8 @@ class Job:
             self.ledger.note(f"Nothing is compressed beyond quantisation: {max(0.0, available):.0f} s are left for it.")
             return candidate
         deadline = min(
-            self.budget.step_deadline("compress"), self.clock.now() + 1.2 * self.engine.compress_estimate_s()
+            self.budget.step_deadline("compress"),
+            self.clock.now() + max(1.2 * self.engine.compress_estimate_s(), COMPRESS_SHARE * self.spec.budget.wall_s),
         )
         try:
             chosen = self._meanwhile(
@@ -381,7 +499,7 @@ class Job:
         total = self.spec.budget.wall_s
         self.delivery_s = self.engine.deliver_estimate_s(self.spec.formats, slots=self.request.slots)
         steps = {
-            "deliver": BUSY * self.delivery_s,
+            "deliver": BUSY_PICTURES * self.delivery_s,
             "compress": self._compress_s(),
             "final": FINAL_SHARE * total if self.spec.search.strategy != "fixed" else 0.0,
             "report": REPORT_S,
@@ -396,22 +514,44 @@ class Job:
             return
         best = ranked[0].best
         parts = prepared.meta.parts
-        self.delivery_s = self.engine.deliver_estimate_s(
-            self.spec.formats, parameters=best.parameters or 100_000, rows=parts.get("test", 10_000),
-            slots=self.request.slots,
-        )
         total = self.spec.budget.wall_s
-        busy = BUSY if prepared.meta.modality == Modality.IMAGE else runner.speeds.busy(BUSY)
-        self.budget.reserve("deliver", min(busy * self.delivery_s, 0.4 * total))
+        self.budget.reserve("deliver", self._deliver_s(runner, prepared, best.parameters or 100_000))
         if self._past(JobPhase.SEARCHING) or self.spec.search.strategy == "fixed":
             return
         speed = runner.speeds.predict(best.recipe)
         more_rows = 1 + parts.get("validation", 0) / max(1, parts["train"])
         wanted = speed.total_s(best.best_epoch or best.recipe.epochs) * more_rows
         short = speed.setup_s + finale.PLANNED_EPOCHS * speed.epoch_s * more_rows
+        if wanted_members := bagging.most(prepared.meta.profile, self.spec.search, self.spec.constraints):
+            factor = self._rows_factor(prepared.meta)
+
+            def members_s(count: int) -> float:
+                return bagging.duration_s([best.recipe] * count, runner.speeds.predict, factor, self.request.slots)
+
+            def more_s(count: int) -> float:
+                return members_s(count) + self._longer_s(runner, prepared, best.parameters or 100_000, count)
+
+            if count := bagging.affordable(wanted_members, more_s, bagging.SHARE * total):
+                self.budget.reserve("final", members_s(count) + BLEND_S)
+                self.budget.reserve("deliver", self._deliver_s(runner, prepared, best.parameters or 100_000, count))
+                return
         # Anew when that costs little of the budget, else a continuation; a long epoch is better spent in the search.
         share = FINAL_SHARE * total / finale.SAFETY
         self.budget.reserve("final", finale.SAFETY * (wanted if wanted <= share else short if short <= share else 0.0))
+
+    def _deliver_s(self, runner: Runner, prepared: Any, parameters: int, members: int = 1) -> float:
+        """What the delivery of a network, or of an ensemble of such, is expected to take on this machine now."""
+        self.delivery_s = self.engine.deliver_estimate_s(
+            self.spec.formats, parameters=parameters * members, rows=prepared.meta.parts.get("test", 10_000),
+            slots=self.request.slots, members=members,
+        )
+        busy = BUSY_PICTURES if prepared.meta.modality == Modality.IMAGE else runner.speeds.busy(BUSY)
+        return float(min(busy * self.delivery_s, 0.4 * self.spec.budget.wall_s))
+
+    def _longer_s(self, runner: Runner, prepared: Any, parameters: int, members: int) -> float:
+        """By how much an ensemble's delivery takes longer than one network's."""
+        single = self._deliver_s(runner, prepared, parameters)
+        return self._deliver_s(runner, prepared, parameters, members) - single
 
     def _compress_s(self) -> float:
         """Seconds kept for pruning: what its rungs take, where the budget is long enough for them to have their share."""

@@ -32,6 +32,8 @@ def violations(recipe: Recipe, profile: Profile | None = None) -> list[Violation
         found += _bad_values(f"techniques.{choice.id}", choice, technique.params)
         if profile is not None and (reason := technique.reason_against(profile)):
             found.append(_violation(f"techniques.{choice.id}", reason, "NOT_APPLICABLE"))
+    for member in recipe.members:
+        found += violations(member, profile)
     for slot in slots.SLOTS.values():
         held = [t.id for t in chosen if t.slot == slot.name]
         if len(held) > 1:

@@ -7,8 +7,11 @@ import dataclasses
 
 STAGES = (
     "task", "data", "architecture", "block", "attention", "init", "activation", "norm", "regularizer", "optimizer",
-    "schedule", "gradient", "averaging", "precision", "loss", "search", "compress",
+    "schedule", "gradient", "averaging", "precision", "loss", "search", "ensemble", "compress",
 )
+
+AFTER_TRAINING = frozenset({"task", "search", "ensemble", "compress"})
+"""Stages whose techniques are no dimension of a trial's recipe."""
 
 PARTS: dict[str, str] = {
     "convolution": "convolutions",

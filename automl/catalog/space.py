@@ -289,7 +289,7 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
 
     candidates = []
     for technique in entries.techniques:
-        if technique.stage in ("task", "compress"):
+        if technique.stage in slots.AFTER_TRAINING:
             continue
         with_part = tuple(sorted(f.id for f in usable if technique.part in f.uses))
         against = reason(technique)

@@ -98,16 +98,18 @@ def compress(
     return best
 
 
-def estimate_s(rungs: int = len(SPARSITIES)) -> float:
-    """Seconds to reserve for so many rungs that have time to recover."""
+def estimate_s(rungs: int = 1) -> float:
+    """Seconds to reserve for so many rungs that have time to recover. The first one brings most; the next is tried when
+    time is left."""
     return rungs * 1.5 * SHORTEST_S
 
 
 def _share(deadline: float | None, rungs: int) -> float:
-    """Seconds for the next of so many rungs."""
+    """Seconds for the next of so many rungs: an even share, or everything where that is too little for a rung."""
     if deadline is None:
         return LONGEST_S
-    return min(LONGEST_S, (deadline - time.monotonic()) / rungs / SAFETY)
+    left_s = (deadline - time.monotonic()) / SAFETY
+    return min(LONGEST_S, left_s / rungs if left_s / rungs >= SHORTEST_S else left_s)
 
 
 def _loss(metric: str, before: float, after: float) -> float:

@@ -29,6 +29,9 @@ Two steps, both described by the one JSON document that travels in every artifac
      the last counts for x on them. A column without knots stays as it is.
    - `impute` {values [d]}: replaces NaN; stands last.
 
+   An ensemble whose members were fitted on different rows has the single operation `branches` {branches}: lists of the
+   operations above, each applied to the raw matrix; their results stand side by side.
+
 This module loads NumPy alone, so that workers and clients' tests stay light.
 """
 
@@ -56,6 +59,7 @@ NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 TOKEN = re.compile(r"[^\W_]+")
 DATE_FEATURES = ("days", "year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour")
 OPERATIONS = ("indicators", "affine", "smooth-clip", "clip", "signed-log", "interpolate", "impute")
+BRANCHES = "branches"
 
 Inputs = dict[str, NDArray[Any]]
 Raw = Mapping[str, Sequence[Any]]
@@ -253,7 +257,9 @@ def raw_inputs(preprocess: Mapping[str, Json], raw: Raw) -> Inputs:
 
 
 def apply_operations(x: NDArray[np.float32], operations: Sequence[Mapping[str, Json]]) -> NDArray[np.float32]:
-    """The numeric matrix [n, d] after the operations, float32 [n, d + indicators]."""
+    """The numeric matrix [n, d] after the operations, float32 [n, d + indicators], side by side for each branch."""
+    if branches := branches_of(operations):
+        return np.concatenate([apply_operations(x, branch) for branch in branches], axis=1)
     raw, appended = x, []
     x = np.array(x, np.float32)
     for operation in operations:
@@ -262,6 +268,11 @@ def apply_operations(x: NDArray[np.float32], operations: Sequence[Mapping[str, J
         else:
             x = _apply(x, operation)
     return np.concatenate([x, *appended], axis=1) if appended else x
+
+
+def branches_of(operations: Sequence[Mapping[str, Json]]) -> list[list[dict[str, Json]]]:
+    """The lists of operations of an ensemble's preprocessing; empty for plain operations."""
+    return list(operations[0]["branches"]) if len(operations) == 1 and operations[0].get("op") == BRANCHES else []
 
 
 def _apply(x: NDArray[np.float32], operation: Mapping[str, Json]) -> NDArray[np.float32]:
@@ -294,6 +305,8 @@ def _apply(x: NDArray[np.float32], operation: Mapping[str, Json]) -> NDArray[np.
 def operation_faults(operations: Sequence[Mapping[str, Json]], d: int) -> list[Violation]:
     """Everything wrong with operations on d numeric columns: unknown names, wrong lengths, numbers that are not finite."""
     found: list[Violation] = []
+    if branches := branches_of(operations):
+        return [fault for branch in branches for fault in operation_faults(branch, d)]
 
     def fault(i: int, message: str) -> None:
         found.append(Violation(field=f"preprocess.operations[{i}]", message=message, reason="INVALID_OPERATION"))
@@ -372,8 +385,11 @@ class TableEncoder:
     @property
     def widths(self) -> dict[str, int]:
         """Columns of each input of the model; inputs without columns are absent."""
-        appended = sum(len(o["columns"]) for o in self.operations if o["op"] == "indicators")
-        return {name: n for name, n in (("numeric", self._d and self._d + appended), ("categorical", self._c)) if n}
+        numeric = sum(
+            self._d + sum(len(o["columns"]) for o in branch if o["op"] == "indicators")
+            for branch in branches_of(self.operations) or [list(self.operations)]
+        )
+        return {name: n for name, n in (("numeric", self._d and numeric), ("categorical", self._c)) if n}
 
     def transform(self, inputs: Mapping[str, NDArray[Any]]) -> Inputs:
         """The prepared data's matrices as the model's inputs: "numeric" float32 [n, d′] without NaN, "categorical" int32.

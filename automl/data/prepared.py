@@ -10,6 +10,7 @@ test part lies in the folder `test/`, which only verification opens.
     series.npy        float32 [n, steps, channels]
     target.npy        int32 [n] classes, or float32 [n] in the target's own unit
     rows.npy          int64 [n]: row in the source, from 0 (in a separate test file for the rows of such)
+    groups.npy        int64 [n]: rows of one number stay together in folds; absent where each stands for itself
     raw.npy           int32 [k, n]: index into the texts, for each column that is not numeric
     raw_values.npy    uint8, and raw_offsets.npy int64: the different texts as UTF-8, one behind the other (also of test/)
     test/             the same, but for meta.json and the texts
@@ -20,18 +21,27 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.data import encoder
+from automl.data import encoder, split
 from automl.spec.dataset import Finding, Modality, Profile
 from automl.spec.errors import Internal
 from automl.spec.model import Frozen, Json
 
-Part = Literal["train", "validation", "train+validation", "test"]
+Part = str
+"""Rows: "train", "validation", "train+validation", "test"; "fold:2/5" is train+validation without the third of five folds,
+and "held:2/5" is that fold."""
 INPUTS = ("numeric", "categorical", "image", "tokens", "ngrams", "series")
+_FOLD = re.compile(r"(fold|held):(\d+)/(\d+)")
+
+
+def validated_on(part: Part) -> Part:
+    """The rows on which a training on `part` is validated: what its fold holds out, else the validation part."""
+    return part.replace("fold:", "held:") if part.startswith("fold:") else "validation"
 
 
 class PreparedMeta(Frozen):
@@ -77,23 +87,23 @@ class PreparedDataset:
             raise Internal(f"{path.name} is no prepared data set: {fault}") from fault
         return cls(path, meta)
 
-    def inputs(self, part: Part | str) -> dict[str, NDArray[Any]]:
+    def inputs(self, part: Part) -> dict[str, NDArray[Any]]:
         """Input name → array of the part's rows; an input without columns is absent."""
         folder, rows = self._place(part)
         there = [name for name in INPUTS if (self.path / f"{folder}{name}.npy").exists()]
         return {name: self._array(f"{folder}{name}.npy")[rows] for name in there}
 
-    def target(self, part: Part | str) -> NDArray[Any]:
+    def target(self, part: Part) -> NDArray[Any]:
         """int32 [n] class indices, or float32 [n] in the target's own unit."""
         folder, rows = self._place(part)
         return self._array(f"{folder}target.npy")[rows]
 
-    def rows(self, part: Part | str) -> NDArray[np.int64]:
+    def rows(self, part: Part) -> NDArray[np.int64]:
         """For each row of the part its place in the source, counted from 0."""
         folder, rows = self._place(part)
         return self._array(f"{folder}rows.npy")[rows]
 
-    def raw(self, part: Part | str, limit: int | None = None) -> dict[str, list[Any]]:
+    def raw(self, part: Part, limit: int | None = None) -> dict[str, list[Any]]:
         """The first `limit` raw rows of a part of a table or of texts: column → float with NaN (numeric), or text with ""
         where missing.
 
@@ -102,6 +112,8 @@ class PreparedDataset:
         if self.meta.modality not in (Modality.TABLE, Modality.TEXT):
             raise Internal("raw rows exist for tables and texts only")
         folder, rows = self._place(part)
+        if not isinstance(rows, slice):
+            raise Internal("raw rows of folds aren't kept together")
         chosen = slice(rows.start, rows.stop if limit is None else min(rows.stop, rows.start + max(0, limit)))
         out: dict[str, list[Any]] = {}
         numeric = list(self.meta.preprocess.get("numeric", ()))
@@ -126,9 +138,20 @@ class PreparedDataset:
         texts = [bytes(values[offsets[c]:offsets[c + 1]]).decode() for c in distinct.tolist()]
         return [texts[i] for i in places.tolist()]
 
-    def _place(self, part: str) -> tuple[str, slice]:
-        """The folder and the rows that hold a part."""
+    def count(self, part: Part) -> int:
+        """Rows of a part."""
+        rows = self._place(part)[1]
+        return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+    def _place(self, part: str) -> tuple[str, slice | NDArray[np.int64]]:
+        """The folder and the rows that hold a part; those of folds are numbers, and reading them makes a copy."""
         train, validation = self.meta.parts["train"], self.meta.parts["validation"]
+        if (fold := _FOLD.fullmatch(part)) is not None:
+            number, count = int(fold[2]), int(fold[3])
+            if not 0 <= number < count:
+                raise ValueError(f"expected a fold from 0 to {count - 1}, got {part!r}")
+            of = self._folds(count)
+            return "", np.flatnonzero(of == number if fold[1] == "held" else of != number)
         match part:
             case "train":
                 return "", slice(0, train)
@@ -139,7 +162,14 @@ class PreparedDataset:
             case "test":
                 return "test/", slice(0, self.meta.parts["test"])
             case _:
-                raise ValueError(f"expected train, validation, train+validation or test, got {part!r}")
+                raise ValueError(f"expected train, validation, train+validation, test or a fold, got {part!r}")
+
+    def _folds(self, count: int) -> NDArray[np.int16]:
+        """The fold of each row of train+validation."""
+        y = self.target("train+validation")
+        strata = y.astype(np.int64) if self.meta.kind == "classification" else split.strata_of_numbers(y.astype(np.float64))
+        groups = self._array("groups.npy") if (self.path / "groups.npy").exists() else None
+        return split.folds(strata, count, groups)
 
     def _array(self, name: str) -> NDArray[Any]:
         if name not in self._arrays:

@@ -68,6 +68,32 @@ def held_out(
     return chosen[unit_of]
 
 
+def folds(strata: NDArray[np.int64], count: int, groups: NDArray[np.int64] | None = None) -> NDArray[np.int16]:
+    """The fold, 0 … `count` − 1, of each of n rows, with the strata's shares kept; -1 for rows that no fold holds out.
+
+    `groups` [n] numbers the rows that must stay together. A stratum of a single unit is never held out: a class would be
+    unknown to the training. Rows are dealt out in order, so equal data give equal folds.
+    """
+    if groups is None:
+        unit_of, unit_strata, sizes = np.arange(len(strata)), strata, np.ones(len(strata), np.int64)
+    else:
+        _, first, unit_of = np.unique(groups, return_index=True, return_inverse=True)
+        unit_strata, sizes = strata[first], np.bincount(unit_of)
+    dealt = np.full(len(sizes), -1, np.int16)
+    filled = np.zeros(count, np.int64)
+    for stratum in np.unique(unit_strata):
+        units = np.flatnonzero(unit_strata == stratum)
+        if len(units) < 2:
+            continue
+        # The largest units first, each round to the emptiest folds, so that uneven groups still make even folds.
+        for start in range(0, len(units), count):
+            some = units[np.argsort(-sizes[units], kind="stable")][start : start + count]
+            emptiest = np.argsort(filled, kind="stable")[: len(some)]
+            dealt[some] = emptiest
+            filled[emptiest] += sizes[some]
+    return dealt[unit_of]
+
+
 def divide(
     parts: NDArray[np.int8], strata: NDArray[np.int64], *, test_fraction: float | None, separate_test: bool,
     rng: np.random.Generator, groups: NDArray[np.int64] | None = None,

@@ -63,6 +63,7 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
         metric=spec.metric or task.default_metric(len(assignment.classes)),
     )
     matrices = _write(descriptions, table, test, assignment, writer)
+    write_groups(groups_of(settings, table, features, target), assignment, writer)
     if test is not None and document["categorical"]:
         findings += checks.unseen_categories(document["categorical"], matrices["train"][1], matrices["test"][1])
     if assignment.classes:
@@ -166,6 +167,12 @@ def parts_of(column: TextColumn, filename: str) -> NDArray[np.int8]:
     if faults:
         raise InvalidData(faults)
     return parts
+
+
+def write_groups(groups: NDArray[np.int64] | None, assignment: Assignment, writer: Writer) -> None:
+    """Keeps what folds have to keep together."""
+    if groups is not None:
+        writer.array("", "groups", groups[np.concatenate([assignment.rows["train"], assignment.rows["validation"]])])
 
 
 def groups_of(

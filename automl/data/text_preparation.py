@@ -58,6 +58,9 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
         "metric": spec.metric or task.default_metric(len(assignment.classes)), "output": "probabilities", **fitted,
     }
     _write(document, table, test, assignment, writer, findings)
+    table_preparation.write_groups(
+        table_preparation.groups_of(settings, table, features, target), assignment, writer
+    )
     counts = sum(np.bincount(assignment.y[p], minlength=len(assignment.classes)) for p in split.NAMES)
     findings += checks.class_balance(assignment.classes, np.asarray(counts))
     return PreparedMeta(

@@ -58,7 +58,7 @@ class Work:
     """Folder of the trial: candidate, checkpoints, `trial.log`. Kept between attempts; made when absent."""
     attempt: int = 1
     part: str = "train"
-    """Rows to train on: "train" or "train+validation"."""
+    """Rows to train on: "train", "train+validation", or all but a fold (see `automl.data.prepared.Part`)."""
     deadline: float | None = None
     """On the clock of `time.monotonic()` of this machine: training stops there with the best so far (PRUNED). A worker
     that hasn't ended `grace_s` (the executor's) after it is killed: TIMED_OUT."""

@@ -156,7 +156,9 @@ def _days_from_civil(year: tf.Tensor, month: tf.Tensor, day: tf.Tensor) -> tf.Te
 
 
 def _operations(x: tf.Tensor, operations: Sequence[Mapping[str, Any]]) -> tf.Tensor:
-    """The numeric matrix [b, d] after the fitted operations: float32 [b, d + indicators]."""
+    """The numeric matrix [b, d] after the fitted operations: float32 [b, d + indicators], side by side for each branch."""
+    if len(operations) == 1 and operations[0]["op"] == "branches":
+        return tf.concat([_operations(x, branch) for branch in operations[0]["branches"]], axis=1)
     raw, appended = x, []
     for operation in operations:
         if operation["op"] == "indicators":

@@ -40,6 +40,10 @@ _REFERENCE_S = 4.0
 _VERIFY_S = {"ai-edge-litert": 1.0, "tensorflow": 3.0, "keras": 3.0}
 """Beside the time for the rows. These and the formats' own: measured with a warm fork server on two cores, of which other
 work took one (idle: half of it; a bare interpreter instead of the fork server: 4 s more for each child with TensorFlow)."""
+_MEMBER = 0.3
+"""Share of a network's time by which each further member of an ensemble makes an artifact take longer."""
+_WORTH = 0.4
+"""An artifact is tried while so much of the time that it takes beside other work is left: it may take less."""
 _SLACK = 5.0
 """A child may take so many times its estimate before it is ended, and `_PATIENCE_S` at least; one that hangs must not
 take the time of all others."""
@@ -129,15 +133,19 @@ def held_out_metrics(scratch: Path) -> dict[str, float]:
     return dict(json.loads((scratch / verify.ACCOUNT).read_text(encoding="utf-8"))["metrics"])
 
 
-def estimate_s(formats: Sequence[FormatRequest], *, parameters: int = 100_000, rows: int = 10_000, slots: int = 1) -> float:
+def estimate_s(
+    formats: Sequence[FormatRequest], *, parameters: int = 100_000, rows: int = 10_000, slots: int = 1, members: int = 1
+) -> float:
     """Seconds that `deliver` takes for a model of so many parameters and so many held-out rows, so that they can be
-    reserved.
+    reserved. `members`: of an ensemble.
 
     The rows' share is a guess until the model is known, and verification predicts fewer rows rather than be late. `slots`
     doesn't shorten it: with time enough artifacts are made one after the other, so that latencies are measured undisturbed.
     """
     del slots
-    return _REFERENCE_S + _rows_s(parameters, rows) + sum(_artifact_s(wanted, parameters, rows) for wanted in formats)
+    return _REFERENCE_S + _rows_s(parameters, rows) + sum(
+        _artifact_s(wanted, parameters, rows, members) for wanted in formats
+    )
 
 
 def infeasible(results: Sequence[Artifact | Refused], constraints: Constraints) -> Infeasible | None:
@@ -155,10 +163,11 @@ def _rows_s(parameters: int, rows: int) -> float:
     return min(_ROWS_LIMIT_S / 3, rows * (1e-5 + 16 * parameters / 2e10))
 
 
-def _artifact_s(wanted: FormatRequest, parameters: int, rows: int) -> float:
+def _artifact_s(wanted: FormatRequest, parameters: int, rows: int, members: int) -> float:
     entry = catalog.formats[wanted.format]
     write_s = importlib.import_module(entry.exporter.partition(":")[0]).estimate_s(parameters)
-    return float(write_s) + _VERIFY_S.get(entry.runtime, 6.0) + _rows_s(parameters, rows)
+    graphs = 1 + _MEMBER * (members - 1)
+    return graphs * (float(write_s) + _VERIFY_S.get(entry.runtime, 6.0)) + _rows_s(parameters, rows)
 
 
 def _name(format: str, precision: str) -> str:
@@ -201,8 +210,10 @@ class _Delivery:
             },
         )
         parameters, rows = int(self.source.result.get("parameters") or 100_000), int(self._account["rows"])
-        needed = sum(_artifact_s(wanted, parameters, rows) for wanted in formats)
-        self._waiting = {artifact_id(w): _artifact_s(w, parameters, rows) - _rows_s(parameters, rows) for w in formats}
+        members = 1 + len(self.source.recipe.members)
+        needed_s = {artifact_id(w): _artifact_s(w, parameters, rows, members) for w in formats}
+        needed = sum(needed_s.values())
+        self._waiting = {id: seconds - _rows_s(parameters, rows) for id, seconds in needed_s.items()}
         self._lanes = min(2, self.slots) if self._left() < 1.3 * needed else 1
         with ThreadPoolExecutor(self._lanes, thread_name_prefix="deliver") as lanes:
             tasks = [lanes.submit(self._one, wanted) for wanted in formats]
@@ -221,7 +232,7 @@ class _Delivery:
     def _one(self, wanted: FormatRequest) -> Artifact | Refused | _Outsized:
         """One format from nothing to its verdict."""
         fixed_s = self._waiting[artifact_id(wanted)]
-        if self._left() < fixed_s:
+        if self._left() < _WORTH * fixed_s:
             return self._refuse(
                 wanted.format, wanted.precision,
                 f"no time was left: it takes about {fixed_s:.0f} s, and the budget had {max(0.0, self._left()):.1f} s left",

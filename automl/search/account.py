@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import math
 import os
 import platform
 import traceback
@@ -44,6 +45,12 @@ def losses(state: JobState, budget_s: float) -> str:
 def recipe_of(candidate: Path) -> Recipe:
     """The recipe in a candidate's folder."""
     return Recipe.from_dict(json.loads((candidate / "recipe.json").read_text(encoding="utf-8")))
+
+
+def score_of(candidate: Path) -> float:
+    """What a candidate's training says that it scores; negative infinity where it says nothing."""
+    found = results.read(candidate).score
+    return -math.inf if found is None else found
 
 
 def write_recipe(

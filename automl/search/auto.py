@@ -3,8 +3,8 @@
 What it does turns on how many full trainings the clock allows:
 
 - **Many** (small tables, seconds a trial): the portfolio, cheap recipes first; then TPE and evolution in turn around what
-  was found, with the pruner stopping the hopeless early; in the last quarter the leaders are trained again under other
-  seeds, so that the winner is chosen by a mean and not by luck.
+  was found, with the pruner stopping the hopeless early; where one network is delivered, in the last quarter the leaders
+  are trained again under other seeds, so that the winner is chosen by a mean and not by luck.
 - **Few** (pictures, big tables): under a short clock one good recipe trained to the end beats nine half-trained ones. The
   architecture's speed is probed on a sliver of the data (which also gives a first usable model at once); then every slot
   trains the strongest recipe that is left, with exactly as many epochs as the clock has room for, so that its schedule
@@ -62,6 +62,8 @@ class Auto(Sampler):
     def __init__(self, space: Space, seed: int, recipes: Sequence[Recipe] = ()):
         super().__init__(space, seed)
         own = [portfolio.Start(f"user-{n + 1}", recipe, 0) for n, recipe in enumerate(recipes)]
+        self.finalists = True
+        """Whether the leaders are trained again under other seeds towards the end."""
         self.starts = own + portfolio.starts(space, seed)
         self._model = Tpe(space, seed)
         self._breeder = Evolution(space, seed)
@@ -83,10 +85,10 @@ class Auto(Sampler):
         for start in left:
             if (proposal := self._timed_to(start.recipe, "portfolio", outlook)) is not None:
                 return proposal
-        if outlook.remaining_s < FINALE * outlook.total_s:
+        if self.finalists and outlook.remaining_s < FINALE * outlook.total_s:
             return self._finalist(outlook)
         refined = self._refined(trial, outlook)
-        return refined if refined is not None else self._finalist(outlook)
+        return refined if refined is not None or not self.finalists else self._finalist(outlook)
 
     # --- the portfolio -----------------------------------------------------------------------------------
 

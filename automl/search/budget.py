@@ -141,10 +141,10 @@ class Speeds:
         self._measured[trial.id] = _Measured(trial.recipe, setup_s, whole_s, trial.fidelity.data_fraction < 1.0)
 
     def busy(self, otherwise: float) -> float:
-        """How much of its estimated time a step of the end takes on this machine now, in [0.35, 1]: the estimates are of a
+        """How much of its estimated time a step of the end takes on this machine now, in [0.3, 0.7]: the estimates are of a
         machine on which a trial spends `BUSY_OVERHEAD_S` outside its steps. `otherwise` until trials have shown it."""
         later = list(self._overheads.values())[2:]  # the first ones wait for the fork server
-        return min(1.0, max(0.35, statistics.median(later) / BUSY_OVERHEAD_S)) if later else otherwise
+        return min(0.7, max(0.3, 0.6 * statistics.median(later) / BUSY_OVERHEAD_S)) if later else otherwise
 
     def observe_all(self, trials: Iterable[Trial]) -> None:
         for trial in trials:

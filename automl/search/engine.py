@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from automl.execution import children
 from automl.execution.executor import Executor
 from automl.search.budget import Clock, SystemClock
-from automl.spec import JobSpec
+from automl.spec import JobSpec, Recipe
 from automl.spec.model import Json
 
 
@@ -36,6 +36,11 @@ class Engine:
     """(spec, task id, data set, test data set or None, folder) → `PreparedDataset`."""
     executor: Callable[[int, Path], Workers]
     """(slots, log file) → executor."""
+    predictions: Callable[[Path], Any]
+    """A candidate's folder → its predictions on the rows that it was validated on, [n, outputs]."""
+    blend: Callable[..., float]
+    """(folders of members, prepared folder, recipe, metric=…, out=…, run_in_child=…, timeout_s=…) → score; writes the
+    ensemble's candidate to `out`."""
     compress: Callable[..., Path]
     compress_estimate_s: Callable[[], float]
     deliver: Callable[..., list[Any]]
@@ -59,6 +64,28 @@ def product() -> Engine:
         from automl.execution.local import LocalExecutor
 
         return LocalExecutor(slots, log=log_file)
+
+    def predictions(folder: Path) -> Any:
+        import numpy as np
+
+        from automl.training.candidate import PREDICTIONS_FILE
+
+        return np.load(folder / PREDICTIONS_FILE, allow_pickle=False)
+
+    def blend(
+        members: list[Path], prepared: Path, recipe: Recipe, *, metric: str, out: Path, run_in_child: Any, timeout_s: float
+    ) -> float:
+        from automl.export.deliver import CHILD_ENV, CHILD_MEMORY_BYTES, warm
+
+        answer = run_in_child(
+            target="automl.training.ensemble:blend", memory_bytes=CHILD_MEMORY_BYTES, preload=warm(), env=CHILD_ENV,
+            timeout_s=timeout_s,
+            request={
+                "members": [str(m) for m in members], "prepared": str(prepared), "metric": metric, "out": str(out),
+                "recipe": recipe.to_dict(),
+            },
+        )
+        return float(answer["score"])
 
     def compress(*args: Any, **more: Any) -> Path:
         from automl.compression import ladder
@@ -91,7 +118,9 @@ def product() -> Engine:
         return page.render(*args, **more)
 
     return Engine(
-        prepare, executor, compress, compress_estimate_s, deliver, deliver_estimate_s, held_out, render, SystemClock()
+        prepare=prepare, executor=executor, predictions=predictions, blend=blend, compress=compress,
+        compress_estimate_s=compress_estimate_s, deliver=deliver, deliver_estimate_s=deliver_estimate_s,
+        held_out=held_out, render=render, clock=SystemClock(),
     )
 
 

@@ -14,7 +14,7 @@ from automl.catalog import entries
 from automl.catalog.domains import Categorical, Domain, Float, Int
 from automl.catalog.space import Space
 from automl.search.sampler import recipe_seed
-from automl.spec import Choice, Recipe
+from automl.spec import Choice, Modality, Recipe
 from automl.spec.recipe import ParameterValue
 
 Params = Mapping[str, ParameterValue]
@@ -159,6 +159,11 @@ PORTFOLIOS: Mapping[str, tuple[Entry, ...]] = {
     "text-classification": TEXTS,
 }
 
+FEW_ROWS = 3_000
+"""Training rows of a table below which wide networks only cost time and size…"""
+FOR_FEW_ROWS: Mapping[str, int] = {"width": 128, "frequencies": 16, "embedding_width": 8, "bins": 16}
+"""… and how much of each is enough."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Start:
@@ -177,6 +182,9 @@ def starts(space: Space, seed: int) -> list[Start]:
         if shape is not None and shape[2] >= 3:
             # Coloured pictures are mostly of things, which are the same in a mirror; grey ones mostly of signs: not so.
             entry = dataclasses.replace(entry, techniques={**entry.techniques, "flip": {}})
+        if space.profile.modality == Modality.TABLE and space.profile.rows < FEW_ROWS:
+            smaller = {k: min(v, FOR_FEW_ROWS[k]) if k in FOR_FEW_ROWS else v for k, v in entry.params.items()}
+            entry = dataclasses.replace(entry, params=smaller)
         if (recipe := adapted(entry, space, seed)) is not None:
             found.setdefault(recipe.identity, Start(entry.name, recipe, entry.short_clock))
     default = space.recipe(space.default(), recipe_seed(seed))

@@ -221,6 +221,36 @@ class Runner:
         ended = self.state.trials[id]
         return ended
 
+    def train_all(self, recipes: Sequence[Recipe], *, origin: str, deadline: float) -> list[Trial]:
+        """Runs one trial for each recipe outside the search, on all slots, and waits for their ends. Those that were run
+        before a restart are gone on with. A recipe isn't begun once its whole training doesn't fit before the `deadline`
+        any more. Raises `Cancelled`."""
+        identities = [recipe.identity for recipe in recipes]
+
+        def known() -> dict[str, Trial]:
+            return {t.recipe.identity: t for t in self.state.trials.values() if t.origin == origin}
+
+        waiting = [r for r in recipes if (t := known().get(r.identity)) is None or t.outcome is None]
+        while True:
+            self._commands()
+            while waiting and len(self.executor.running) < min(self.control.slots, self.executor.slots):
+                recipe = waiting.pop(0)
+                speed = self.speeds.predict(recipe)
+                needed_s = speed.total_s(recipe.epochs) if speed.measured else 0.0  # a guess keeps nothing from being tried
+                if self.control.finish or self.clock.now() + needed_s > deadline:
+                    continue
+                before = known().get(recipe.identity)
+                self._start(
+                    Proposal(recipe, Fidelity(epochs=recipe.epochs), origin), before.id if before else self._new_id(),
+                    before.attempt + 1 if before else 1, part=recipe.part, deadline=deadline,
+                )
+            if self.control.finish:
+                for trial in sorted(self.executor.running):
+                    self._stop(trial, "the job was asked to finish")
+            if not self.executor.running and not (waiting and self.control.slots == 0):
+                return [t for identity in identities if (t := known().get(identity)) is not None and t.outcome is not None]
+            self._take_in(POLL_S)
+
     def _start(
         self, proposal: Proposal, trial: str, attempt: int, *, part: str = "train", deadline: float | None = None,
         init_from: Path | None = None,

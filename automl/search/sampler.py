@@ -134,11 +134,7 @@ def assignment_of(space: Space, recipe: Recipe) -> Assignment:
 
 def evidence(trials: Iterable[Trial]) -> list[Trial]:
     """The trials whose scores may be compared: ended with a usable model, no probes, no final fits."""
-    return [
-        t for t in trials
-        if t.origin not in NOT_EVIDENCE and t.score is not None and t.outcome in (Outcome.COMPLETED, Outcome.PRUNED)
-        and t.fidelity.data_fraction == 1.0
-    ]
+    return [t for t in trials if t.origin not in NOT_EVIDENCE and t.usable and t.fidelity.data_fraction == 1.0]
 
 
 def failed(trial: Trial) -> bool:

@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Iterable
 
 from automl.search.sampler import evidence
-from automl.spec import Outcome, Recipe, Trial
+from automl.spec import Recipe, Trial
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +74,7 @@ def seed_deviation(groups: Iterable[list[Trial]]) -> float:
 
 def fallback(trials: Iterable[Trial]) -> Trial | None:
     """The best usable trial of any origin but the final fit (a probe, when nothing else came through)."""
-    usable = [
-        t for t in trials
-        if t.origin != "final" and t.score is not None and t.outcome in (Outcome.COMPLETED, Outcome.PRUNED)
-    ]
+    usable = [t for t in trials if t.origin != "final" and t.usable]
     return max(usable, key=_score, default=None)
 
 

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Sequence
 
 from automl.catalog.space import Space
+from automl.search.auto import Auto
 from automl.search.sampler import Sampler
 from automl.spec import InvalidInput, Recipe
 
@@ -24,8 +25,11 @@ TAKES_RECIPES = ("auto", "fixed")
 """Strategies that try the user's recipes themselves; under the others the loop tries them first."""
 
 
-def make(strategy: str, space: Space, seed: int, recipes: Sequence[Recipe] = ()) -> Sampler:
-    """The sampler of that name. Raises `InvalidInput` for an unknown one."""
+def make(
+    strategy: str, space: Space, seed: int, recipes: Sequence[Recipe] = (), *, finalists: bool = True
+) -> Sampler:
+    """The sampler of that name. Without `finalists` the default strategy doesn't repeat the leaders under other seeds.
+    Raises `InvalidInput` for an unknown one."""
     if strategy not in STRATEGIES:
         raise InvalidInput.at(
             "search.strategy", f"unknown strategy {strategy!r}; there are: {', '.join(STRATEGIES)}",
@@ -33,4 +37,7 @@ def make(strategy: str, space: Space, seed: int, recipes: Sequence[Recipe] = ())
         )
     module, _, name = STRATEGIES[strategy].partition(":")
     kind: type[Sampler] = getattr(importlib.import_module(module), name)
-    return kind(space, seed, recipes) if strategy in TAKES_RECIPES else kind(space, seed)  # type: ignore[call-arg]
+    sampler = kind(space, seed, recipes) if strategy in TAKES_RECIPES else kind(space, seed)  # type: ignore[call-arg]
+    if isinstance(sampler, Auto):
+        sampler.finalists = finalists
+    return sampler

@@ -119,6 +119,13 @@ class Noted(Frozen):
     message: str
 
 
+class EnsemblePlanned(Frozen):
+    """The final fit trains these recipes, and averages what they predict."""
+
+    kind: Literal["ensemble-planned"] = "ensemble-planned"
+    members: tuple[Recipe, ...]
+
+
 class Compressed(Frozen):
     """One rung of the compression ladder was tried."""
 
@@ -160,7 +167,7 @@ class JobFinished(Frozen):
 Payload = Annotated[
     Union[
         PhaseStarted, DataPrepared, SpaceDerived, TrialStarted, TrialMeasured, TrialEnded, BestChanged, SamplerState,
-        Noted, Compressed, ArtifactMade, ArtifactRefused, JobFinished,
+        Noted, EnsemblePlanned, Compressed, ArtifactMade, ArtifactRefused, JobFinished,
     ],
     pydantic.Field(discriminator="kind"),
 ]
@@ -187,6 +194,7 @@ class JobState(pydantic.BaseModel):
     best: BestChanged | None = None
     sampler: SamplerState | None = None
     notes: list[Noted] = []
+    ensemble: EnsemblePlanned | None = None
     compressed: list[Compressed] = []
     artifacts: dict[str, Artifact] = {}
     refused: list[Refused] = []
@@ -236,6 +244,8 @@ class JobState(pydantic.BaseModel):
                 self.sampler = sampler
             case Noted() as note:
                 self.notes.append(note)
+            case EnsemblePlanned() as ensemble:
+                self.ensemble = ensemble
             case Compressed() as compressed:
                 self.compressed.append(compressed)
             case ArtifactMade(artifact=artifact):

@@ -22,7 +22,8 @@ class Choice(Frozen):
 class Recipe(Frozen):
     """Architecture, techniques with their parameters (the learning rate is the optimizer's), batch size, epochs and seed.
 
-    Two recipes are the same candidate when their `identity` is equal; the seed is part of it.
+    Two recipes are the same candidate when their `identity` is equal; the seed is part of it. An ensemble is its first
+    member's recipe with the others in `members`.
     """
 
     version: int = 1
@@ -34,6 +35,17 @@ class Recipe(Frozen):
     epochs: Annotated[int, pydantic.Field(ge=1, le=10_000)] = 30
     """Of a full-fidelity training; the learning-rate schedule spans these."""
     seed: int = 0
+    fold: Annotated[str, pydantic.Field(pattern=r"^\d{1,4}/\d{1,4}$")] | None = None
+    """"2/5": trained on train+validation without the third of five folds, which it is validated on."""
+    members: tuple[Recipe, ...] = ()
+    """The other members of an ensemble, whose outputs are averaged with this one's; they have no members themselves."""
+
+    @pydantic.field_validator("members")
+    @classmethod
+    def _flat(cls, value: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
+        if any(member.members for member in value):
+            raise ValueError("a member of an ensemble can't be an ensemble")
+        return value
 
     @pydantic.field_validator("techniques")
     @classmethod
@@ -47,6 +59,16 @@ class Recipe(Frozen):
     def identity(self) -> str:
         """SHA-256 of the canonical JSON."""
         return model.digest(self.to_dict())
+
+    @property
+    def single(self) -> tuple[Recipe, ...]:
+        """Every member as a recipe of its own; the recipe alone where it is no ensemble."""
+        return (self.model_copy(update={"members": ()}), *self.members)
+
+    @property
+    def part(self) -> str:
+        """The rows that it is trained on (see `automl.data.prepared.Part`)."""
+        return "train" if self.fold is None else f"fold:{self.fold}"
 
     def canonical_json(self) -> bytes:
         return model.canonical(self.to_dict())

@@ -87,3 +87,9 @@ class Trial(Frozen):
     """Of the model as float32 weights: 4 × parameters."""
     wall_s: float = 0.0
     step_s: float = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """It left a model: one that was stopped before it could write a candidate has a score all the same."""
+        ended = self.outcome in (Outcome.COMPLETED, Outcome.PRUNED)
+        return ended and self.score is not None and self.best_epoch is not None

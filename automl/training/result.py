@@ -23,7 +23,7 @@ class TrainResult(Frozen):
     recipe: str
     """Identity of the recipe."""
     part: str
-    """The rows that were trained on: "train" or "train+validation"."""
+    """The rows that were trained on (see `automl.data.prepared.Part`); "folds" for an ensemble."""
     metric: str
     fidelity: Fidelity
     epochs_done: int

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from automl.catalog import TrainPlan
 from automl.data.encoder import TableEncoder
-from automl.data.prepared import PreparedDataset
+from automl.data.prepared import PreparedDataset, validated_on
 from automl.spec import Fidelity, Modality
 from automl.tasks import head
 
@@ -59,7 +59,8 @@ def load(
     same columns; `preprocess` (of an earlier training) is taken instead of fitting one."""
     meta = prepared.meta
     inputs, target = dict(prepared.inputs(part)), prepared.target(part)
-    validation = dict(prepared.inputs("validation"))
+    held = validated_on(part)
+    validation = dict(prepared.inputs(held))
     rng = np.random.default_rng([seed, 0])
     rows = None
     if fidelity.data_fraction < 1:
@@ -83,7 +84,7 @@ def load(
     if plan.resampling is not None:
         inputs, target = plan.resampling.make(inputs, target, np.random.default_rng([seed, 1]))
     return Samples(
-        inputs, target, len(meta.classes), validation, np.asarray(prepared.target("validation")), fitted
+        inputs, target, len(meta.classes), validation, np.asarray(prepared.target(held)), fitted
     )
 
 

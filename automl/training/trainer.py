@@ -86,7 +86,8 @@ def train(
     "train+validation").
 
     On "train+validation" the validation rows are seen in training: the last epoch is kept, not the best
-    (`TrainResult.validation_seen`).
+    (`TrainResult.validation_seen`). On "fold:2/5" (see `automl.data.prepared.Part`) the rows of that fold are what is
+    validated on, and the candidate's `validation.npy` has their predictions.
 
     A loss or predictions that aren't finite end it as NAN, without a candidate. `batch_scale` is a factor on the batch size.
     Raises `InvalidInput` for a recipe that can't be built or an unfit `continue_from`; whatever Keras raises is passed on.
@@ -515,7 +516,7 @@ class _Training:
 
     @property
     def _validation_seen(self) -> bool:
-        return self.part != "train"
+        return self.part == "train+validation"
 
     def _best_predictions(self) -> NDArray[np.float32]:
         assert self.best.predictions is not None

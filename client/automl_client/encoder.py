@@ -138,7 +138,9 @@ def text_of(value: Any) -> str:
 
 
 def apply_operations(raw: NDArray[Any], operations: Sequence[Document]) -> NDArray[np.float32]:
-    """The numeric matrix [n, d] after the operations: float32 [n, d + indicators]."""
+    """The numeric matrix [n, d] after the operations: float32 [n, d + indicators], side by side for each branch."""
+    if len(operations) == 1 and operations[0]["op"] == "branches":
+        return np.concatenate([apply_operations(raw, branch) for branch in operations[0]["branches"]], axis=1)
     x = np.array(raw, np.float32)
     indicators: list[NDArray[np.float32]] = []
     for operation in operations:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automl.search.control import Control
-from automl.spec import Constraints, Event, InvalidData, Outcome, SearchSettings
+from automl.spec import Constraints, Event, InvalidData, Outcome, SearchSettings, Trial
 from automl.spec.event import DataPrepared, JobFinished, Noted, SpaceDerived, TrialEnded, TrialStarted
 from tests.unit.search.fakes import Theatre, World, fold, spec
 
@@ -259,7 +259,8 @@ def test_a_defect_of_ours_hides_its_traceback(tmp_path: Path, caplog: pytest.Log
 
 
 def test_the_selection_says_how_many_were_compared(tmp_path: Path) -> None:
-    events = Theatre(tmp_path, spec=spec(wall_s=600.0, max_trials=10)).run()
+    alone = SearchSettings(strategy="random", forbid=("bagging",))
+    events = Theatre(tmp_path, spec=spec(wall_s=600.0, max_trials=10, search=alone)).run()
     notes = [e.payload.message for e in events if isinstance(e.payload, Noted)]
     assert any("candidates were compared" in note for note in notes)
     assert any("trained anew on training and validation rows" in note for note in notes)
@@ -280,3 +281,80 @@ def test_fixed_runs_the_given_recipe_and_no_other(tmp_path: Path) -> None:
     events = stage.run()
     assert [t.recipe for t in fold(events).trials.values()] == [recipe]
     assert last(events).recipe == recipe
+
+
+# --- the ensemble at the end -----------------------------------------------------------------------------
+
+
+def finals(events: list[Event]) -> list[Trial]:
+    return [t for t in fold(events).trials.values() if t.origin == "final"]
+
+
+def test_the_final_fit_is_an_ensemble_over_folds(tmp_path: Path) -> None:
+    stage = Theatre(tmp_path, spec=spec(wall_s=300.0, max_trials=10))
+    events = stage.run()
+    members = finals(events)
+    assert 2 <= len(members) <= 8
+    assert len({m.recipe.fold for m in members}) == len({m.recipe.seed for m in members}) == len(members)
+    assert {w.part for w in stage.executor.started if w.trial in {m.id for m in members}} == {m.recipe.part for m in members}
+    delivered = last(events).recipe
+    assert delivered is not None
+    assert delivered.single == tuple(m.recipe for m in members)
+    assert last(events).wall_s <= 300
+    assert stage.executor.most_at_once == 2
+
+
+def test_a_killed_ensemble_goes_on_with_the_members_that_are_left(tmp_path: Path) -> None:
+    stage = Theatre(tmp_path, spec=spec(wall_s=300.0, max_trials=10))
+    whole = stage.run()
+    planned = next(n for n, e in enumerate(whole) if e.payload.kind == "ensemble-planned")
+    for place in range(planned, len(whole), 7):
+        again = Theatre(tmp_path, spec=stage.spec, clock=stage.clock, deadline=stage.deadline)
+        events = again.run(whole[:place])
+        assert last(events).state == "SUCCEEDED"
+        assert fold(events).ensemble == fold(whole).ensemble
+        counts = Counter(t.recipe.identity for t in finals(events))
+        assert set(counts.values()) == {1}
+
+
+def test_an_ensemble_can_be_trained_again_from_its_recipe(tmp_path: Path) -> None:
+    first = last(Theatre(tmp_path / "a", spec=spec(wall_s=300.0, max_trials=6)).run())
+    assert first.recipe is not None
+    assert first.recipe.members
+    events = Theatre(tmp_path / "b", spec=spec(search=SearchSettings(strategy="fixed", recipes=(first.recipe,)))).run()
+    assert last(events).state == "SUCCEEDED"
+    assert last(events).recipe == first.recipe
+    assert [t.recipe for t in fold(events).trials.values()] == list(first.recipe.single)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"search": SearchSettings(strategy="random", forbid=("bagging",))},
+        {"search": SearchSettings(strategy="random", allow=("mlp", "adamw"))},
+        {"constraints": Constraints(max_latency_ms=1.0)},
+        {"constraints": Constraints(max_parameters=60_000)},
+    ],
+)
+def test_one_network_is_delivered_where_more_are_not_wanted_or_too_large(tmp_path: Path, changes: dict[str, object]) -> None:
+    events = Theatre(tmp_path, spec=spec(wall_s=300.0, max_trials=6, **changes)).run()
+    recipe = last(events).recipe
+    assert recipe is not None
+    assert not recipe.members
+
+
+def test_a_limit_of_size_holds_for_all_members_together(tmp_path: Path) -> None:
+    stage = Theatre(tmp_path, spec=spec(wall_s=300.0, max_trials=6, constraints=Constraints(max_parameters=200_000)))
+    recipe = last(stage.run()).recipe
+    assert recipe is not None
+    assert len(recipe.single) == 3  # of 50,000 parameters each, within 0.8 of the limit
+
+
+@pytest.mark.parametrize("changes", [{"blend_fails": True}, {"blend_gain": -1.0}])
+def test_the_winner_is_delivered_when_the_ensemble_fails_or_is_worse(tmp_path: Path, changes: dict[str, object]) -> None:
+    events = Theatre(tmp_path, spec=spec(wall_s=300.0, max_trials=6), **changes).run()
+    assert last(events).state == "SUCCEEDED"
+    recipe = last(events).recipe
+    assert recipe is not None
+    assert not recipe.members
+    assert any(e.payload.severity == "warning" for e in events if isinstance(e.payload, Noted))

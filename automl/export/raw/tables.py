@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,10 +151,18 @@ def card_preprocessing(preprocess: Mapping[str, Any], format: str) -> list[str]:
     kinds: dict[str, int] = {}
     for column in preprocess["columns"]:
         kinds[column["kind"]] = kinds.get(column["kind"], 0) + 1
-    steps = ", ".join(step["op"] for step in preprocess.get("operations", ())) or "none"
+    steps = _steps(preprocess.get("operations", ())) or "none"
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     missing = ", ".join(f"`{raw.cell(m)}`" for m in preprocess.get("missing", ()) if m)
     return [
         f"Columns: {counted}. Encoding is {inside}. Operations on the numeric matrix, in order: {steps}.",
         f"Values that count as missing: empty, {missing}." if missing else "Empty values count as missing.",
     ]
+
+
+def _steps(operations: Sequence[Mapping[str, Any]]) -> str:
+    """The operations' names in order; of an ensemble's branches those of each, once where they are alike."""
+    if len(operations) == 1 and operations[0]["op"] == "branches":
+        each = list(dict.fromkeys(_steps(branch) for branch in operations[0]["branches"]))
+        return f"for {len(operations[0]['branches'])} networks side by side: " + "; or ".join(each)
+    return ", ".join(step["op"] for step in operations)

@@ -281,6 +281,22 @@ def cases():
             "unused": ["1", "2", "3", "4"],
         },
     )
+    yield (
+        "branches",
+        "an ensemble's preprocessing: each member's operations on the same raw matrix, side by side",
+        document(
+            [{"name": "a", "kind": "numeric"}, {"name": "b", "kind": "numeric"}],
+            [{"op": "branches", "branches": [
+                [{"op": "indicators", "columns": [1]}, {"op": "affine", "shift": [1.0, 2.0], "scale": [2.0, 0.5]},
+                 {"op": "impute", "values": [0.25, -0.25]}],
+                [{"op": "indicators", "columns": [0, 1]},
+                 {"op": "interpolate", "knots": [[0.0, 2.0], []], "values": [0.0, 1.0]},
+                 {"op": "impute", "values": [7.0, 8.0]}],
+                [{"op": "clip", "low": 0.0, "high": 3.0}, {"op": "impute", "values": [0.0, 0.0]}],
+            ]}],
+        ),
+        {"a": ["1", "", "2.5", "-4"], "b": ["?", "", "4", "100"]},
+    )
 
 
 def plain(inputs):

@@ -142,3 +142,33 @@ def test_any_labels_have_one_order(texts):
 )
 def test_labels_spelt_differently_are_matched_where_one_fits(strange, known, expected):
     assert labels.matched(strange, known) == expected
+
+
+@given(
+    st.integers(2, 9),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=1, max_size=60),
+    st.booleans(),
+)
+def test_folds_keep_groups_together_and_are_even(count, rows, grouped):
+    strata = np.array([stratum for stratum, _ in rows])
+    groups = np.array([group for _, group in rows]) if grouped else None
+    found = split.folds(strata, count, groups)
+    assert np.array_equal(found, split.folds(strata, count, groups))
+    assert found.min() >= -1
+    assert found.max() < count
+    if groups is None:
+        for stratum in np.unique(strata):
+            dealt = found[strata == stratum]
+            assert (dealt == -1).all() if len(dealt) == 1 else (dealt >= 0).all()
+        sizes = np.bincount(found[found >= 0], minlength=count)
+        assert sizes.max() - sizes.min() <= 1
+    else:
+        for group in np.unique(groups):
+            assert len(set(found[groups == group].tolist())) == 1
+
+
+def test_every_fold_has_every_stratum_where_there_are_enough():
+    strata = np.repeat([0, 1], [90, 10])
+    found = split.folds(strata, 5)
+    for fold in range(5):
+        assert np.bincount(strata[found == fold]).tolist() == [18, 2]

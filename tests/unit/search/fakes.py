@@ -13,6 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from automl import job as controller
 from automl.catalog import space as spaces
 from automl.execution.executor import Busy, Ended, Epoch, Report, Work
@@ -23,6 +25,7 @@ from automl.spec import (
     Budget,
     Event,
     FormatRequest,
+    Internal,
     JobSpec,
     JobState,
     Measurement,
@@ -45,6 +48,8 @@ PICTURES = Profile(
     modality=Modality.IMAGE, task="image-classification", rows=50_000, classes=10, class_min=5_000, outputs=10,
     image_shape=(32, 32, 3),
 )
+
+TRUTH = (np.random.default_rng(3).random(400) < 0.3).astype(np.int32)
 
 
 def table_space(settings: SearchSettings | None = None) -> spaces.Space:
@@ -284,6 +289,9 @@ class Theatre:
     meta: Meta = dataclasses.field(default_factory=Meta)
     clock: VirtualClock = dataclasses.field(default_factory=VirtualClock)
     deliver_s: float = 10.0
+    blend_s: float = 1.0
+    blend_gain: float = 0.01
+    blend_fails: bool = False
     prepare: Callable[[], None] = lambda: None
     on_time: Callable[[float, Control], None] = lambda now, control: None
     on_event: Callable[[Event, Control], None] = lambda event, control: None
@@ -321,7 +329,7 @@ class Theatre:
     def engine(self, control: Control) -> Engine:
         def prepare(spec: JobSpec, task: str, dataset: Any, test_dataset: Any, folder: Path) -> Any:
             self.prepare()
-            return SimpleNamespace(path=folder, meta=self.meta)
+            return SimpleNamespace(path=folder, meta=self.meta, target=lambda part: TRUTH)
 
         def executor(slots: int, log: Path) -> Any:
             made = FakeExecutor(self.clock, self.world, slots)
@@ -329,8 +337,29 @@ class Theatre:
             self.executors.append(made)
             return made
 
-        def compress(candidate: Path, prepared: Any, **more: Any) -> Path:
-            self.clock.seconds += 5.0
+        def predictions(folder: Path) -> Any:
+            """Probabilities that are the nearer to the truth the better the model, with noise of its own."""
+            result = TrainResult.model_validate_json((folder / RESULT_FILE).read_text())
+            noise = np.random.default_rng(int(result.recipe[:8], 16)).normal(size=len(TRUTH))
+            positive = 1 / (1 + np.exp(-(2 * TRUTH - 1 + (1.6 - (result.score or 0)) * noise)))
+            return np.stack([1 - positive, positive], axis=1).astype(np.float32)
+
+        def blend(members: list[Path], prepared: Path, recipe: Recipe, *, metric: str, out: Path, **more: Any) -> float:
+            self.clock.seconds += self.blend_s
+            if self.blend_fails:
+                raise Internal("planted")
+            accounts = [TrainResult.model_validate_json((m / RESULT_FILE).read_text()) for m in members]
+            score = max(a.score or 0.0 for a in accounts) + self.blend_gain
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "recipe.json").write_bytes(recipe.canonical_json())
+            (out / RESULT_FILE).write_text(
+                accounts[0].changed(recipe=recipe.identity, part="folds", score=score).model_dump_json()
+            )
+            return score
+
+        def compress(candidate: Path, prepared: Any, *, deadline: float, **more: Any) -> Path:
+            if self.clock.seconds + 5.0 <= deadline:  # else a rung isn't begun
+                self.clock.seconds += 5.0
             return candidate
 
         def deliver(candidate: Path, prepared: Any, *, formats: Any, emit: Any, scratch: Path, **more: Any) -> Any:
@@ -343,7 +372,7 @@ class Theatre:
             return made
 
         return Engine(
-            prepare=prepare, executor=executor, compress=compress, deliver=deliver,
+            prepare=prepare, executor=executor, predictions=predictions, blend=blend, compress=compress, deliver=deliver,
             deliver_estimate_s=lambda *a, **k: self.deliver_s, compress_estimate_s=lambda: 6.0,
             held_out=lambda scratch: json.loads((scratch / "test.json").read_text()),
             render=lambda state, spec, **more: "<html></html>", clock=self.clock,

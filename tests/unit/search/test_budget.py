@@ -106,9 +106,9 @@ def test_idle_machines_need_less_of_the_estimates() -> None:
             speeds.observe(ended.model_copy(update={"id": f"t{n}", "wall_s": 4.0 + outside_s, "step_s": 4.0}))
         return speeds.busy(0.6)
 
-    assert busy(0.5) == 0.35
-    assert busy(1.25) == pytest.approx(0.5)
-    assert busy(20.0) == 1.0
+    assert busy(0.5) == 0.3
+    assert busy(2.0) == pytest.approx(0.48)
+    assert busy(20.0) == 0.7
     assert Speeds(TABLE, 2_000).busy(0.6) == 0.6
 
 

@@ -13,7 +13,7 @@ def trial(id: str, scores: list[float], epochs: int = 10, done: bool = True) -> 
     recipe = SPACE.recipe(SPACE.default(), 1).model_copy(update={"epochs": epochs})
     return Trial(
         id=id, recipe=recipe, fidelity=Fidelity(epochs=epochs), origin="x", score=max(scores),
-        outcome=Outcome.COMPLETED if done else None,
+        outcome=Outcome.COMPLETED if done else None, best_epoch=1,
         measurements=tuple(
             Measurement(epoch=n + 1, train_loss=None, validation={}, score=s, elapsed_s=n + 1.0, step_s=1.0)
             for n, s in enumerate(scores)
