@@ -93,8 +93,8 @@ class Builder:
         return self.finish(x, name=name, activate=activate) if finish else x
 
     def plain_conv(
-        self, x: Any, filters: int, kernel: int, *, name: str, strides: int = 1, dilation: int = 1,
-        use_bias: bool | None = None, initializer: Any = None,
+        self, x: Any, filters: int, kernel: int | tuple[int, int], *, name: str,
+        strides: int | tuple[int, int] = 1, dilation: int | tuple[int, int] = 1,        use_bias: bool | None = None, initializer: Any = None,
     ) -> Any:
         """A convolution alone, with "same" padding, and a bias where the plan normalises nothing."""
         layer = self.layers.Conv2D(
@@ -104,6 +104,16 @@ class Builder:
             kernel_regularizer=self.regularizer(), name=name,
         )
         return self._reparametrised(layer)(x)
+
+    def conv1d(
+        self, x: Any, filters: int, kernel: int, *, name: str, strides: int = 1, dilation: int = 1, finish: bool = True,
+        activate: bool = True, use_bias: bool | None = None,
+    ) -> Any:
+        """A convolution block along the steps of [b, 1, steps, channels] with "same" padding, as `conv`."""
+        x = self.plain_conv(
+            x, filters, (1, kernel), strides=(1, strides), dilation=(1, dilation), name=name, use_bias=use_bias
+        )
+        return self.finish(x, name=name, activate=activate) if finish else x
 
     def depthwise(
         self, x: Any, kernel: int, *, name: str, strides: int = 1, finish: bool = True, activate: bool = True

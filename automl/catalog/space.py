@@ -361,6 +361,9 @@ def epochs(profile: Profile) -> Categorical:
     if profile.modality == "text":
         # Every word has a vector of its own to learn: nets for texts overfit within few passes.
         return Categorical((8, 15, 30, 60), 30) if profile.rows < 2_000 else Categorical((4, 8, 15, 30), 15)
+    if profile.modality == "series" and profile.rows < 2_000:
+        # Few series are few steps an epoch: some hundred steps are wanted in all.
+        return Categorical((30, 60, 120, 240), 60) if profile.rows < 500 else Categorical((20, 40, 80, 160), 40)
     if profile.rows < 2_000:
         return Categorical((50, 100, 200), 100)
     return Categorical((15, 30, 60, 120), 30)

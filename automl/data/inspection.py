@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from automl.data import checks, pictures, readers, schema, text_files
+from automl.data import checks, pictures, readers, schema, series, text_files
 from automl.data.limits import LIMITS, Limits
 from automl.data.pictures import FilePictures, Pictures
+from automl.data.series import Series
 from automl.data.source import Source
 from automl.data.table import Table, TextColumn
 from automl.spec.dataset import ColumnInfo, ColumnKind, DatasetInfo, Finding, Modality, Severity
@@ -21,7 +22,9 @@ def inspect(source: Source, limits: Limits = LIMITS) -> DatasetInfo:
     """What the data set holds. Raises `InvalidData` with every fault that makes it unusable."""
     data = readers.read(source, limits=limits)
     try:
-        return _table(data) if isinstance(data, Table) else _pictures(data, limits)
+        if isinstance(data, Table):
+            return _table(data)
+        return _series(data) if isinstance(data, Series) else _pictures(data, limits)
     finally:
         if isinstance(data, FilePictures):
             data.container.close()
@@ -61,6 +64,15 @@ def _pictures(data: Pictures, limits: Limits) -> DatasetInfo:
         image_shape=_most_frequent(sizes[sound]),
         parts=tuple((part, present[part]) for part in ("train", "validation", "test") if part in present),
         findings=tuple(in_order(findings)),
+    )
+
+
+def _series(data: Series) -> DatasetInfo:
+    labels = () if data.labels is None else (schema.Column(data.labels, ColumnKind.CATEGORICAL).info(),)
+    return DatasetInfo(
+        modality=Modality.SERIES, format=data.format, rows=len(data),
+        columns=tuple(c if c.distinct > 1 else c.changed(kind=ColumnKind.CONSTANT) for c in labels),
+        findings=tuple(in_order([*data.findings, *series.shape_findings(data)])),
     )
 
 

@@ -13,9 +13,10 @@ import shutil
 from collections.abc import Callable, Mapping
 
 from automl.catalog import entries
-from automl.data import picture_preparation, readers, table_preparation, text_preparation
+from automl.data import picture_preparation, readers, series_preparation, table_preparation, text_preparation
 from automl.data.pictures import FilePictures
 from automl.data.prepared import PreparedDataset, PreparedMeta, Writer
+from automl.data.series import Series
 from automl.data.source import Source
 from automl.data.table import Table
 from automl.spec import model
@@ -28,7 +29,7 @@ LAYOUT = 1
 
 _PREPARE: Mapping[Modality, Callable[..., PreparedMeta]] = {
     Modality.TABLE: table_preparation.prepare, Modality.TEXT: text_preparation.prepare,
-    Modality.IMAGE: picture_preparation.prepare,
+    Modality.IMAGE: picture_preparation.prepare, Modality.SERIES: series_preparation.prepare,
 }
 """Modality of a task's examples → what prepares them from data of one of the task's forms."""
 
@@ -106,7 +107,9 @@ def _like(test_source: Source, data: readers.Data) -> Source:
 
 def _form(data: readers.Data) -> Modality:
     """The form of a data set that was read."""
-    return Modality.TABLE if isinstance(data, Table) else Modality.IMAGE
+    if isinstance(data, Table):
+        return Modality.TABLE
+    return Modality.SERIES if isinstance(data, Series) else Modality.IMAGE
 
 
 def _wrong_form(

@@ -13,6 +13,7 @@ test part lies in the folder `test/`, which only verification opens.
     groups.npy        int64 [n]: rows of one number stay together in folds; absent where each stands for itself
     raw.npy           int32 [k, n]: index into the texts, for each column that is not numeric
     raw_values.npy    uint8, and raw_offsets.npy int64: the different texts as UTF-8, one behind the other (also of test/)
+    raw_series.npy    float32 [n, longest, channels]: series as they came, NaN for what is missing or beyond the end
     test/             the same, but for meta.json and the texts
 """
 
@@ -103,18 +104,19 @@ class PreparedDataset:
         folder, rows = self._place(part)
         return self._array(f"{folder}rows.npy")[rows]
 
-    def raw(self, part: Part, limit: int | None = None) -> dict[str, list[Any]]:
-        """The first `limit` raw rows of a part of a table or of texts: column → float with NaN (numeric), or text with ""
-        where missing.
-
-        The columns are those of `preprocess["columns"]`, in that order.
+    def raw(self, part: Part, limit: int | None = None) -> dict[str, Any]:
+        """The first `limit` raw rows of a part. Tables and texts: column → list of float with NaN (numeric), or text with ""
+        where missing; the columns are those of `preprocess["columns"]`, in that order. Series: "series" float32 [n, steps,
+        channels], NaN where a value is missing or beyond the end.
         """
-        if self.meta.modality not in (Modality.TABLE, Modality.TEXT):
-            raise Internal("raw rows exist for tables and texts only")
         folder, rows = self._place(part)
         if not isinstance(rows, slice):
             raise Internal("raw rows of folds aren't kept together")
         chosen = slice(rows.start, rows.stop if limit is None else min(rows.stop, rows.start + max(0, limit)))
+        if self.meta.modality == Modality.SERIES:
+            return {"series": self._array(f"{folder}raw_series.npy")[chosen]}
+        if self.meta.modality not in (Modality.TABLE, Modality.TEXT):
+            raise Internal(f"raw rows of the modality {self.meta.modality} aren't kept")
         out: dict[str, list[Any]] = {}
         numeric = list(self.meta.preprocess.get("numeric", ()))
         texts = 0

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pathlib
 
-from automl.data import delimited, idx, npz, parquet, picture_files, source, text_files
+from automl.data import delimited, idx, npz, parquet, picture_files, source, text_files, ts_files
 from automl.data.limits import LIMITS, Limits
 from automl.data.pictures import ArrayPictures, FilePictures
+from automl.data.series import Series
 from automl.data.source import Container, Source
 from automl.data.table import Table
 from automl.spec.errors import InvalidData, Unavailable
 
 FORMS = (
-    "CSV, TSV or Parquet (also .gz); a zip, tar or folder with one folder of pictures or of .txt files a class, or with "
-    "pictures and a CSV of paths and labels; .npz with x and y; IDX files as MNIST has them"
+    "CSV, TSV or Parquet (also .gz); series as .ts; a zip, tar or folder with one folder of pictures or of .txt files a "
+    "class, or with pictures and a CSV of paths and labels; .npz with x and y; IDX files as MNIST has them"
 )
 _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an old Office file", "Save the sheet as CSV."),
@@ -29,11 +30,11 @@ _FOREIGN = (
     (b"\x89PNG", "a single picture", "Give a zip with one folder of pictures a class."),
 )
 
-Data = Table | ArrayPictures | FilePictures
+Data = Table | Series | ArrayPictures | FilePictures
 
 
 def read(data: Source, target: str | None = None, limits: Limits = LIMITS) -> Data:
-    """Reads a table whole, arrays of pictures whole, and of picture files the names (their bytes are read when decoded).
+    """Reads tables, series and arrays of pictures whole, and of picture files the names (their bytes are read when decoded).
 
     Raises `InvalidData` naming the place of every fault, and what forms are taken when the form is none of them.
     """
@@ -42,10 +43,10 @@ def read(data: Source, target: str | None = None, limits: Limits = LIMITS) -> Da
     if (container := source.container(data, limits)) is not None:
         return _container(container, data, target, limits)
     content = source.read_file(data, limits)
-    return _table(content, data.filename, data.has_header, limits)
+    return _file(content, data.filename, data.has_header, limits)
 
 
-def _table(content: bytes, filename: str, has_header: bool | None, limits: Limits) -> Table:
+def _file(content: bytes, filename: str, has_header: bool | None, limits: Limits) -> Table | Series:
     for magic, what, remedy in _FOREIGN:
         if content.startswith(magic):
             raise InvalidData.at(filename, f"is {what}; expected {FORMS}.", remedy, "UNKNOWN_FORM")
@@ -53,6 +54,8 @@ def _table(content: bytes, filename: str, has_header: bool | None, limits: Limit
         raise InvalidData.at(filename, "is a single IDX file.", "Give images and labels together, in a zip.", "UNKNOWN_FORM")
     if content.startswith(parquet.MAGIC):
         return parquet.read(content, filename, limits)
+    if ts_files.is_ts(content, filename):
+        return ts_files.read(content, filename, limits)
     return delimited.read(content, filename, has_header, limits)
 
 
@@ -79,7 +82,7 @@ def _content(container: Container, data: Source, target: str | None, limits: Lim
         return picture_files.read(container, target, limits)
     if text_files.are_texts(entries):
         return text_files.read(container, limits)
-    suffixes = (".csv", ".tsv", ".tab", ".parquet")
+    suffixes = (".csv", ".tsv", ".tab", ".parquet", ".ts")
     tables = [e for e in entries if pathlib.PurePosixPath(e.name.lower().removesuffix(".gz")).suffix in suffixes]
     if not tables and len(entries) == 1:
         tables = list(entries)
@@ -87,7 +90,7 @@ def _content(container: Container, data: Source, target: str | None, limits: Lim
         content = container.read(tables[0], limits.table_bytes)
         if content.startswith(source.GZIP):
             content = source.unpack_gzip(content, limits.table_bytes, data.filename)
-        return _table(content, f"{data.filename}, {tables[0].name}", data.has_header, limits)
+        return _file(content, f"{data.filename}, {tables[0].name}", data.has_header, limits)
     if tables:
         raise InvalidData.at(
             data.filename, f"holds several tables ({names}).",

@@ -55,6 +55,9 @@ def data(view: View) -> Markup | None:
         facts += [("words a text", f"up to {count(profile.length)}"), ("vocabulary", count(profile.vocabulary))]
         if profile.ngrams:
             facts.append(("n-grams of characters", count(profile.ngrams)))
+    elif profile.modality == "series":
+        facts += [("steps", count(profile.length)), ("channels", count(profile.channels)),
+                  ("missing values", share(profile.missing_fraction))]
     elif profile.image_shape:
         facts.append(("pictures", " × ".join(map(str, profile.image_shape))))
     if profile.classes:

@@ -154,9 +154,37 @@ TEXTS = (
     ),
 )
 
+_LINEAR: Mapping[str, Params] = {"adamw": {"learning_rate": 1e-2, "weight_decay": 0.01}, "cosine-decay": {}}
+_DEEP: Mapping[str, Params] = {
+    "adamw": {"learning_rate": 3e-3, "weight_decay": 0.01}, "cosine-decay": {}, "batch-norm": {"momentum": 0.9}, "ema": {},
+}
+
+SERIES = (
+    Entry(
+        "rocket", "Dempster et al. 2021 (arXiv:2012.08791), with soft shares and maxima; the robust choice for few series",
+        "rocket", {"dilations": 6, "features_each": 3}, _LINEAR, epochs=60, short_clock=1,
+    ),
+    Entry(
+        "fcn", "Wang et al. 2017 (arXiv:1611.06455)", "fcn", {"width": 64, "depth": 3}, _DEEP, epochs=120, short_clock=3,
+    ),
+    Entry(
+        "inception-time", "Ismail Fawaz et al. 2020 (arXiv:1909.04939), narrower and a half as deep", "inception-time",
+        {"width": 16, "modules": 3, "kernel": 40}, _DEEP, epochs=120, short_clock=2,
+    ),
+    Entry(
+        "rocket-differences", "Tan et al. 2022 (arXiv:2102.00457): the steps' differences as well", "rocket",
+        {"dilations": 6, "features_each": 3, "differences": True}, _LINEAR, epochs=60, short_clock=4,
+    ),
+    Entry(
+        "resnet-1d", "Wang et al. 2017: residual blocks", "resnet-1d", {"width": 32, "blocks": 3}, _DEEP, epochs=120,
+        short_clock=5,
+    ),
+)
+
 PORTFOLIOS: Mapping[str, tuple[Entry, ...]] = {
     "tabular-classification": TABLES, "tabular-regression": TABLES, "image-classification": PICTURES,
     "text-classification": TEXTS,
+    "timeseries-classification": SERIES,
 }
 
 FEW_ROWS = 3_000

@@ -76,7 +76,7 @@ class DatasetInfo(Frozen):
 
     modality: Modality
     format: str
-    """"csv", "tsv", "parquet", "text-folder", "image-folder", "image-manifest", "npz", "idx"."""
+    """"csv", "tsv", "parquet", "text-folder", "image-folder", "image-manifest", "npz", "idx", "ts"."""
     rows: int
     columns: tuple[ColumnInfo, ...] = ()
     """Tables: in file order. Pictures: "label" first, when labels are there, then a manifest's other columns."""
@@ -94,7 +94,7 @@ class DatasetInfo(Frozen):
     @property
     def own_target(self) -> str | None:
         """The column of classes that the form itself names; None where the user has to name one."""
-        labelled = self.modality == Modality.IMAGE or self.format in LABELLED_FORMS
+        labelled = self.modality in (Modality.IMAGE, Modality.SERIES) or self.format in LABELLED_FORMS
         return "label" if labelled and self.column("label") is not None else None
 
 

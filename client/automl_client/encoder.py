@@ -80,7 +80,7 @@ class Encoder:
         """float32 [n, features], of a categorical column int32 [n]."""
         match column["kind"]:
             case "numeric":
-                return np.array([[math.nan if text in self._missing else _number(text)] for text in texts], np.float32)
+                return np.array([[number_of(text, self._missing)] for text in texts], np.float32)
             case "boolean":
                 table = dict.fromkeys(column["false"], 0.0) | dict.fromkeys(column["true"], 1.0)
                 table |= dict.fromkeys(self._missing, math.nan)
@@ -98,7 +98,7 @@ class Encoder:
     def _dates(self, texts: list[str], order: str, features: list[str]) -> NDArray[np.float32]:
         out = np.full((len(texts), len(features)), math.nan, np.float32)
         for row, text in enumerate(texts):
-            moment = None if text in self._missing else _date(text, order)
+            moment = None if text in self._missing else moment_of(text, order)
             if moment is not None:
                 known = _date_features(*moment)
                 out[row] = [known[feature] for feature in features]
@@ -171,16 +171,16 @@ def apply_operations(raw: NDArray[Any], operations: Sequence[Document]) -> NDArr
     return np.concatenate([x, *indicators], axis=1)
 
 
-def _number(text: str) -> float:
-    """NaN for text that spells no number, or one that isn't finite as float32."""
-    if _NUMBER.fullmatch(text) is None:
+def number_of(text: str, missing: frozenset[str]) -> float:
+    """NaN for stripped text that is `missing`, spells no number, or one that isn't finite as float32."""
+    if text in missing or _NUMBER.fullmatch(text) is None:
         return math.nan
     value = float(text)
     return value if abs(value) <= _FLOAT32_MAX else math.nan
 
 
-def _date(text: str, order: str) -> tuple[int, int, int, int] | None:
-    """Year, month, day and second of the day; None for text that is no such date."""
+def moment_of(text: str, order: str) -> tuple[int, int, int, int] | None:
+    """Year, month, day and second of the day of stripped text; None for text that is no such date."""
     pattern, places = _DATES[order]
     match = pattern.fullmatch(text)
     if match is None:

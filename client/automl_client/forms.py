@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,9 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_client import encoder, errors, pictures, tables, texts
+from automl_client import encoder, errors, pictures, series, tables, texts
 
 Rows = Mapping[str, Sequence[Any]] | Sequence[Any] | NDArray[Any]
+SERIES_IN_A_BLOCK = 1024
+
 Block = tuple[tuple[str, ...], encoder.Inputs]
 """What rows are called (empty where they have no names), and the model's inputs."""
 
@@ -154,7 +157,79 @@ class PictureForm:
         return data
 
 
-FORMS: Mapping[str, Callable[[Mapping[str, Any]], Form]] = {"table": TableForm, "image": PictureForm, "text": TextForm}
+class SeriesForm:
+    """Series: files, a list of arrays [steps, channels], or one array [n, steps, channels] (NaN behind a series' end)."""
+
+    def __init__(self, document: Mapping[str, Any]):
+        self._encoder = series.Encoder(document)
+        self._source: Mapping[str, Any] = document["source"]
+        self._missing = frozenset(document["missing"])
+        self._long = self._source["form"] == "long"
+        self.heading = "series" if self._long else ""
+        ids = [str(self._source["series"])] if self._long else []
+        time = self._source.get("time")
+        self.columns: tuple[str, ...] = (*ids, *([str(time["name"])] if time else []), *self._source.get("columns", ()))
+
+    def blocks(self, path: Path, has_header: bool | None) -> Iterator[Block]:
+        if not self.columns or series.is_ts(path):
+            yield from self._encoded_blocks((), series.read_ts(path, self._encoder.channels))
+        elif self._long:
+            yield from self._encoded_blocks(*series.long_rows(path, self._source, self._missing, has_header))
+        else:
+            for block in tables.blocks(path, self.columns, has_header):
+                matrix = np.stack([series.numbers(block[name], self._missing) for name in self.columns], axis=1)
+                yield (), self._encoder.encode(row[:, None] for row in matrix)
+
+    def encoded(self, rows: Rows) -> encoder.Inputs:
+        return self._encoder.encode(self._given(rows))
+
+    def plain(self, path: Path, folder: Path, has_header: bool | None) -> Path:
+        """Of a table the model's columns alone, with a header; a `.ts` file as it is."""
+        if not self.columns or series.is_ts(path):
+            return path
+        plain = folder / "rows.csv"
+        with plain.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(self.columns)
+            for block in tables.blocks(path, self.columns, has_header):
+                writer.writerows(zip(*block.values(), strict=True))
+        return plain
+
+    def written(self, rows: Rows, folder: Path) -> Path:
+        data = folder / "rows.ts"
+        with data.open("w", encoding="utf-8") as file:
+            file.write("@classLabel false\n@data\n")
+            for one in self._given(rows):
+                fields = (",".join("?" if math.isnan(v) else repr(float(v)) for v in channel) for channel in one.T)
+                file.write(":".join(fields) + "\n")
+        return data
+
+    def _given(self, rows: Rows) -> list[series.Values]:
+        wanted = f"give arrays [steps, {self._encoder.channels}], or one array [n, steps, {self._encoder.channels}]"
+        if isinstance(rows, Mapping) or (isinstance(rows, np.ndarray) and rows.ndim not in (2, 3)):
+            raise errors.InvalidInput.at("rows", f"this model takes series: {wanted}.")
+        found: list[series.Values] = []
+        for place, row in enumerate(rows):
+            try:
+                one = np.asarray(row, np.float64)
+            except (TypeError, ValueError) as error:
+                raise errors.InvalidInput.at(f"rows[{place}]", f"holds what is no number: {wanted}.") from error
+            # Of a single channel the steps alone are enough.
+            one = one[:, None] if one.ndim == 1 and self._encoder.channels == 1 else one
+            if one.ndim != 2 or one.shape[1] != self._encoder.channels or not len(one):
+                raise errors.InvalidInput.at(f"rows[{place}]", f"{wanted}; got {list(one.shape)}.")
+            found.append(one)
+        return found
+
+    def _encoded_blocks(self, names: Sequence[str], values: Sequence[series.Values]) -> Iterator[Block]:
+        for at in range(0, len(values), SERIES_IN_A_BLOCK):
+            chosen = slice(at, at + SERIES_IN_A_BLOCK)
+            yield tuple(names[chosen]), self._encoder.encode(values[chosen])
+
+
+FORMS: Mapping[str, Callable[[Mapping[str, Any]], Form]] = {
+    "table": TableForm, "image": PictureForm, "text": TextForm, "series": SeriesForm,
+}
 
 
 def columns_of(rows: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:

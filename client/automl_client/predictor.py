@@ -84,7 +84,8 @@ class Predictor:
 
     def predict(self, rows: forms.Rows) -> Predictions:
         """Tables: columns (name → values) or rows (name → value), in text or numbers, None for missing. Pictures: uint8
-        [n, h, w] or [n, h, w, channels] of any size. Raises `InvalidData` naming the columns that are lacking."""
+        [n, h, w] or [n, h, w, channels] of any size. Series: arrays [steps, channels], NaN for
+        missing. Raises `InvalidData` naming the columns that are lacking."""
         if self._run is not None:
             return Predictions(self._run(self.form.encoded(rows)), self.classes)
         with tempfile.TemporaryDirectory(prefix="automl-") as folder:

@@ -26,7 +26,7 @@ from typing import Any
 
 from automl.spec import InvalidInput
 
-MODULES = {"table": "tables", "image": "pictures", "text": "texts"}
+MODULES = {"table": "tables", "image": "pictures", "text": "texts", "series": "series"}
 
 
 @dataclasses.dataclass(frozen=True)

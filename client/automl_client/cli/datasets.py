@@ -120,6 +120,10 @@ def delete(connection: connection.Connection, dataset: str) -> None:
     click.echo(f"Deleted {dataset}.")
 
 
+_EXAMPLES = {"table": "rows", "image": "pictures", "series": "series"}
+"""What the examples of a data set are called."""
+
+
 def _with_id(dataset: types.Dataset) -> dict[str, object]:
     from automl_client import names
     from automl_client.cli import output
@@ -132,7 +136,7 @@ def _show(dataset: types.Dataset, *, columns: bool) -> None:
     from automl_client.cli import output, quantities
 
     shape = " x ".join(str(side) for side in dataset.image_shape)
-    what = "texts" if dataset.format == "text-folder" else "pictures" if dataset.modality == "image" else "rows"
+    what = "texts" if dataset.format == "text-folder" else _EXAMPLES.get(dataset.modality, "rows")
     form = f"{dataset.format}, {dataset.rows:,} {what}"
     click.echo(
         f"{names.short(dataset.name)}: {output.clean(dataset.display_name)} ({form}{', ' + shape if shape else ''}, "
