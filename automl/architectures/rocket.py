@@ -28,14 +28,20 @@ from automl.catalog import Bool, Int, architecture
 from automl.spec import Profile
 
 KERNELS = np.array(
-    [[2.0 if place in high else -1.0 for place in range(9)] for high in itertools.combinations(range(9), 3)], np.float32
+    [[3.0 if place in high else 0.0 for place in range(9)] for high in itertools.combinations(range(9), 3)], np.float32
 )
-"""[84, 9]."""
-RAMP = 0.25
-"""Width of a soft step, in standard deviations of the kernel's answers."""
+"""[84, 9], to be laid on taps whose mean is taken away: the same as weights 2 and −1 on the taps themselves, but exact in
+8-bit integers, where 2 : −1 is 127 : −64, which gives every level of a series an answer."""
+RAMP, LEAST_RAMP = 0.25, 0.4
+"""Width of a soft step, in standard deviations of the kernel's answers, and the least, in those of the series' values: of
+what is smaller 8-bit integers see noise."""
+FULL = 6.0
+"""A share of 1 is this much: the ReLU that ends at 6 is the one that TFLite computes within the convolution."""
 SPREAD = 0.1
 """Standard deviation of the features: the head's random beginning, in directions of which few series say anything, stays
 small, while a step of the optimizer moves the outputs enough."""
+LEAST_SPREAD = 0.5
+"""Features that vary less than this share of the median aren't blown up to the size of the others."""
 LOOKED_AT = 256
 """Training series from which biases and the features' statistics are taken."""
 GOLDEN = 0.6180339887498949
@@ -68,12 +74,14 @@ def size(profile: Profile, *, dilations: int, features_each: int, differences: b
 def build(inputs: dict[str, Any], builder: Builder, *, dilations: int, features_each: int, differences: bool) -> Any:
     import keras
 
+    from automl.layers import sequences
+
     layers = builder.layers
     x, mask = _series.entrance(inputs, builder)
     sample, there = _sample(builder)
     if differences:
         x = _differences(x, mask, builder)
-        sample = np.concatenate([sample, np.diff(sample, axis=1, prepend=sample[:, :1])], axis=2) * there
+        sample = np.concatenate([sample, np.diff(sample, axis=1, prepend=0)], axis=2) * there
     rng = np.random.default_rng(builder.seed())
     channels = sample.shape[2]
     found = []
@@ -84,13 +92,16 @@ def build(inputs: dict[str, Any], builder: Builder, *, dilations: int, features_
         biases, deviation = _biases(answers, there, features_each, rng)
         name = f"kernels_{dilation}"
         # (answer − bias) / ramp + 1/2, for each bias a convolution of its own.
-        ramp = 1.0 / (RAMP * deviation)
-        weights = np.concatenate([kernels * ramp] * features_each, axis=2)
-        offsets = np.concatenate([0.5 - bias * ramp for bias in biases])
-        soft = _fixed(builder, x, weights, offsets, dilation, f"{name}_shares")
-        soft = layers.ReLU(max_value=1.0, name=f"{name}_ramp")(soft)
+        steepness = FULL / np.maximum(RAMP * deviation, LEAST_RAMP)
+        weights = np.concatenate([kernels * steepness] * features_each, axis=2)
+        offsets = np.concatenate([FULL / 2 - bias * steepness for bias in biases])
+        seen = sequences.Taps(9, dilation, centred=True, name=f"{name}_taps")(x)
+        soft = _fixed(builder, seen, weights, offsets, f"{name}_shares")
+        soft = layers.ReLU(max_value=FULL, name=f"{name}_ramp")(soft)
         found.append(_series.mean(soft, mask, builder, name=f"{name}_share"))
-        plain = _fixed(builder, x, kernels / deviation, np.zeros(len(KERNELS), np.float32), dilation, f"{name}_answers")
+        # By the largest answer to the training series maxima are about as large as shares: one 8-bit scale suits both.
+        largest = np.maximum((answers * there).max(axis=(0, 1)), deviation) / FULL
+        plain = _fixed(builder, seen, kernels / largest, np.zeros(len(KERNELS), np.float32), f"{name}_answers")
         plain = _series.present(plain, mask, builder, name=f"{name}_present")
         found.append(layers.GlobalMaxPooling2D(name=f"{name}_maximum")(plain))
     features = layers.Concatenate(name="features")(found) if len(found) > 1 else found[0]
@@ -99,8 +110,9 @@ def build(inputs: dict[str, Any], builder: Builder, *, dilations: int, features_
     shown = {name: np.asarray(array[:LOOKED_AT]) for name, array in builder.sample.items()}
     measured = np.asarray(keras.ops.convert_to_numpy(keras.Model(inputs, features)(shown, training=False)), np.float64)
     scale = np.full(measured.shape[1], SPREAD)
-    # A feature without spread says nothing; its rounding errors must not be blown up.
-    variance = np.maximum(measured.var(axis=0), 1e-6)
+    # What hardly varies says little: blown up to the size of the others, it would take the resolution of 8-bit weights.
+    variance = measured.var(axis=0)
+    variance = np.maximum(variance, max(1e-6, LEAST_SPREAD**2 * float(np.median(variance))))
     scaling.set_weights([scale, np.zeros_like(scale), measured.mean(axis=0), variance])
     return builder.drop(standardised)
 
@@ -114,22 +126,23 @@ def _sample(builder: Builder) -> tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def _differences(x: Any, mask: Any | None, builder: Builder) -> Any:
-    """x and its steps' differences, [b, 1, steps, channels] → [b, 1, steps, 2 channels]; 0 at the first step."""
+    """x and its steps' differences, [b, 1, steps, channels] → [b, 1, steps, 2 channels]; at the first step x itself."""
+    from automl.layers import sequences
+
     channels = int(x.shape[-1])
     weights = np.zeros((3, channels, channels), np.float32)
     weights[1, range(channels), range(channels)], weights[0, range(channels), range(channels)] = 1.0, -1.0
-    changes = _fixed(builder, x, weights, np.zeros(channels, np.float32), 1, "differences")
+    taps = sequences.Taps(3, 1, name="neighbours")(x)
+    changes = _fixed(builder, taps, weights, np.zeros(channels, np.float32), "differences")
     changes = _series.present(changes, mask, builder, name="differences_present")
     return builder.layers.Concatenate(name="with_differences")([x, changes])
 
 
-def _fixed(builder: Builder, x: Any, weights: NDArray[Any], offsets: NDArray[Any], dilation: int, name: str) -> Any:
-    """A convolution with given weights [kernel, channels, filters] that training leaves alone."""
-    layer = builder.layers.Conv2D(
-        weights.shape[2], (1, weights.shape[0]), dilation_rate=(1, dilation), padding="same", trainable=False, name=name,
-    )
-    x = layer(x)
-    layer.set_weights([weights[None], offsets])
+def _fixed(builder: Builder, taps: Any, weights: NDArray[Any], offsets: NDArray[Any], name: str) -> Any:
+    """A convolution of taps with given weights [kernel, channels, filters] that training leaves alone."""
+    layer = builder.layers.Conv2D(weights.shape[2], 1, trainable=False, name=name)
+    x = layer(taps)
+    layer.set_weights([weights.reshape(1, 1, -1, weights.shape[2]), offsets])
     return x
 
 
@@ -147,6 +160,8 @@ def _answers(series: NDArray[np.float32], kernels: NDArray[np.float32], dilation
     steps = series.shape[1]
     padded = np.pad(series, ((0, 0), (4 * dilation, 4 * dilation), (0, 0)))
     out = np.zeros((*series.shape[:2], kernels.shape[2]), np.float32)
+    # The kernels are laid on centred taps: what is taken from each is the mean of them.
+    kernels = kernels - kernels.mean(axis=0)
     for place in range(9):
         out += padded[:, place * dilation : place * dilation + steps] @ kernels[place]
     return out

@@ -16,4 +16,5 @@ LAYERS = (
     "automl.layers.sequences:CodeLimit",
     "automl.layers.sequences:TokenPairs",
     "automl.layers.deformable:DeformableSampling",
+    "automl.layers.sequences:Taps",
 )

@@ -108,3 +108,33 @@ class TokenPairs(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "buckets": self.buckets}
+
+
+class Taps(keras.layers.Layer):
+    """What a convolution of `count` taps sees at each step, side by side: [b, 1, steps, c] → [b, 1, steps, count · c].
+
+    The taps are `dilation` steps apart, the middle one at the step itself, zeros beyond the ends; tap k of channel j becomes
+    channel k · c + j. With `centred` their mean is taken away. A 1 × 1 convolution behind it is a dilated convolution,
+    without the copying to and fro by which TensorFlow and TFLite compute those on a CPU.
+    """
+
+    def __init__(self, count: int, dilation: int, centred: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        if count < 1 or dilation < 1:
+            raise ValueError(f"expected a count and a dilation of at least 1, got {count} and {dilation}")
+        self.count, self.dilation, self.centred = count, dilation, centred
+
+    def call(self, inputs: Any) -> Any:
+        reach, steps = (self.count - 1) * self.dilation, inputs.shape[2]
+        padded = ops.pad(inputs, ((0, 0), (0, 0), (reach // 2, reach - reach // 2), (0, 0)))
+        taps = [padded[:, :, k * self.dilation : k * self.dilation + steps] for k in range(self.count)]
+        if self.centred:
+            mean = sum(taps) * (1 / self.count)
+            taps = [tap - mean for tap in taps]
+        return ops.concatenate(taps, axis=-1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape[:-1], self.count * input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "count": self.count, "dilation": self.dilation, "centred": self.centred}
