@@ -64,7 +64,10 @@ def build(inputs: dict[str, Any], builder: Builder, *, width: int, modules: int,
             _plain(builder, narrow, width, length, f"{name}_{place}")
             for place, length in enumerate(kernels_of(kernel, int(x.shape[2])), 1)
         ]
-        largest = builder.layers.MaxPooling2D((1, 3), strides=1, padding="same", name=f"{name}_largest")(x)
+        # Zeros beyond the ends, as convolutions have them: pooling's own padding would tell the end of the input from
+        # that of the series.
+        beyond = builder.layers.ZeroPadding2D(((0, 0), (1, 1)), name=f"{name}_beyond")(x)
+        largest = builder.layers.MaxPooling2D((1, 3), strides=1, name=f"{name}_largest")(beyond)
         branches.append(_plain(builder, largest, width, 1, f"{name}_of_largest"))
         x = builder.layers.Concatenate(name=f"{name}_joined")(branches)
         x = builder.finish(x, name=name)

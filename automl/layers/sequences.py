@@ -110,6 +110,7 @@ class TokenPairs(keras.layers.Layer):
         return {**super().get_config(), "buckets": self.buckets}
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
 class Taps(keras.layers.Layer):
     """What a convolution of `count` taps sees at each step, side by side: [b, 1, steps, c] → [b, 1, steps, count · c].
 

@@ -31,6 +31,9 @@ def profiles(draw: st.DrawFn) -> Profile:
             modality="text", task="text-classification", length=length, vocabulary=vocabulary, ngrams=grams, **common
         )
     if classes and draw(st.booleans()):
+        length, channels = draw(st.integers(1, 512)), draw(st.integers(1, 40))
+        return Profile(modality="series", task="timeseries-classification", length=length, channels=channels, **common)
+    if classes and draw(st.booleans()):
         side, channels = draw(st.integers(4, 256)), draw(st.sampled_from([1, 3, 4]))
         return Profile(modality="image", task="image-classification", image_shape=(side, side, channels), **common)
     numeric = draw(st.integers(0, 300))
@@ -87,16 +90,21 @@ BUILT = {
         modality="text", task="text-classification", rows=600, classes=3, class_min=60, imbalance=8.0, outputs=3, length=12,
         vocabulary=50, ngrams=40,
     ),
+    "series": Profile(
+        modality="series", task="timeseries-classification", rows=600, classes=3, class_min=60, imbalance=8.0, outputs=3,
+        length=20, channels=2,
+    ),
 }
 PREPROCESS = {
     "table": {"inputs": {"numeric": 4, "categorical": 2}, "cardinalities": [4, 40]},
     "image": {"height": 12, "width": 12, "channels": 3},
     "text": {"inputs": {"tokens": 12, "vocabulary": 50, "ngrams": 16, "ngram_vocabulary": 40}},
+    "series": {"inputs": {"steps": 20, "channels": 3}, "ragged": True},
 }
 ROWS, BATCH = 120, 40
 SMALL = {
     "width": 8, "members": 4, "depth": 2, "blocks": 1, "stages": 2, "expansion": 2, "bins": 8, "frequencies": 8,
-    "filters": 8,
+    "filters": 8, "dilations": 2, "features_each": 1, "modules": 3, "kernel": 10,
 }
 
 
@@ -120,6 +128,10 @@ def data(profile: Profile) -> tuple[dict[str, np.ndarray], np.ndarray]:
             name: np.where(np.arange(steps) < lengths, rng.integers(1, count, (ROWS, steps)), 0).astype(np.int32)
             for name, steps, count in (("tokens", 12, 50), ("ngrams", 16, 40))
         }
+    elif profile.modality == "series":
+        there = np.arange(20) < rng.integers(1, 21, (ROWS, 1))
+        x = {"series": (np.dstack([rng.normal(size=(ROWS, 20, 2)), np.ones((ROWS, 20, 1))]) * there[..., None])
+             .astype(np.float32)}
     else:
         numeric = rng.normal(size=(ROWS, 4)).astype(np.float32)
         x = {"numeric": numeric, "categorical": np.stack([rng.integers(0, n, ROWS) for n in (4, 40)], 1).astype(np.int32)}

@@ -42,7 +42,7 @@ def layer_norm(plan: TrainPlan) -> TrainPlan:
     id="group-norm",
     stage="norm",
     slot="norm",
-    modalities=("image",),
+    modalities=("image", "series"),
     params={"groups": Categorical((2, 4, 8, 16), 8)},
     cost=1.4,
     reference="arXiv:1803.08494",
@@ -58,7 +58,10 @@ def group_norm(plan: TrainPlan, *, groups: int) -> TrainPlan:
     return plan.replace(norm=Component(f"{__name__}:group_layer", {"groups": groups}))
 
 
-@technique(id="instance-norm", stage="norm", slot="norm", modalities=("image",), cost=1.4, reference="arXiv:1607.08022")
+@technique(
+    id="instance-norm", stage="norm", slot="norm", modalities=("image", "series"), cost=1.4,
+    reference="arXiv:1607.08022",
+)
 def instance_norm(plan: TrainPlan) -> TrainPlan:
     """Instance normalisation: each channel of each picture is standardised over its places.
 

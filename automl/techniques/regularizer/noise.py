@@ -27,7 +27,7 @@ def dropout(plan: TrainPlan, *, rate: float) -> TrainPlan:
 @technique(
     id="spatial-dropout",
     stage="regularizer",
-    modalities=(Modality.IMAGE,),
+    modalities=(Modality.IMAGE, Modality.SERIES),
     params={"rate": Float(0.02, 0.3, 0.1)},
     cost=1.05,
     reference="arXiv:1411.4280",
@@ -35,7 +35,7 @@ def dropout(plan: TrainPlan, *, rate: float) -> TrainPlan:
 def spatial_dropout(plan: TrainPlan, *, rate: float) -> TrainPlan:
     """Spatial dropout: in training, whole channels are silenced at random.
 
-    What it changes: behind each convolution block a channel is set to 0 at all places with probability `rate`, the
+    What it changes: behind each convolution block a channel is set to 0 at all places or steps with probability `rate`, the
     others are scaled by 1 / (1 − rate). Why it may help: neighbouring pixels are alike, so dropping single ones hides
     nothing; dropping channels does. When it hurts: narrow networks, and together with batch-norm, whose statistics
     then differ between training and inference; keep the rate low. How: one draw for each example and channel.
@@ -45,7 +45,10 @@ def spatial_dropout(plan: TrainPlan, *, rate: float) -> TrainPlan:
 
 @technique(
     id="stochastic-depth", stage="regularizer", params={"rate": Float(0.02, 0.5, 0.1)}, reference="arXiv:1603.09382",
-    conflicts={"tabm": "it has no residual branches", "ds-cnn": "it has no residual branches"},
+    conflicts={
+        "tabm": "it has no residual branches", "ds-cnn": "it has no residual branches", "fcn": "it has no residual branches",
+        "rocket": "it has no residual branches",
+    },
 )
 def stochastic_depth(plan: TrainPlan, *, rate: float) -> TrainPlan:
     """Stochastic depth: in training, residual branches are skipped at random.

@@ -38,7 +38,7 @@ DEFAULT_BUDGET_S = 600.0
 @click.option("--test-data", type=click.Path(path_type=Path), help="File or folder with the test rows.")
 @click.option("--test-fraction", type=click.FloatRange(0, 1, True, True), help="Share held out for the last test [0.15].")
 @click.option("--split-column", metavar="COLUMN", help="Column that says train, validation or test.")
-@click.option("--group-column", metavar="COLUMN", help="Rows of equal value here stay together.")
+@click.option("--group-column", metavar="COLUMN", help="Rows of equal value here stay together, or are one series.")
 @click.option("--kind", "kinds", type=quantities.ColumnKindOf(), multiple=True, help="Mend what inference got wrong.")
 @click.option("--ignore", multiple=True, metavar="COLUMN", help="Column not to use. May be repeated.")
 @click.option("--header/--no-header", default=None, help="Whether the first line names the columns. Default: found out.")
@@ -60,8 +60,8 @@ def submit(
 ) -> int:
     """Search, train, compress and verify models for DATA, and bring the files here.
 
-    DATA is a table (CSV, TSV, Parquet, also .gz), a folder, .zip or .tar(.gz) of pictures or .txt files in class folders,
-    .npz, or MNIST-like idx.
+    DATA is a table (CSV, TSV, Parquet, also .gz), a .ts file of series, a folder, .zip or .tar(.gz) of pictures or .txt
+    files in class folders, .npz, or MNIST-like idx.
     """
     from automl_client.cli import delivery
 

@@ -21,6 +21,8 @@ def profile(modality: str = "table", classes: int = 3, **fields: Any) -> Profile
         own = {"numeric": 4, "categorical": 3, "cardinality_max": 30}
     elif modality == "text":
         task, own = "text-classification", {"length": 12, "vocabulary": 40, "ngrams": 30}
+    elif modality == "series":
+        task, own = "timeseries-classification", {"length": 20, "channels": 3}
     else:
         task, own = "image-classification", {"image_shape": (16, 16, 3)}
     return Profile(**{"modality": modality, "task": task, **common, **own, **fields})
@@ -28,6 +30,8 @@ def profile(modality: str = "table", classes: int = 3, **fields: Any) -> Profile
 
 TABLE = {"inputs": {"numeric": 4, "categorical": 3}, "cardinalities": [4, 12, 30]}
 TEXT = {"inputs": {"tokens": 12, "vocabulary": 40, "ngrams": 20, "ngram_vocabulary": 30}}
+SERIES = {"inputs": {"steps": 20, "channels": 4}, "ragged": True}
+EQUAL_SERIES = {"inputs": {"steps": 20, "channels": 3}, "ragged": False}
 
 
 def picture(height: int = 16, width: int = 16, channels: int = 3) -> dict[str, int]:
@@ -41,6 +45,8 @@ def inputs(preprocess: dict[str, Any], rows: int = 64, seed: int = 0) -> dict[st
         return {"image": rng.integers(0, 256, shape, np.uint8)}
     if "tokens" in preprocess["inputs"]:
         return codes(preprocess["inputs"], rows, rng)
+    if "steps" in preprocess["inputs"]:
+        return steps(preprocess, rows, rng)
     made: dict[str, np.ndarray] = {}
     if preprocess["inputs"].get("numeric"):
         made["numeric"] = rng.normal(size=(rows, preprocess["inputs"]["numeric"])).astype(np.float32)
@@ -61,13 +67,24 @@ def codes(sizes: dict[str, int], rows: int, rng: np.random.Generator) -> dict[st
     return made
 
 
+def steps(preprocess: dict[str, Any], rows: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Series; where they are ragged of different lengths, with the mask as last channel and zeros behind the ends."""
+    length, channels = preprocess["inputs"]["steps"], preprocess["inputs"]["channels"]
+    values = rng.normal(size=(rows, length, channels)).astype(np.float32)
+    if preprocess["ragged"]:
+        there = np.arange(length)[None, :] < rng.integers(2, length + 1, rows)[:, None]
+        values[..., -1] = 1.0
+        values *= there[..., None]
+    return {"series": values}
+
+
 DEFAULTS = {"standardization", "relu", "he", "adamw", "warmup-cosine"}
 
 
 def recipe(profile: Profile, family: str, params: dict[str, Any] | None = None, **techniques: dict[str, Any]) -> Recipe:
     """A recipe with the slots' defaults; `techniques` by id with underscores."""
     ids = DEFAULTS | {"cross-entropy" if profile.classes else "mse"}
-    if profile.modality == "text":
+    if profile.modality in ("text", "series"):
         ids -= {"standardization"}
     given = {id.replace("_", "-"): params for id, params in techniques.items()}
     if "block" in architectures[family].uses:
@@ -89,12 +106,14 @@ def build():
     def build(family: str, params: dict[str, Any] | None = None, *, preprocess: dict[str, Any] | None = None,
               classes: int = 3, **techniques: dict[str, Any]) -> Built:
         modality = next(iter(architectures[family].modalities))
-        preprocess = preprocess or {"image": picture(), "text": TEXT}.get(modality, TABLE)
+        preprocess = preprocess or {"image": picture(), "text": TEXT, "series": SERIES}.get(modality, TABLE)
         if modality == "table":
             own = {kind: preprocess["inputs"].get(kind, 0) for kind in ("numeric", "categorical")}
         elif modality == "text":
             sizes = preprocess["inputs"]
             own = {"length": sizes["tokens"], "vocabulary": sizes["vocabulary"], "ngrams": sizes.get("ngram_vocabulary", 0)}
+        elif modality == "series":
+            own = {"length": preprocess["inputs"]["steps"], "channels": preprocess["inputs"]["channels"] - preprocess["ragged"]}
         else:
             own = {"image_shape": (preprocess["height"], preprocess["width"], preprocess["channels"])}
         data = profile(modality, classes, **own)

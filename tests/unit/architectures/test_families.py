@@ -21,6 +21,10 @@ SMALL = {
     "text-bag": {"width": 8, "depth": 1, "pairs": 8192},
     "text-cnn": {"width": 16, "filters": 16, "kernels": "2-3", "bag": True},
     "convnet-families": {"width": 8, "stages": 2, "blocks": 1},
+    "rocket": {"dilations": 2, "features_each": 2, "differences": True},
+    "fcn": {"width": 16, "depth": 4},
+    "resnet-1d": {"width": 16, "blocks": 2},
+    "inception-time": {"width": 8, "modules": 3, "kernel": 10},
 }
 PICTURES = [a.id for a in architectures if "image" in a.modalities]
 CLASSIFIED = [a.id for a in architectures if not a.modalities & {"table"}]
@@ -39,7 +43,7 @@ def test_every_family_is_tested_here():
 @pytest.mark.parametrize("classes", [0, 2, 5])
 def test_the_core_ends_in_one_output_for_each_class_or_number(family, classes, build):
     if classes == 0 and family in CLASSIFIED:
-        pytest.skip("pictures and texts are classified")
+        pytest.skip("pictures, texts and series are classified")
     built = build(family, SMALL[family], classes=classes)
     outputs = (None, classes or 1) if family != "tabm" else (None, 4, classes or 1)
     assert built.core.output_shape == outputs

@@ -24,6 +24,7 @@ LAYERS = {
     "PaddingMask": (sequences.PaddingMask(), [np.array([[4, 2, 0], [1, 0, 0]], np.int32)]),
     "ChannelSlice": (sequences.ChannelSlice(1, 3), [STEPS]),
     "MaskedMean": (sequences.MaskedMean(), [STEPS, MASK]),
+    "Taps": (sequences.Taps(3, 2, centred=True), [STEPS[:, None]]),
     "CodeLimit": (sequences.CodeLimit(3, 1), [np.array([[4, 2, 0], [1, 3, 0]], np.int32)]),
     "TokenPairs": (sequences.TokenPairs(11), [np.array([[4, 2, 0], [1, 3, 5]], np.int32)]),
     "DeformableSampling": (

@@ -26,6 +26,22 @@ def test_a_slice_takes_channels():
     np.testing.assert_array_equal(np.asarray(sequences.ChannelSlice(1, 3)(x)), x[..., 1:3])
 
 
+def test_taps_and_weights_are_a_dilated_convolution():
+    """Against the sum over taps, written out."""
+    rng = np.random.default_rng(2)
+    x, kernel = rng.normal(size=(2, 1, 9, 3)).astype(np.float32), rng.normal(size=(5, 3, 4)).astype(np.float32)
+    taps = np.asarray(sequences.Taps(5, 2)(x))
+    expected = np.zeros((2, 9, 4))
+    for step in range(9):
+        for tap in range(5):
+            place = step + (tap - 2) * 2
+            if 0 <= place < 9:
+                expected[:, step] += x[:, 0, place] @ kernel[tap]
+    np.testing.assert_allclose(taps[:, 0] @ kernel.reshape(15, 4), expected, atol=1e-5)
+    centred = np.asarray(sequences.Taps(5, 2, centred=True)(x)).reshape(2, 9, 5, 3)
+    np.testing.assert_allclose(centred, taps.reshape(2, 9, 5, 3) - taps.reshape(2, 9, 5, 3).mean(axis=2, keepdims=True), atol=1e-6)
+
+
 def test_codes_from_the_limit_on_are_unknown():
     found = np.asarray(sequences.CodeLimit(4, 1)(np.array([[3, 4, 0], [9, 2, 1]], np.int32)))
     np.testing.assert_array_equal(found, [[3, 1, 0], [1, 2, 1]])

@@ -43,6 +43,13 @@ def test_pictures_with_labels():
     assert validation.infer_task(info.changed(columns=()), None) is None
 
 
+def test_series_with_labels():
+    label = ColumnInfo(name="label", kind=ColumnKind.CATEGORICAL, rows_missing=0, distinct=2)
+    info = DatasetInfo(modality=Modality.SERIES, format="ts", rows=50, columns=(label,))
+    assert validation.infer_task(info, None) == "timeseries-classification"
+    assert validation.infer_task(info.changed(columns=()), None) is None
+
+
 def _columns(*kinds: ColumnKind, format: str = "csv") -> DatasetInfo:
     """A table of the target y, of two classes, and columns of these kinds."""
     target = ColumnInfo(name="y", kind=ColumnKind.CATEGORICAL, rows_missing=0, distinct=2)
