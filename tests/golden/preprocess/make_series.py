@@ -1,4 +1,4 @@
-"""Writes the golden suite of `preprocess.json` of series: raw series, the document, and what every encoder must make of them.
+"""Writes the golden suite of `preprocess.json` of series: raw series, the document, and what encoders must make of them.
 
 Three encoders are held to these files: `automl.data.series_encoder`, the client's, and the graph inside a SavedModel. The
 expected numbers come from the first one; those that can be worked out by hand are so in

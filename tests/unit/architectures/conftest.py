@@ -113,7 +113,8 @@ def build():
             sizes = preprocess["inputs"]
             own = {"length": sizes["tokens"], "vocabulary": sizes["vocabulary"], "ngrams": sizes.get("ngram_vocabulary", 0)}
         elif modality == "series":
-            own = {"length": preprocess["inputs"]["steps"], "channels": preprocess["inputs"]["channels"] - preprocess["ragged"]}
+            sizes = preprocess["inputs"]
+            own = {"length": sizes["steps"], "channels": sizes["channels"] - preprocess["ragged"]}
         else:
             own = {"image_shape": (preprocess["height"], preprocess["width"], preprocess["channels"])}
         data = profile(modality, classes, **own)

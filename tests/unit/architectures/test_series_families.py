@@ -11,8 +11,8 @@ from automl.architectures import rocket
 from .conftest import EQUAL_SERIES, SERIES
 
 FAMILIES = {
-    "rocket": {"dilations": 3, "features_each": 2}, "fcn": {"width": 16, "depth": 5}, "resnet-1d": {"width": 16, "blocks": 3},
-    "inception-time": {"width": 8, "modules": 4, "kernel": 20},
+    "rocket": {"dilations": 3, "features_each": 2}, "fcn": {"width": 16, "depth": 5},
+    "resnet-1d": {"width": 16, "blocks": 3}, "inception-time": {"width": 8, "modules": 4, "kernel": 20},
 }
 
 
