@@ -94,7 +94,8 @@ class Builder:
 
     def plain_conv(
         self, x: Any, filters: int, kernel: int | tuple[int, int], *, name: str,
-        strides: int | tuple[int, int] = 1, dilation: int | tuple[int, int] = 1,        use_bias: bool | None = None, initializer: Any = None,
+        strides: int | tuple[int, int] = 1, dilation: int | tuple[int, int] = 1,
+        use_bias: bool | None = None, initializer: Any = None,
     ) -> Any:
         """A convolution alone, with "same" padding, and a bias where the plan normalises nothing."""
         layer = self.layers.Conv2D(

@@ -58,6 +58,7 @@ def prepare(
     _write(encoder, held, assignment.rows["test"], writer, "test")
     writer.array("", "target", np.concatenate([assignment.y["train"], assignment.y["validation"]]))
     writer.array("", "rows", own)
+    table_preparation.write_groups(_groups(settings, data), assignment, writer)
     writer.array("test", "target", assignment.y["test"])
     writer.array("test", "rows", assignment.rows["test"])
     return PreparedMeta(

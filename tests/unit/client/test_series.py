@@ -41,7 +41,7 @@ LABELLED = "# a comment\n@problemName x\n@classLabel true a b\n@data\n1,2:3,4:a\
 
 @pytest.mark.parametrize("content", [
     LABELLED, LABELLED.replace("true a b", "false").replace(":a\n", "\n").replace(":b\n", "\n"),
-    LABELLED.replace("@classLabel true a b\n", ""), "﻿" + LABELLED.replace("\n", "\r\n"),
+    LABELLED.replace("@classLabel true a b\n", ""), "\ufeff" + LABELLED.replace("\n", "\r\n"),
 ])
 def test_a_ts_file_is_read_with_labels_or_without(tmp_path, content):
     path = tmp_path / "new.ts"
@@ -106,7 +106,7 @@ def test_rows_of_no_series_or_no_time_are_refused(tmp_path):
         blocks(document(source=source), path)
     path.write_text("who,t,a,b\nx,1,1,1\nx,soon,1,1\n")
     source["time"] = {"name": "t", "kind": "numeric", "format": ""}
-    with pytest.raises(errors.InvalidData, match="row 2, column 't'.*'soon'"):
+    with pytest.raises(errors.InvalidData, match=r"row 2, column 't'.*'soon'"):
         blocks(document(source=source), path)
 
 

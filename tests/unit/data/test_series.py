@@ -53,7 +53,8 @@ def test_a_ts_file():
 
 
 def test_it_is_known_by_its_content_packed_or_under_another_name(tmp_path):
-    for name, content in (("x.txt", HEADER + "1,2:a\n"), ("x.data", "﻿# c\n" + HEADER + "1,2:a\n"), ("y.ts", HEADER + "1:a\n")):
+    contents = {"x.txt": HEADER + "1,2:a\n", "x.data": "\ufeff# c\n" + HEADER + "1,2:a\n", "y.ts": HEADER + "1:a\n"}
+    for name, content in contents.items():
         (tmp_path / name).write_bytes(gzip.compress(content.encode()) if name == "x.txt" else content.encode())
         assert isinstance(readers.read(source.Source(tmp_path / name)), Series)
     (tmp_path / "table.csv").write_text("@handle,b\n1,2\n3,4\n")
@@ -288,7 +289,7 @@ def test_a_long_test_table_is_read_as_the_training_table_was(tmp_path):
 def test_tables_that_hold_no_series_are_refused(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("a,label\n" + "1,x\n2,y\n" * 12)
-    with pytest.raises(InvalidData, match="1 columns of numbers beside the target.*group column"):
+    with pytest.raises(InvalidData, match=r"1 columns of numbers beside the target.*group column"):
         prepared(tmp_path, path, target="label")
     long(path, lambda step: step)
     path.write_text(path.read_text() + ",3,1,2,x\n")

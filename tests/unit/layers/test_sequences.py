@@ -39,7 +39,8 @@ def test_taps_and_weights_are_a_dilated_convolution():
                 expected[:, step] += x[:, 0, place] @ kernel[tap]
     np.testing.assert_allclose(taps[:, 0] @ kernel.reshape(15, 4), expected, atol=1e-5)
     centred = np.asarray(sequences.Taps(5, 2, centred=True)(x)).reshape(2, 9, 5, 3)
-    np.testing.assert_allclose(centred, taps.reshape(2, 9, 5, 3) - taps.reshape(2, 9, 5, 3).mean(axis=2, keepdims=True), atol=1e-6)
+    taps = taps.reshape(2, 9, 5, 3)
+    np.testing.assert_allclose(centred, taps - taps.mean(axis=2, keepdims=True), atol=1e-6)
 
 
 def test_codes_from_the_limit_on_are_unknown():
