@@ -83,6 +83,7 @@ def techniques() -> str:
                 facts.append(f"an epoch takes about {t.cost:g} times as long")
             facts += [f"excludes `{other}` ({why})" for other, why in sorted(t.conflicts.items())]
             facts += [f"needs `{other}` ({why})" for other, why in sorted(t.requires.items())]
+            facts += [f"only when forced or allowed by name ({t.on_request})"] if t.on_request else []
             facts += [f"not as {name} ({why})" for name, why in sorted(t.unsupported_formats.items())]
             out += _entry(t, facts)
     return "\n".join(out)

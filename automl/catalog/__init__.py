@@ -1,7 +1,7 @@
 """How techniques, architectures, task types and formats are declared and found, and what follows from the
 declarations."""
 
-from automl.catalog.domains import Bool, Categorical, Float, Int
+from automl.catalog.domains import Bool, Categorical, Float, Int, Text
 from automl.catalog.entries import (
     architecture,
     architectures,
@@ -16,6 +16,6 @@ from automl.catalog.entries import (
 from automl.catalog.plan import Component, TrainPlan
 
 __all__ = [
-    "Bool", "Categorical", "Component", "Float", "Int", "TrainPlan", "architecture", "architectures", "capability", "format",
-    "formats", "task", "tasks", "technique", "techniques",
+    "Bool", "Categorical", "Component", "Float", "Int", "Text", "TrainPlan", "architecture", "architectures", "capability",
+    "format", "formats", "task", "tasks", "technique", "techniques",
 ]

@@ -3,9 +3,12 @@ order."""
 
 from __future__ import annotations
 
-from automl.catalog import entries, slots
+from collections.abc import Mapping
+
+from automl.catalog import domains, entries, slots
 from automl.catalog.plan import TrainPlan
 from automl.spec import Choice, InvalidInput, Profile, Recipe, Violation
+from automl.spec.recipe import ParameterValue
 
 
 def violations(recipe: Recipe, profile: Profile | None = None) -> list[Violation]:
@@ -90,18 +93,40 @@ def plan_of(recipe: Recipe, profile: Profile) -> TrainPlan:
     return plan
 
 
-def complete(choice: Choice, domains) -> dict:  # type: ignore[no-untyped-def, type-arg]
+def complete(choice: Choice, params) -> dict:  # type: ignore[no-untyped-def, type-arg]
     """A choice's parameters, with defaults where it names none."""
-    return {name: choice.params.get(name, domain.default) for name, domain in domains.items()}
+    return {name: choice.params.get(name, domain.default) for name, domain in params.items()}
 
 
-def _bad_values(field: str, choice: Choice, domains) -> list[Violation]:  # type: ignore[no-untyped-def]
+def fixed(parameters: Mapping[str, str]) -> tuple[dict[str, ParameterValue], list[Violation]]:
+    """The values of parameters that a user sets, by "id.parameter", and what is wrong with the others."""
+    values: dict[str, ParameterValue] = {}
+    found = []
+    for name, text in parameters.items():
+        id, _, parameter = name.partition(".")
+        field = f"search.parameters[{name}]"
+        entry = next((registry[id] for registry in (entries.techniques, entries.architectures) if id in registry), None)
+        if entry is None:
+            found.append(_violation(field, entries.techniques.unknown(id), "UNKNOWN_ID"))
+            continue
+        domain = entry.params.get(parameter)
+        if domain is None:
+            known = ", ".join(sorted(entry.params)) or "none"
+            found.append(_violation(field, f"{id} has no such parameter; there are: {known}", "UNKNOWN_PARAMETER"))
+        elif fault := domain.check(value := domains.parsed(domain, text)):
+            found.append(_violation(field, fault, "OUT_OF_RANGE"))
+        else:
+            values[name] = value
+    return values, found
+
+
+def _bad_values(field: str, choice: Choice, params) -> list[Violation]:  # type: ignore[no-untyped-def]
     found = []
     for name, value in choice.params.items():
-        if name not in domains:
-            known = ", ".join(sorted(domains)) or "none"
+        if name not in params:
+            known = ", ".join(sorted(params)) or "none"
             found.append(_violation(f"{field}.{name}", f"no such parameter; there are: {known}", "UNKNOWN_PARAMETER"))
-        elif fault := domains[name].check(value):
+        elif fault := params[name].check(value):
             found.append(_violation(f"{field}.{name}", fault, "OUT_OF_RANGE"))
     return found
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from automl.spec.recipe import ParameterValue
@@ -121,6 +122,45 @@ class Categorical:
         return "{" + ", ".join(str(v).lower() if isinstance(v, bool) else str(v) for v in self.values) + "}"
 
 
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A text that only a user can choose, checked by a function of its own. A search takes it as it is set."""
+
+    default: str
+    fault: Callable[[str], str | None]
+    """What is wrong with a text, None where nothing is."""
+    meaning: str
+    """What the text is, for people: "an expression"."""
+
+    def __post_init__(self) -> None:
+        if found := self.fault(self.default):
+            raise ValueError(f"default {self.default!r}: {found}")
+
+    def check(self, value: Any) -> str | None:
+        return self.fault(value) if isinstance(value, str) else f"expected {self.meaning}, got {value!r}"
+
+    def sample(self, rng: random.Random) -> str:
+        return self.default
+
+    def bad_values(self) -> list[Any]:
+        return [None, 1.5, True]
+
+    def describe(self) -> str:
+        return self.meaning
+
+
+def parsed(domain: Domain, text: str) -> Any:
+    """The value that a text means in a domain, to be checked there; the text itself where it means none."""
+    if isinstance(domain, Categorical):
+        return next((v for v in domain.values if text == (str(v).lower() if isinstance(v, bool) else str(v))), text)
+    if isinstance(domain, Float | Int):
+        try:
+            return int(text) if isinstance(domain, Int) else float(text)
+        except ValueError:
+            return text
+    return text
+
+
 def Bool(default: bool) -> Categorical:
     """Yes or no."""
     return Categorical((False, True), default)
@@ -128,6 +168,8 @@ def Bool(default: bool) -> Categorical:
 
 def neighbour(domain: Domain, value: ParameterValue, rng: random.Random, scale: float = 0.2) -> ParameterValue:
     """A value near `value`: a Gaussian step of `scale` × the range (in logs where the domain is), another category."""
+    if isinstance(domain, Text):
+        return value
     if isinstance(domain, Categorical):
         others = [v for v in domain.values if v != value]
         return rng.choice(others) if others else value

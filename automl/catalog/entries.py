@@ -55,6 +55,8 @@ class Technique:
     """Of what isn't searched: the options of the command line, or the fields of a job, that steer it."""
     unsupported_formats: Mapping[str, str]
     """"tflite:int8" or "tflite" → why a model with this technique can't be given in it."""
+    on_request: str
+    """Why the search proposes it only when the user forces or allows it by name; "" where it may be tried unasked."""
     when: When
     cost: float
     """Factor on the time of an epoch."""
@@ -196,6 +198,7 @@ def technique(
     requires: Mapping[str, str] | None = None,
     part: str | None = None,
     unsupported_formats: Mapping[str, str] | None = None,
+    on_request: str = "",
     when: When = _always,
     cost: float = 1.0,
     default: bool | Iterable[str] = False,
@@ -205,7 +208,8 @@ def technique(
     module's).
 
     `default` names the modalities in which the technique is the default of its slot, or a switch that starts on; True
-    means all that it applies to. `part` names what a switch shapes (see `slots.PARTS`).
+    means all that it applies to. `part` names what a switch shapes (see `slots.PARTS`). `on_request` says why the search
+    leaves it alone unless the user names it.
     """
     kept = tuple(modalities)
 
@@ -222,7 +226,8 @@ def technique(
                 params=MappingProxyType(dict(params or {})), reference=reference,
                 conflicts=MappingProxyType(dict(conflicts or {})), requires=MappingProxyType(dict(requires or {})),
                 own_part=part, searched=True, options="",
-                unsupported_formats=MappingProxyType(dict(unsupported_formats or {})), when=when, cost=cost,
+                unsupported_formats=MappingProxyType(dict(unsupported_formats or {})), on_request=on_request, when=when,
+                cost=cost,
                 default_for=frozenset(map(Modality, kept if default is True else default or ())), order=order, apply=apply,
                 doc=_doc(apply),
             )
@@ -244,8 +249,8 @@ def capability(
     entry = Technique(
         id=id, stage=stage, slot=None, modalities=frozenset(map(Modality, modalities)), kinds=frozenset(kinds),
         params=MappingProxyType({}), reference=reference, conflicts=MappingProxyType({}), requires=MappingProxyType({}),
-        own_part=None, searched=False, options=options, unsupported_formats=MappingProxyType({}), when=_always, cost=1.0,
-        default_for=frozenset(), order=0, apply=_unchanged, doc=inspect.cleandoc(doc),
+        own_part=None, searched=False, options=options, unsupported_formats=MappingProxyType({}), on_request="",
+        when=_always, cost=1.0, default_for=frozenset(), order=0, apply=_unchanged, doc=inspect.cleandoc(doc),
     )
     techniques.add(entry)
     return entry

@@ -13,7 +13,7 @@ import random
 from collections.abc import Mapping
 
 from automl.catalog import compose, entries, slots
-from automl.catalog.domains import Bool, Categorical, Domain, neighbour
+from automl.catalog.domains import Bool, Categorical, Domain, Text, neighbour
 from automl.spec import Choice, InvalidInput, Profile, Recipe, SearchSettings, Violation
 from automl.spec.recipe import ParameterValue
 
@@ -223,6 +223,8 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
     faults: list[Violation] = []
     excluded: dict[str, str] = {}
     families = {a.id: a for a in entries.architectures}
+    values_set, wrong = compose.fixed(settings.parameters)
+    faults += wrong
     forced = set(settings.force)
     for field in ("allow", "forbid", "force"):
         for position, id in enumerate(getattr(settings, field)):
@@ -258,6 +260,8 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
                 why = entry.unsupported_formats.get(wanted) or entry.unsupported_formats.get(wanted.partition(":")[0])
                 if why:
                     return f"can't be given as {wanted}: {why}"
+            if entry.on_request and entry.id not in forced and entry.id not in settings.allow:
+                return f"is tried on request only (force or allow it): {entry.on_request}"
             wanted_anyway = entry.id in forced or entry.is_default(profile)
             if settings.allow and entry.id not in settings.allow and not wanted_anyway:
                 return "not among the techniques that the user allows"
@@ -337,9 +341,23 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
                 dimensions.append(Dimension(f"use:{t.id}", Bool(t.is_default(profile)), *_with(t.part, usable)))
                 dimensions += [Dimension(f"{t.id}.{n}", d, f"use:{t.id}", (True,)) for n, d in t.params.items()]
     dimensions += [Dimension("batch_size", batch_sizes(profile)), Dimension("epochs", epochs(profile))]
+    for name in values_set:
+        if not any(d.name == name for d in dimensions):
+            id = name.partition(".")[0]
+            message = f"{id} isn't in the search space: {excluded.get(id, 'no other technique leaves it a place')}"
+            faults.append(_fault(f"search.parameters[{name}]", message, "NOT_APPLICABLE"))
     if faults:
         raise InvalidInput(faults)
+    dimensions = [_settled(d, values_set) for d in dimensions]
     return Space(task, profile, tuple(dimensions), frozenset(forced & {t.id for t in candidates}), excluded)
+
+
+def _settled(dimension: Dimension, values: Mapping[str, ParameterValue]) -> Dimension:
+    """The dimension with the one value that the user set, or that a text has unless a user sets it; else as it is."""
+    if dimension.name not in values and not isinstance(dimension.domain, Text):
+        return dimension
+    value = values.get(dimension.name, dimension.domain.default)
+    return dataclasses.replace(dimension, domain=Categorical((value,), value))
 
 
 def _with(part: str | None, families: list[entries.Architecture]) -> tuple[str | None, tuple[ParameterValue, ...]]:

@@ -167,6 +167,7 @@ def _search_faults(spec: JobSpec) -> list[Violation]:
                 found.append(_fault(f"search.{field}[{i}]", entries.techniques.unknown(id), "UNKNOWN_ID"))
     for id in sorted(set(spec.search.force) & set(spec.search.forbid)):
         found.append(_fault("search.force", f"{id} is forced and forbidden at once", "CONTRADICTION"))
+    found += compose.fixed(spec.search.parameters)[1]
     found += _forced_together(spec)
     if spec.search.strategy == "fixed" and not spec.search.recipes:
         found.append(_fault("search.recipes", "the strategy `fixed` needs at least one recipe", "RECIPE_MISSING"))

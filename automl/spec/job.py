@@ -59,6 +59,9 @@ class SearchSettings(Frozen):
     """When not empty, only these techniques (and slot defaults) may be proposed."""
     forbid: tuple[str, ...] = ()
     force: tuple[str, ...] = ()
+    parameters: dict[str, str] = {}
+    """Values of parameters that the search must not vary, as text, by "technique.parameter" ("dropout.rate": "0.3"). They
+    hold wherever the technique or architecture is used; `force` makes it be used."""
     seed: Annotated[int, pydantic.Field(ge=0, lt=2**63)] = 0
     recipes: tuple[Recipe, ...] = ()
     """Tried first; the only ones under `fixed`."""

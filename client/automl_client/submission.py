@@ -53,6 +53,7 @@ def specification(settings: types.SubmitSettings, dataset: str, test_dataset: st
             allow=tuple(settings.get("allow", ())),
             forbid=tuple(settings.get("forbid", ())),
             force=tuple(settings.get("force", ())),
+            parameters={name: _as_text(value) for name, value in settings.get("parameters", {}).items()},
             seed=settings.get("seed", 0),
             recipes_json=tuple(settings.get("recipes_json", ())),
         ),
@@ -60,6 +61,10 @@ def specification(settings: types.SubmitSettings, dataset: str, test_dataset: st
         tolerance=settings.get("tolerance"),
         display_name=settings.get("display_name", ""),
     )
+
+
+def _as_text(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _is_table(data: str | Path | types.Dataset) -> bool:

@@ -157,6 +157,8 @@ class SearchSettings:
     seed: int = 0
     recipes_json: tuple[str, ...] = ()
     """Recipes as JSON, tried first; under "fixed" the only ones."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Values that the search must not vary, as text, by "technique.parameter"."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,8 @@ class SubmitSettings(TypedDict, total=False):
     """Ids of techniques and architectures that must not be proposed."""
     force: tuple[str, ...]
     """Ids of techniques and architectures that every recipe has."""
+    parameters: Mapping[str, str | float | bool]
+    """Values that the search must not vary, by "technique.parameter": {"dropout.rate": 0.3}."""
     seed: int
     recipes_json: tuple[str, ...]
     """Recipes as JSON, tried first; under "fixed" the only ones."""

@@ -165,6 +165,7 @@ def _too_much(message: job_pb.JobSpec) -> Iterable[Violation]:
         ("search.forbid", search.forbid, MAX_ITEMS),
         ("search.force", search.force, MAX_ITEMS),
         ("search.recipes_json", search.recipes_json, MAX_ITEMS),
+        ("search.parameters", search.parameters, MAX_ITEMS),
         ("data.ignore", data.ignore, 10 * MAX_ITEMS),
         ("data.kinds", data.kinds, 10 * MAX_ITEMS),
     ):
@@ -180,6 +181,7 @@ def _too_much(message: job_pb.JobSpec) -> Iterable[Violation]:
         ("data.split_column", data.split_column),
         ("data.group_column", data.group_column),
         ("search.strategy", search.strategy),
+        *((f"search.parameters[{name[:MAX_TEXT]}]", name + text) for name, text in search.parameters.items()),
     ):
         if len(text) > MAX_TEXT:
             yield Violation(
@@ -225,6 +227,7 @@ def _search(message: job_pb.SearchSettings, found: list[Violation]) -> dict[str,
         "allow": list(message.allow),
         "forbid": list(message.forbid),
         "force": list(message.force),
+        "parameters": dict(message.parameters),
         "seed": message.seed,
     }
     _set(values, "strategy", message.strategy)
@@ -278,6 +281,7 @@ def spec(value: JobSpec, summary: JobSummary) -> job_pb.JobSpec:
             allow=value.search.allow,
             forbid=value.search.forbid,
             force=value.search.force,
+            parameters=value.search.parameters,
             seed=value.search.seed,
             recipes_json=[r.canonical_json().decode() for r in value.search.recipes],
         ),

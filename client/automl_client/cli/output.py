@@ -50,6 +50,7 @@ _FLAGS = {
     "search.allow": "--allow",
     "search.forbid": "--forbid",
     "search.force": "--force",
+    "search.parameters": "--set",
     "search.seed": "--seed",
     "server": "--server",
 }

@@ -78,6 +78,21 @@ class ColumnKindOf(_PairType):
         return column, kind
 
 
+class ParameterValue(_PairType):
+    """A pair of a parameter's name and its value, from "dropout.rate=0.3"; the value may hold further equals signs."""
+
+    name = "technique.parameter=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        parameter, equals, text = value.partition("=")
+        technique, dot, name = parameter.strip().partition(".")
+        if not (equals and dot and technique and name):
+            self.fail(f"expected TECHNIQUE.PARAMETER=VALUE, like dropout.rate=0.3, got {value!r}.", param, ctx)
+        return parameter.strip(), text.strip()
+
+
 def size_text(size_bytes: float) -> str:
     """ "184 KB", "1.5 MB"."""
     if size_bytes < 1000:

@@ -48,6 +48,10 @@ DEFAULT_BUDGET_S = 600.0
 @click.option("--allow", multiple=True, metavar="ID", help="Propose only these techniques (and defaults). May be repeated.")
 @click.option("--forbid", multiple=True, metavar="ID", help="Never propose it. May be repeated.")
 @click.option("--force", multiple=True, metavar="ID", help="Part of every model. May be repeated.")
+@click.option(
+    "--set", "parameters", type=quantities.ParameterValue(), multiple=True,
+    help="Value of a technique's parameter that the search must not vary. May be repeated.",
+)
 @click.option("--max-trials", type=click.IntRange(min=1), help="Stop searching after so many.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of everything random.")
 @click.option("--display-name", metavar="NAME", help="Name of the model, for people.")
@@ -97,6 +101,8 @@ def settings(given: dict[str, Any], budget_s: float) -> types.SubmitSettings:
         chosen["max_latency_ms"] = given["max_latency"] * 1000
     if given.get("kinds"):
         chosen["kinds"] = {column: types.ColumnKind(kind) for column, kind in given["kinds"]}
+    if given.get("parameters"):
+        chosen["parameters"] = dict(given["parameters"])
     wanted.update(chosen)  # type: ignore[typeddict-item]  # the names are those of the options above
     return wanted
 

@@ -74,20 +74,29 @@ class Budget(_message.Message):
     def __init__(self, wall: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., spent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_trials: _Optional[int] = ...) -> None: ...
 
 class SearchSettings(_message.Message):
-    __slots__ = ("strategy", "allow", "forbid", "force", "seed", "recipes_json")
+    __slots__ = ("strategy", "allow", "forbid", "force", "seed", "recipes_json", "parameters")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     ALLOW_FIELD_NUMBER: _ClassVar[int]
     FORBID_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     RECIPES_JSON_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     strategy: str
     allow: _containers.RepeatedScalarFieldContainer[str]
     forbid: _containers.RepeatedScalarFieldContainer[str]
     force: _containers.RepeatedScalarFieldContainer[str]
     seed: int
     recipes_json: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, strategy: _Optional[str] = ..., allow: _Optional[_Iterable[str]] = ..., forbid: _Optional[_Iterable[str]] = ..., force: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., recipes_json: _Optional[_Iterable[str]] = ...) -> None: ...
+    parameters: _containers.ScalarMap[str, str]
+    def __init__(self, strategy: _Optional[str] = ..., allow: _Optional[_Iterable[str]] = ..., forbid: _Optional[_Iterable[str]] = ..., force: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., recipes_json: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class DataSettings(_message.Message):
     __slots__ = ("target", "split_column", "group_column", "kinds", "ignore", "test_fraction")

@@ -202,3 +202,59 @@ def test_violations_of_a_recipe_are_all_named():
     }
     with pytest.raises(InvalidInput):
         compose.plan_of(broken, TABLE)
+
+
+# --- what only a user asks for, and parameters that are set --------------------------------------
+
+
+def test_what_is_for_a_request_is_proposed_when_named_alone():
+    assert "on request only (force or allow it): of two classes" in derive().excluded["binary-cross-entropy"]
+    assert "binary-cross-entropy" in derive(force=("binary-cross-entropy",)).techniques
+    assert "binary-cross-entropy" in derive(allow=("binary-cross-entropy",)).techniques
+
+
+def test_a_parameter_that_is_set_has_one_value():
+    derived = derive(
+        force=("dropout",), parameters={"dropout.rate": "0.35", "mlp.width": "64", "mlp.residual": "true", "mlp.depth": "3"}
+    )
+    rng = random.Random(0)
+    for values in (derived.default(), *(derived.sample(rng) for _ in range(30))):
+        recipe = derived.recipe(values, 1)
+        assert recipe.params_of("dropout") == {"rate": 0.35}
+        if recipe.architecture.id == "mlp":
+            held = recipe.architecture.params
+            assert (held["width"], held["residual"], held["depth"]) == (64, True, 3)
+            assert compose.violations(recipe, TABLE) == []
+    mutated = derived.mutate(derived.default(), rng, changes=5)
+    assert mutated["dropout.rate"] == 0.35
+
+
+def test_a_text_stays_as_it_is_set():
+    formula = "-y * log(p) + 0.1 * square(z)"
+    derived = derive(force=("custom-loss",), parameters={"custom-loss.expression": formula})
+    assert derived.recipe(derived.sample(random.Random(0)), 1).params_of("custom-loss") == {"expression": formula}
+    assert dimension(derive(force=("custom-loss",)), "custom-loss.expression").domain.values == ("square(y - p)",)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason", "words"),
+    [
+        ({"dropuot.rate": "0.3"}, "UNKNOWN_ID", "did you mean dropout"),
+        ({"dropout": "0.3"}, "UNKNOWN_PARAMETER", "dropout has no such parameter; there are: rate"),
+        ({"dropout.share": "0.3"}, "UNKNOWN_PARAMETER", "there are: rate"),
+        ({"dropout.rate": "much"}, "OUT_OF_RANGE", "expected a number in"),
+        ({"dropout.rate": "7"}, "OUT_OF_RANGE", "expected a number in"),
+        ({"mlp.depth": "2.5"}, "OUT_OF_RANGE", "expected a whole number"),
+        ({"mlp.residual": "True"}, "OUT_OF_RANGE", "expected one of {false, true}"),
+        ({"custom-loss.expression": "y"}, "OUT_OF_RANGE", "lacks one of them"),
+        ({"custom-loss.expression": "open(y) - p"}, "OUT_OF_RANGE", "unknown function 'open'"),
+        ({"custom-loss.expression": "y - p"}, "NOT_APPLICABLE", "on request only"),
+        ({"flip.probability": "0.5"}, "UNKNOWN_PARAMETER", "flip has no such parameter"),
+    ],
+)
+def test_wrong_settings_are_named(parameters, reason, words):
+    with pytest.raises(InvalidInput) as caught:
+        derive(parameters=parameters)
+    (found,) = caught.value.violations
+    assert (found.reason, found.field) == (reason, f"search.parameters[{next(iter(parameters))}]")
+    assert words in found.message

@@ -135,6 +135,10 @@ def test_every_flag_reaches_the_specification(automl, server, table, tmp_path):
         "y",
         "--force",
         "z",
+        "--set",
+        "dropout.rate=0.3",
+        "--set",
+        "custom-loss.expression = where(y >= p, y - p, 0)",
         "--max-trials",
         "9",
         "--seed",
@@ -159,6 +163,7 @@ def test_every_flag_reaches_the_specification(automl, server, table, tmp_path):
     search = spec.search
     assert (search.strategy, search.seed, spec.budget.max_trials) == ("tpe", 4, 9)
     assert (list(search.allow), list(search.forbid), list(search.force)) == (["x"], ["y"], ["z"])
+    assert dict(search.parameters) == {"dropout.rate": "0.3", "custom-loss.expression": "where(y >= p, y - p, 0)"}
     assert [(one.format, one.precision) for one in spec.formats] == [("tflite", "int8"), ("saved-model", "float32")]
     assert spec.test_dataset
     assert [request.has_header for request in server.calls("CreateDataset")] == [False, False]

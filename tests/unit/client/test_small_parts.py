@@ -163,7 +163,7 @@ def test_a_specification_survives_the_wire():
         data=types.DataSettings("y", "s", "g", {"a": types.ColumnKind.TEXT}, ("b",), 0.2),
         constraints=types.Constraints(10, 1.5, 100),
         budget=types.Budget(12.25, 0.5, 3),
-        search=types.SearchSettings("tpe", ("a",), ("b",), ("c",), 5, ("{}",)),
+        search=types.SearchSettings("tpe", ("a",), ("b",), ("c",), 5, ("{}",), {"dropout.rate": "0.3"}),
         formats=(types.Format("tflite", "int8"),),
     )
     assert converters.job_spec(converters.job_spec_to_proto(spec)) == spec

@@ -39,6 +39,7 @@ FULL = JobSpec(
         allow=("a",),
         forbid=("b",),
         force=("c",),
+        parameters={"dropout.rate": "0.3"},
         seed=2**62,
         recipes=(Recipe(task="tabular-classification", architecture=Choice(id="mlp", params={"layers": 2}), seed=5),),
     ),
