@@ -25,8 +25,8 @@ def build_core(
     {"tokens": length, "vocabulary": size, "ngrams": k, "ngram_vocabulary": size}}` (the last two may be absent), of
     series `{"inputs": {"steps": length, "channels": c}, "ragged": whether the last channel is the mask}`. `sample`
     are encoded training inputs (dict of arrays, some thousand rows), from which bins and pixel statistics are taken.
-    The output is [b, outputs], or [b, members, outputs] of a packed ensemble. Weights are seeded by the recipe's
-    seed.
+    The output is [b, outputs], or [b, members, outputs] of a packed ensemble; `plan.spread` adds numbers behind
+    them. Weights are seeded by the recipe's seed.
     """
     import keras
 
@@ -40,6 +40,12 @@ def build_core(
     # Glorot keeps the first outputs of the order of 1 whatever hidden layers' initialisation is made for.
     last = keras.initializers.GlorotUniform(seed=builder.seed())
     outputs = head.logits(features, profile.outputs, initializer=last, regularizer=builder.regularizer())
+    if plan.spread:
+        beside = head.logits(
+            features, profile.outputs * plan.spread, initializer=keras.initializers.GlorotUniform(seed=builder.seed()),
+            regularizer=builder.regularizer(), name=head.SPREAD,
+        )
+        outputs = keras.layers.Concatenate(name="outputs")([outputs, beside])
     if plan.precision != "float32":
         outputs = keras.layers.Activation("linear", dtype="float32", name="logits_float32")(outputs)
     return keras.Model(inputs, outputs, name="core")

@@ -93,6 +93,12 @@ class TrainPlan:
     """`make() -> keras.losses.Loss` on (soft) one-hot targets [b, classes] and logits, or on standardised numbers
     [b, 1]. It takes the core's output as it is: [b, outputs], or [b, members, outputs] of a packed ensemble, whose
     members' losses are averaged."""
+    loss_in_units: bool = False
+    """`loss.make(mean=float, std=float)` for regression (classes have no unit). The loss gets standardised numbers all the
+    same; std · number + mean is the number in the target's own unit."""
+    spread: int = 0
+    """Numbers beside each output by which a loss learns how uncertain it is. The core's output is then [b, outputs · (1 +
+    spread)] (or with members in the middle), the outputs themselves first; the inference model has them alone."""
     target_steps: tuple[Component, ...] = ()
     """`make() -> f(y_soft [b, classes], rng) -> y_soft`: label smoothing. NumPy, before `batch_steps`."""
     activity: tuple[Component, ...] = ()
@@ -106,8 +112,14 @@ class TrainPlan:
     ema_momentum, gradient_accumulation_steps."""
     optimizer_wrappers: tuple[Component, ...] = ()
     """`make(optimizer) -> optimizer`, before the optimizer is built: gradient centralisation, decay's exemptions."""
+    perturbation: Component | None = None
+    """`make() -> automl.training.engine.Perturbation`: each step's gradient is taken after the weights, or the inputs, were
+    moved along a first gradient. Costs a second gradient."""
     learning_rate: float = 1e-3
     """The peak rate."""
+    rate_search: Component | None = None
+    """`make() -> automl.training.rates.RateSearch`: looks for the peak rate before the first epoch, around `learning_rate`,
+    which is kept where it finds none."""
     schedule: Component | None = None
     """`make(peak=float, steps=int, steps_per_epoch=int) -> keras LearningRateSchedule | keras.callbacks.Callback`.
     `steps` is the recipe's whole training; a callback reads `logs["score"]` (larger is better) at the end of each
@@ -124,6 +136,8 @@ class TrainPlan:
     epochs: int = 30
     precision: str = "float32"
     """A Keras dtype policy."""
+    data_parallel: bool = False
+    """Each batch is split over the devices of the process; a step stays that of one device."""
     callbacks: tuple[Component, ...] = ()
     """`make(epochs=int, steps_per_epoch=int) -> keras.callbacks.Callback`."""
     patience: int | None = None

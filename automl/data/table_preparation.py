@@ -363,6 +363,7 @@ def _profile(
         heavy_tailed=_heavy_tailed(numeric[:_KURTOSIS_ROWS, plain]), classes=len(assignment.classes),
         class_min=int(counts.min()) if len(counts) else 0,
         imbalance=float(counts.max() / counts.min()) if len(counts) else 1.0,
+        target_min=None if assignment.classes else float(y.min()),
         target_skew=0.0 if assignment.classes else _skew(y.astype(np.float64)),
         outputs=len(assignment.classes) or 1, sample_bytes=4 * (numeric.shape[1] + categorical.shape[1]),
     )

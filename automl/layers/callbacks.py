@@ -44,4 +44,6 @@ class AveragingMomentum(keras.callbacks.Callback):
         self.momentum = momentum
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.model.optimizer.ema_momentum = self.momentum
+        # With float16 the optimizer stands inside the one that scales the loss.
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        optimizer.ema_momentum = self.momentum

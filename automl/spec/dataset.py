@@ -129,6 +129,8 @@ class Profile(Frozen):
     """Different n-grams of texts' characters, with the code for padding; 0 where there are none."""
     target_skew: float = 0.0
     """Skewness of a regression target."""
+    target_min: float | None = None
+    """Least target of regression in the training part."""
     outputs: int = 1
     """Units of the model's output: classes, or 1."""
     sample_bytes: int = 0

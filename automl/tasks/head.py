@@ -1,9 +1,10 @@
 """What stands between a model's body and its user: the last layer for training, and the output for inference.
 
-The *core* that is trained ends in logits [b, classes] or a standardised number [b, 1]; a packed ensemble's core ends
-in [b, members, outputs]. The *inference model* shares its layers and weights and adds stock layers only: softmax, the
-mean over members, and for regression the way back to the target's unit with the prediction kept within the training
-range.
+The *core* that is trained ends in logits [b, classes] or a standardised number [b, 1]; a packed ensemble's core ends in [b,
+members, outputs]. The *inference model* shares its layers and weights and adds stock layers only: softmax, the mean over
+members, and for regression the way back to the target's unit with the prediction kept within the training range. Where a
+loss learns how uncertain the outputs are, the core has further numbers behind them, from a layer of their own; the
+inference model leaves that layer out.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ class Target(Protocol):
     def target_max(self) -> float | None: ...
 
 
-def logits(features: Any, outputs: int, *, initializer: Any, regularizer: Any) -> Any:
+LOCATION, SPREAD = "logits", "spread"
+"""Names of the last layers: of the outputs themselves, and of the numbers that say how uncertain they are."""
+
+
+def logits(features: Any, outputs: int, *, initializer: Any, regularizer: Any, name: str = LOCATION) -> Any:
     """The last layer: [b, features] → [b, outputs]; one of its own for each member of [b, members, features]."""
     import keras
 
@@ -40,10 +45,19 @@ def logits(features: Any, outputs: int, *, initializer: Any, regularizer: Any) -
         members = features.shape[1]
         return keras.layers.EinsumDense(
             "bmf,mfo->bmo", output_shape=(members, outputs), bias_axes="o", kernel_initializer=initializer,
-            kernel_regularizer=regularizer, name="logits",
+            kernel_regularizer=regularizer, name=name,
         )(features)
-    last = keras.layers.Dense(outputs, kernel_initializer=initializer, kernel_regularizer=regularizer, name="logits")
+    last = keras.layers.Dense(outputs, kernel_initializer=initializer, kernel_regularizer=regularizer, name=name)
     return last(features)
+
+
+def without_spread(core: Any) -> Any:
+    """The core without the numbers beside its outputs, which only its loss reads; itself where it has none."""
+    import keras
+
+    if not any(layer.name == SPREAD for layer in core.layers):
+        return core
+    return keras.Model(core.input, core.get_layer(LOCATION).output, name=core.name)
 
 
 def inference_model(core: Any, meta: Target) -> Any:
@@ -55,7 +69,7 @@ def inference_model(core: Any, meta: Target) -> Any:
 
     from automl.layers import folding
 
-    core = folding.fold(core)
+    core = folding.fold(without_spread(core))
     x = core.output
     if meta.kind == "classification":
         x = keras.layers.Softmax(name="probabilities")(x)

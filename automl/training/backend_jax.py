@@ -9,6 +9,7 @@ call; the old buffers are donated, so that weights and optimizer state are held 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.training.batches import Batch
-from automl.training.engine import Term
+from automl.training.engine import Perturbation, Term
 from automl.training.samples import Inputs
 
 LOOP = 256
@@ -28,12 +29,16 @@ _State = tuple[list[Any], list[Any], list[Any]]
 class JaxEngine:
     """See `automl.training.engine.Engine`."""
 
-    def __init__(self, core: Any, optimizer: Any, loss: Any, terms: list[Term]):
+    def __init__(
+        self, core: Any, optimizer: Any, loss: Any, terms: list[Term], perturbation: Perturbation | None = None
+    ):
         self._core = core
         self._optimizer = optimizer
         self._loss = loss
         self._terms = terms
+        self._perturbation = perturbation
         self.accelerated = jax.default_backend() != "cpu"
+        self._split, self._whole = _placements()
         self._forward = jax.jit(lambda tv, ntv, x: core.stateless_call(tv, ntv, x, training=False)[0])
 
     def hold(self, whole: Batch) -> Any:
@@ -105,12 +110,28 @@ class JaxEngine:
 
     def _step(self, state: _State, x: Any, y: Any, weight: Any = None) -> tuple[_State, Any]:
         trainable, others, slots = state
-        compute = functools.partial(self._objective, others=others, slots=slots, x=x, y=y, weight=weight)
-        (_, (loss, others)), gradients = jax.value_and_grad(compute, has_aux=True)(trainable)
-        trainable, slots = self._optimizer.stateless_apply(slots, gradients, trainable)
-        return (trainable, others, slots), loss
+        x, y, weight = self._split((x, y, weight))
+        compute = functools.partial(self._objective, others=others, slots=slots, y=y, weight=weight)
+        derived = jax.value_and_grad(compute, has_aux=True)
+        if self._perturbation is None:
+            (_, (loss, updated)), gradients = derived(trainable, x)
+        elif self._perturbation.moved == "weights":
+            (_, (loss, updated)), ascent = derived(trainable, x)
+            _, gradients = derived(self._perturbation.values(trainable, ascent), x)
+        else:
+            floats = {name: array for name, array in x.items() if jnp.issubdtype(array.dtype, jnp.floating)}
 
-    def _objective(self, trainable: Any, *, others: Any, slots: Any, x: Any, y: Any, weight: Any) -> tuple[Any, Any]:
+            def of_inputs(floats: Any) -> Any:
+                return compute(trainable, x | floats)
+
+            (_, (loss, updated)), ascent = jax.value_and_grad(of_inputs, has_aux=True)(floats)
+            moved = self._perturbation.values(list(floats.values()), [ascent[name] for name in floats])
+            _, gradients = derived(trainable, x | dict(zip(floats, moved, strict=True)))
+        trainable, slots = self._optimizer.stateless_apply(slots, gradients, trainable)
+        # Where batches are split, the state is whole on every device again, as the next step takes it.
+        return self._whole((trainable, updated, slots)), loss
+
+    def _objective(self, trainable: Any, x: Any, *, others: Any, slots: Any, y: Any, weight: Any) -> tuple[Any, Any]:
         output, others, penalties = self._core.stateless_call(trainable, others, x, training=True, return_losses=True)
         loss = jnp.asarray(self._loss(y, output, sample_weight=weight), jnp.float32)
         for term in self._terms:
@@ -126,6 +147,27 @@ class JaxEngine:
         mapping = list(zip(self._optimizer.variables, slots, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return self._optimizer.scale_loss(loss)
+
+
+def _placements() -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """What splits arrays along their first axis over the devices, and what puts them whole on each; without a Keras
+    distribution both leave arrays as they are."""
+    import keras
+
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return _same, _same
+    mesh = distribution.device_mesh.backend_mesh
+    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(distribution.batch_dim_name))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return (
+        lambda tree: jax.lax.with_sharding_constraint(tree, spread),
+        lambda tree: jax.lax.with_sharding_constraint(tree, everywhere),
+    )
+
+
+def _same(tree: Any) -> Any:
+    return tree
 
 
 def _arrays(batch: Batch, place: int | None = None) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tensorflow.python.eager import context
 
 from automl.training.batches import Batch
-from automl.training.engine import Term
+from automl.training.engine import Perturbation, Term
 from automl.training.samples import Inputs
 
 
@@ -29,11 +29,14 @@ def limit_threads(threads: int) -> None:
 class TensorFlowEngine:
     """See `automl.training.engine.Engine`."""
 
-    def __init__(self, core: Any, optimizer: Any, loss: Any, terms: list[Term]):
+    def __init__(
+        self, core: Any, optimizer: Any, loss: Any, terms: list[Term], perturbation: Perturbation | None = None
+    ):
         self._core = core
         self._optimizer = optimizer
         self._loss = loss
         self._terms = terms
+        self._perturbation = perturbation
         self.accelerated = bool(tf.config.list_logical_devices("GPU"))
         self._run_rows = tf.function(self._loop_rows, autograph=False, jit_compile=False)
         self._run_batches = tf.function(self._loop_batches, autograph=False, jit_compile=False)
@@ -94,7 +97,20 @@ class TensorFlowEngine:
 
     def _step(self, x: Any, y: Any, weight: Any = None) -> Any:
         variables = self._core.trainable_variables
+        if self._perturbation is None:
+            loss, gradients = self._gradients(x, y, weight, variables)
+        elif self._perturbation.moved == "weights":
+            loss, gradients = self._at_moved_weights(x, y, weight, variables)
+        else:
+            loss, gradients = self._at_moved_inputs(x, y, weight, variables)
+        self._optimizer.apply(gradients, variables)
+        return loss
+
+    def _gradients(self, x: Any, y: Any, weight: Any, variables: list[Any], inputs: tuple[str, ...] = ()) -> tuple[Any, Any]:
+        """The loss and its gradients, times the optimizer's scale, for variables, or for the named inputs."""
         with tf.GradientTape() as tape:
+            for name in inputs:
+                tape.watch(x[name])
             output = self._core(x, training=True)
             loss = tf.cast(self._loss(y, output, sample_weight=weight), tf.float32)
             for term in self._terms:
@@ -102,9 +118,53 @@ class TensorFlowEngine:
             for penalty in self._core.losses:
                 loss += tf.cast(penalty, tf.float32)
             scaled = self._optimizer.scale_loss(loss)
+        if inputs:
+            return loss, tape.gradient(scaled, [x[name] for name in inputs])
         gradients = tape.gradient(scaled, [v.value for v in variables])
-        self._optimizer.apply([_dense(g, v) for g, v in zip(gradients, variables, strict=True)], variables)
-        return loss
+        return loss, [_dense(g, v) for g, v in zip(gradients, variables, strict=True)]
+
+    def _at_moved_weights(self, x: Any, y: Any, weight: Any, variables: list[Any]) -> tuple[Any, Any]:
+        assert self._perturbation is not None
+        states = _Kept(self._core.non_trainable_variables)
+        weights = [tf.identity(v.value) for v in variables]
+        loss, ascent = self._gradients(x, y, weight, variables)
+        updated = states.exchanged()
+        for variable, value in zip(variables, self._perturbation.values(weights, ascent), strict=True):
+            variable.assign(value)
+        _, gradients = self._gradients(x, y, weight, variables)
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
+        updated.restore()
+        return loss, gradients
+
+    def _at_moved_inputs(self, x: Any, y: Any, weight: Any, variables: list[Any]) -> tuple[Any, Any]:
+        assert self._perturbation is not None
+        states = _Kept(self._core.non_trainable_variables)
+        names = tuple(name for name, array in x.items() if array.dtype.is_floating)
+        loss, ascent = self._gradients(x, y, weight, variables, names)
+        updated = states.exchanged()
+        moved = self._perturbation.values([x[name] for name in names], ascent)
+        _, gradients = self._gradients(x | dict(zip(names, moved, strict=True)), y, weight, variables)
+        updated.restore()
+        return loss, gradients
+
+
+class _Kept:
+    """Copies of variables' values inside a graph."""
+
+    def __init__(self, variables: list[Any]):
+        self._variables = variables
+        self._values = [tf.identity(v.value) for v in variables]
+
+    def restore(self) -> None:
+        for variable, value in zip(self._variables, self._values, strict=True):
+            variable.assign(value)
+
+    def exchanged(self) -> _Kept:
+        """Gives the variables their kept values back and keeps those that they had until then."""
+        present = _Kept(self._variables)
+        self.restore()
+        return present
 
 
 def _dense(gradient: Any, variable: Any) -> Any:

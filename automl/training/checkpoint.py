@@ -48,6 +48,8 @@ class Position(Frozen):
     measurements: tuple[Measurement, ...]
     callbacks: tuple[dict[str, bool | int | float | str | None], ...]
     """Plain attributes of each callback."""
+    rate_found: float | None = None
+    """The peak rate that was looked for before training; None where none was."""
 
 
 @dataclasses.dataclass(frozen=True)

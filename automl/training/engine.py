@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,21 @@ from automl.training.samples import Inputs
 
 Term = Callable[[Any, Any], Any]
 """`f(y_true, y_pred) -> scalar`, a term of the loss."""
+
+
+class Perturbation(Protocol):
+    """Where a step's gradient is taken, if not at the weights and inputs as they are.
+
+    A step first takes the gradient of the loss with respect to what is `moved`, asks for the new values, and then takes the
+    gradient for the optimizer there: at the moved weights, which return to where they were before the optimizer steps from
+    there, or at the weights with the moved inputs (the floating-point ones). Both passes draw the same dropout masks, and
+    statistics of normalisations are updated by the first alone, so once a step. The loss that is reported is the first's.
+    """
+
+    moved: Literal["weights", "inputs"]
+
+    def values(self, values: list[Any], gradients: list[Any]) -> list[Any]:
+        """The values to go to, as tensors of the backend; in `keras.ops`. Gradients hold the factor of a scaled loss."""
 
 
 class Engine(Protocol):

@@ -9,6 +9,7 @@ import pydantic
 
 from automl.spec import Fidelity, Measurement, Outcome
 from automl.spec.model import Frozen
+from automl.training.profile import StepProfile
 
 RESULT_FILE = "result.json"
 
@@ -17,7 +18,8 @@ class TrainResult(Frozen):
     """The account of one training; also the content of a candidate's `result.json`."""
 
     outcome: Outcome
-    """COMPLETED (all epochs, or patience ended), PRUNED (told to stop, or the deadline), or NAN."""
+    """COMPLETED (all epochs, or patience ended), PRUNED (told to stop, or the deadline), NAN, or
+    OVERSIZE (refused before its first step)."""
     message: str = ""
     """Why it ended, for people; empty for a training that ran through."""
     recipe: str
@@ -44,6 +46,8 @@ class TrainResult(Frozen):
     """Of these as float32: 4 × parameters."""
     batch_size: int = 0
     """As trained with (the recipe's, after any halving for memory)."""
+    profile: StepProfile | None = None
+    """What a step needs, counted and timed before training."""
     measurements: tuple[Measurement, ...] = ()
     """One an epoch, those of earlier attempts and continuations included."""
     resumed_epoch: int = 0
@@ -53,7 +57,7 @@ class TrainResult(Frozen):
     step_s: float = 0.0
     """Of it, inside training and evaluation steps."""
     overheads_s: dict[str, float] = pydantic.Field(default_factory=dict)
-    """Where the rest of this attempt went, by name: "start", "data", "build", "trace",
+    """Where the rest of this attempt went, by name: "start", "data", "build", "rate-search", "trace",
     "batches" (made between steps), "averaging", "checkpoint", "report" (waiting for the controller), "export"."""
 
     @property

@@ -32,8 +32,10 @@ from automl.catalog import TrainPlan, compose
 from automl.data.prepared import PreparedDataset
 from automl.spec import Fidelity, InvalidInput, Measurement, Outcome, Recipe
 from automl.tasks import head, metrics
-from automl.training import backends, candidate, checkpoint, samples
+from automl.training import backends, candidate, checkpoint, profile, rates, samples
 from automl.training.batches import Batch, Batches, one_hot, prefetched
+from automl.training.engine import Engine
+from automl.training.profile import StepProfile
 from automl.training.result import TrainResult
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def train(
     threads: int = 1,
     continue_from: Path | None = None,
     batch_scale: float = 1.0,
+    memory_bytes: int | None = None,
     beat: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
@@ -90,12 +93,15 @@ def train(
     validated on, and the candidate's `validation.npy` has their predictions.
 
     A loss or predictions that aren't finite end it as NAN, without a candidate. `batch_scale` is a factor on the batch size.
+    With `memory_bytes` a model whose weights and optimizer can't fit is refused before its first step (OVERSIZE), and
+    `profile.TooLarge`, a MemoryError, is raised where the activations of its batch don't.
     Raises `InvalidInput` for a recipe that can't be built or an unfit `continue_from`; whatever Keras raises is passed on.
     """
     training = _Training(
-        recipe, prepared, fidelity, metric, Path(workdir), on_epoch, part, deadline, batch_scale, beat, should_stop
+        recipe, prepared, fidelity, metric, Path(workdir), on_epoch, part, deadline, batch_scale, memory_bytes, beat,
+        should_stop,
     )
-    with _policy_restored():
+    with _globals_restored():
         return training.run(resume, continue_from, threads)
 
 
@@ -171,7 +177,7 @@ class _Training:
     def __init__(
         self, recipe: Recipe, prepared: PreparedDataset, fidelity: Fidelity, metric: str, workdir: Path,
         on_epoch: Callable[[Measurement], bool], part: str, deadline: float | None, batch_scale: float,
-        beat: Callable[[], None], should_stop: Callable[[], bool],
+        memory_bytes: int | None, beat: Callable[[], None], should_stop: Callable[[], bool],
     ):
         self.recipe, self.prepared, self.fidelity, self.part = recipe, prepared, fidelity, part
         self.meta = prepared.meta
@@ -179,7 +185,8 @@ class _Training:
         self.workdir = workdir
         self.on_epoch, self.beat, self.should_stop = on_epoch, beat, should_stop
         self.deadline = math.inf if deadline is None else deadline
-        self.batch_scale = batch_scale
+        self.batch_scale, self.memory_bytes = batch_scale, memory_bytes
+        self.profile: StepProfile | None = None
         self.clock = _Clock()
         self.best = _Best()
         self.measurements: list[Measurement] = []
@@ -189,6 +196,7 @@ class _Training:
         self.step_estimate_s = CHUNK_S
         self.saved_at = -math.inf
         self.held: Any = None
+        self.rate_found: float | None = None
 
     # --- the whole -----------------------------------------------------------------------------
 
@@ -209,7 +217,15 @@ class _Training:
             size = max(1, round(size * self.batch_scale))
             self.batches = Batches(self.samples, self.plan, size, self.recipe.seed)
         with self.clock.on("build"):
+            self._build_core()
+        if self.plan.rate_search is not None:
+            with self.clock.on("rate-search"):
+                self._settle_rate(point)
+        with self.clock.on("build"):
             self._build()
+            if (refusal := self._refusal()) is not None:
+                return self._result(Outcome.OVERSIZE, refusal)
+            self.engine = self._engine(self.optimizer)
             if point is not None and self._fits(point, must=not found_here):
                 self._restore(point)
         outcome, message = self._epochs()
@@ -219,6 +235,9 @@ class _Training:
             self._save()
         with self.clock.on("export"):
             model = self._inference_model()
+            if self.plan.precision != "float32":  # What is delivered predicts in float32.
+                found = model.predict(self.samples.validation_inputs, batch_size=EVALUATION_BATCH, verbose=0)
+                self.best.predictions = np.asarray(found, np.float32)
             files = candidate.Files(model, self.samples.preprocess, self.recipe, self._best_predictions())
             candidate.write(self.workdir, files, result := self._result(outcome, message, model.count_params()))
         return result.changed(wall_s=self.clock.elapsed_s, overheads_s=self._overheads())
@@ -253,14 +272,23 @@ class _Training:
 
     # --- building ------------------------------------------------------------------------------
 
+    def _build_core(self) -> None:
+        if self.plan.data_parallel:
+            _log.info("each batch is split over %s devices", backends.split_batches(self.batches.batch_size))
+        self.keras.config.set_dtype_policy(self.plan.precision)
+        self.core = self._core(self.plan)
+        self.loss = self.plan.loss.make(**(self._units() if self.plan.loss_in_units else {}))
+
+    def _settle_rate(self, point: checkpoint.Checkpoint | None) -> None:
+        """Sets the plan's peak rate to what a trial finds, or found for the checkpoint that is gone on from."""
+        self.rate_found = self._search_rate() if point is None else point.position.rate_found
+        if self.rate_found is not None:
+            self.plan = self.plan.replace(learning_rate=self.rate_found * (WARM_RATE if self.warm else 1.0))
+
     def _build(self) -> None:
         keras, plan = self.keras, self.plan
-        keras.config.set_dtype_policy(plan.precision)
-        self.core = self._core(plan)
         self.optimizer, schedule_callback = self._optimizer()
         self.optimizer.build(self.core.trainable_variables)
-        self.loss = plan.loss.make()
-        self.engine = backends.create(self.core, self.optimizer, self.loss, [term.make() for term in plan.activity])
         span = {"epochs": plan.epochs, "steps_per_epoch": self.batches.steps}
         self.averager = None if plan.averaging is None else plan.averaging.make(**span)
         self.callbacks = [schedule_callback] if schedule_callback is not None else []
@@ -291,12 +319,59 @@ class _Training:
                 callback = made
             else:
                 rate = made
+        return self._optimizer_at(rate), callback
+
+    def _optimizer_at(self, rate: Any) -> keras.optimizers.Optimizer:
+        """The plan's optimizer with a rate or schedule, not built yet."""
+        plan = self.plan
         optimizer = plan.optimizer.make(learning_rate=rate, **plan.optimizer_options)
         for wrapper in plan.optimizer_wrappers:
             optimizer = wrapper.make(optimizer)
-        if plan.precision == "mixed_float16":
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        return optimizer, callback
+        return self.keras.optimizers.LossScaleOptimizer(optimizer) if plan.precision == "mixed_float16" else optimizer
+
+    def _engine(self, optimizer: keras.optimizers.Optimizer) -> Engine:
+        """Steps of the core by an optimizer, built or not."""
+        if not optimizer.built:
+            optimizer.build(self.core.trainable_variables)
+        terms = [term.make() for term in self.plan.activity]
+        perturbation = None if self.plan.perturbation is None else self.plan.perturbation.make()
+        return backends.create(self.core, optimizer, self.loss, terms, perturbation)
+
+    def _refusal(self) -> str | None:
+        """Profiles the training's steps. Says why no batch of this model fits into the memory; None when one may."""
+        size = self.batches.batch_size
+        self.profile = found = profile.profile(self.core, self.optimizer, size, self.plan.precision)
+        _log.info("a step: %s", found)
+        if self.memory_bytes is None or found.total_bytes <= self.memory_bytes:
+            return None
+        need = f"a step on {size} rows needs about {found.total_bytes / 2**20:,.0f} MiB"
+        limit = f"a trial may use {self.memory_bytes / 2**20:,.0f} MiB"
+        if found.state_bytes > self.memory_bytes:
+            return f"{need}, {found.state_bytes / 2**20:,.0f} MiB of it whatever the batch, and {limit}"
+        raise profile.TooLarge(f"{need}, and {limit}")
+
+    def _search_rate(self) -> float | None:
+        """The peak rate that a trial before training finds."""
+        assert self.plan.rate_search is not None
+
+        def go_on() -> bool:
+            self.beat()
+            return time.monotonic() < self.deadline and not self.should_stop()
+
+        batches = itertools.chain.from_iterable(self.batches.stream(epoch) for epoch in itertools.count(1))
+        found = rates.search(
+            self.plan.rate_search.make(), self.plan.learning_rate, self.core,
+            lambda schedule: self._engine(self._optimizer_at(schedule)), batches, go_on,
+        )
+        _log.info("the trial of learning rates found %s", found)
+        return found
+
+    def _units(self) -> dict[str, float]:
+        """What leads from the core's numbers to those in the target's own unit, for a loss that asks; nothing of classes."""
+        if self.meta.kind == "classification":
+            return {}
+        scaling = head.Standardisation.of(self.meta)
+        return {"mean": scaling.mean, "std": scaling.std}
 
     def _inference_model(self) -> keras.Model:
         """The best weights, in float32, with the output for users behind them."""
@@ -351,8 +426,25 @@ class _Training:
             example = next(self.batches.stream(1))
         with self.clock.on("trace"):
             self.engine.trace(self.held, example)
+            self._time_step(example)
         self.stack = max(1, min(1024, STACK_BYTES // max(1, example.nbytes)))
         self.beat()
+
+    def _time_step(self, example: Batch) -> None:
+        """Measures a step after a first one, which holds what is done once, and restores the state before them."""
+        assert self.profile is not None
+        before = _values(self.core.variables), _values(self.optimizer.variables)
+        for _ in range(2):
+            start = time.monotonic()
+            if self.held is not None:
+                self.engine.run_rows(self.held, np.arange(len(example.target), dtype=np.int32)[None])
+            else:
+                self.engine.run_batches(Batch.stack([example]))
+            self.step_estimate_s = max(1e-6, time.monotonic() - start)
+            self.beat()
+        self.profile = self.profile.changed(step_s=self.step_estimate_s)
+        _assign(self.core.variables, before[0])
+        _assign(self.optimizer.variables, before[1])
 
     def _train(self, epoch: int) -> float:
         """The steps of one epoch. Returns the mean loss. Raises `_Stopped` and `_NotFinite`."""
@@ -414,7 +506,7 @@ class _Training:
             raw = self.engine.outputs(self.samples.validation_inputs, EVALUATION_BATCH)
             _assign(self.core.variables[: len(before)], before)
             try:
-                found = head.predictions(raw, self.meta)
+                found = head.predictions(raw[..., : self.meta.profile.outputs], self.meta)
                 values = metrics.evaluate(self.meta.task, truth, found)
             except FloatingPointError as fault:
                 raise _NotFinite(f"predictions became NaN or infinite in epoch {epoch}") from fault
@@ -468,6 +560,7 @@ class _Training:
             epochs_done=self.epochs_done, steps_per_epoch=self.batches.steps, best_epoch=self.best.epoch,
             best_score=self.best.score if self.best.epoch is not None else None, best_averaged=self.best.averaged,
             stale=self.best.stale, measurements=tuple(self.measurements), callbacks=tuple(map(_plain_state, self.callbacks)),
+            rate_found=self.rate_found,
         )
         checkpoint.write(self.workdir, checkpoint.Checkpoint(
             position, _values(self.core.variables), _values(self.optimizer.variables), self.best.weights,
@@ -524,7 +617,7 @@ class _Training:
 
     def _result(self, outcome: Outcome, message: str, parameters: int = 0) -> TrainResult:
         values: dict[str, float] = {}
-        if outcome is not Outcome.NAN and self.best.epoch is not None:
+        if outcome not in (Outcome.NAN, Outcome.OVERSIZE) and self.best.epoch is not None:
             values = metrics.evaluate(self.meta.task, self.samples.validation_target, self._best_predictions())
         return TrainResult(
             outcome=outcome, message=message, recipe=self.recipe.identity, part=self.part, metric=self.metric.id,
@@ -532,7 +625,7 @@ class _Training:
             score=self.best.score if values else None, validation=values, validation_seen=self._validation_seen,
             averaged=self.best.averaged, parameters=parameters, size_bytes=4 * parameters,
             batch_size=self.batches.batch_size, measurements=tuple(self.measurements), resumed_epoch=self.resumed_epoch,
-            wall_s=self.clock.elapsed_s, step_s=self.clock.step_s, overheads_s=self._overheads(),
+            wall_s=self.clock.elapsed_s, step_s=self.clock.step_s, overheads_s=self._overheads(), profile=self.profile,
         )
 
     def _overheads(self) -> dict[str, float]:
@@ -540,15 +633,18 @@ class _Training:
 
 
 @contextlib.contextmanager
-def _policy_restored() -> Iterator[None]:
-    """A training's dtype policy is global in Keras; what runs after it in the same process gets its own back."""
+def _globals_restored() -> Iterator[None]:
+    """A training's dtype policy and distribution are global in Keras; what runs after it in the same process gets its own
+    back."""
     import keras
 
-    before = keras.config.dtype_policy()
+    before, distribution = keras.config.dtype_policy(), keras.distribution.distribution()
     try:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+        if keras.distribution.distribution() is not distribution:
+            keras.distribution.set_distribution(distribution)
 
 
 def _power_of_two(limit: int) -> int:

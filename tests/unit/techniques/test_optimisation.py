@@ -72,7 +72,71 @@ def _adagrad(w, grads, lr):
     return w
 
 
+def _lamb(w, grads, lr, b1=0.9, b2=0.999, eps=1e-8):
+    m = v = 0.0
+    for t, g in enumerate(grads, 1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        u = (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+        w = w - lr * np.linalg.norm(w) / np.linalg.norm(u) * u
+    return w
+
+
+def _lars(w, grads, lr, m, trust, decay):
+    v = 0.0
+    for g in grads:
+        local = trust * np.linalg.norm(w) / (np.linalg.norm(g) + decay * np.linalg.norm(w))
+        v = m * v + lr * local * (g + decay * w)
+        w = w - v
+    return w
+
+
+def _radam(w, grads, lr, b1=0.9, b2=0.999, eps=1e-8):
+    m = v = 0.0
+    longest = 2 / (1 - b2) - 1
+    for t, g in enumerate(grads, 1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        rho = longest - 2 * t * b2**t / (1 - b2**t)
+        step = m / (1 - b1**t)
+        if rho > 4:
+            r = np.sqrt((rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho))
+            step = r * step / (np.sqrt(v / (1 - b2**t)) + eps)
+        w = w - lr * step
+    return w
+
+
+def _ranger(w, grads, lr, b2, k, share):
+    """RAdam's steps depend on the gradients alone, so a way of k steps can be taken from where it stands."""
+    slow, fast = w, w
+    for t in range(1, len(grads) + 1):
+        fast = fast + _radam(w, grads[:t], lr, b2=b2) - _radam(w, grads[: t - 1], lr, b2=b2)
+        if t % k == 0:
+            slow = fast = slow + share * (fast - slow)
+    return fast
+
+
+def _muon(w, grads, lr, decay, beta=0.95):
+    m = 0.0
+    a, b, c = 3.4445, -4.7750, 2.0315
+    for g in grads:
+        w = w - lr * decay * w
+        m = beta * m + g
+        x = g + beta * m
+        x = x / np.linalg.norm(x)
+        for _ in range(5):
+            gram = x @ x.T
+            x = a * x + (b * gram + c * gram @ gram) @ x
+        w = w - lr * 0.2 * np.sqrt(max(w.shape)) * x
+    return w
+
+
 STEPS = {
+    "lamb": ({"beta_2": 0.98}, lambda g: _lamb(W, g, LR, b2=0.98)),
+    "lars": (
+        {"momentum": 0.8, "trust": 0.02, "decay": 1e-3, "learning_rate": 0.5}, lambda g: _lars(W, g, 0.5, 0.8, 0.02, 1e-3),
+    ),
+    "radam": ({"beta_2": 0.95}, lambda g: _radam(W, g, LR, b2=0.95)),
+    "ranger": ({"beta_2": 0.95, "interval": 5, "share": 0.5}, lambda g: _ranger(W, g, LR, 0.95, 5, 0.5)),
+    "muon": ({"weight_decay": 0.1}, lambda g: _muon(W, g, LR, 0.1)),
     "sgd": ({}, lambda g: W - LR * sum(g)),
     "sgd-momentum": ({"momentum": 0.8}, lambda g: _momentum(W, g, LR, 0.8, False)),
     "nesterov": ({"momentum": 0.8}, lambda g: _momentum(W, g, LR, 0.8, True)),
@@ -91,9 +155,85 @@ def test_every_optimizer_is_tested_here():
 @pytest.mark.parametrize("id", STEPS)
 def test_two_steps_equal_the_formula(id, apply):
     params, formula = STEPS[id]
-    plan = apply(id, learning_rate=LR, **params)
-    assert plan.learning_rate == LR
+    plan = apply(id, **{"learning_rate": LR, **params})
+    assert plan.learning_rate == params.get("learning_rate", LR)
     np.testing.assert_allclose(stepped(optimizer_of(plan), G1, G2), formula([G1, G2]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("id", ["radam", "ranger"])
+def test_many_steps_equal_the_formula(id, apply):
+    """Far enough for RAdam's scaling to set in, and for Ranger to come back twice to its slow weights."""
+    grads = [np.float32(G1 * np.cos(i) + G2 * np.sin(i)) for i in range(12)]
+    params, formula = STEPS[id]
+    plan = apply(id, learning_rate=LR, **params)
+    np.testing.assert_allclose(stepped(optimizer_of(plan), *grads), formula(grads), rtol=1e-5, atol=1e-6)
+
+
+def test_ranger_is_radam_in_lookahead(apply):
+    together = apply("ranger", learning_rate=LR, beta_2=0.99, interval=5, share=0.5)
+    apart = apply("lookahead", apply("radam", learning_rate=LR, beta_2=0.99), interval=5, share=0.5)
+    assert together == apart
+
+
+@pytest.mark.parametrize("id", ["lars", "radam"])
+def test_own_optimizers_are_rebuilt_from_their_config(id, apply):
+    made = optimizer_of(apply(id))
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(made))
+    assert type(again) is type(made)
+    assert again.get_config() == made.get_config()
+
+
+def test_lars_moves_vectors_by_plain_momentum(apply):
+    plan = apply("lars", learning_rate=0.5, momentum=0.8, trust=0.02, decay=1e-2)
+    np.testing.assert_allclose(
+        stepped(optimizer_of(plan), G1[0], G2[0], value=W[0], name="bias"), _momentum(W[0], [G1[0], G2[0]], 0.5, 0.8, False),
+        rtol=1e-5,
+    )
+    still = stepped(optimizer_of(plan), np.zeros_like(W))
+    np.testing.assert_allclose(still, W * (1 - 0.5 * 1e-2), rtol=1e-5)
+
+
+def test_muons_step_is_nearly_orthogonal_and_spares_the_head(apply):
+    """The singular values of its step lie in the iteration's band around 1; the last layer moves as under AdamW."""
+    rng = np.random.default_rng(0)
+    g = rng.normal(size=(6, 4)).astype(np.float32)
+    start = np.zeros((6, 4), np.float32)
+    plan = apply("muon", learning_rate=1.0, weight_decay=1e-5)
+    step = -stepped(optimizer_of(plan), g, value=start) / (0.2 * np.sqrt(6))
+    values = np.linalg.svd(step, compute_uv=False)
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+    for shape, name in (((6, 4), "logits"), ((6,), "hidden"), ((3, 3, 2, 2), "hidden")):
+        layer = keras.layers.Layer(name=name)
+        variable = layer.add_weight(name="kernel" if len(shape) > 1 else "bias", shape=shape, initializer="zeros")
+        optimizer = optimizer_of(plan)
+        optimizer.build([variable])
+        gradient = rng.normal(size=shape).astype(np.float32)
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        np.testing.assert_allclose(np.asarray(variable), -np.sign(gradient), rtol=1e-3, err_msg=f"{name} {shape}")
+
+
+@pytest.mark.parametrize("inner", ["sgd", "adamw", "lamb"])
+def test_lookahead_around_any_optimizer(inner, apply):
+    """After k steps the weights stand between where they began and where the optimizer alone would have taken them."""
+    grads = [np.float32(G1 * np.cos(i) + G2) for i in range(5)]
+    alone = stepped(optimizer_of(apply(inner, learning_rate=LR)), *grads)
+    ahead = apply("lookahead", apply(inner, learning_rate=LR), interval=5, share=0.8)
+    np.testing.assert_allclose(stepped(optimizer_of(ahead), *grads[:4]),
+                               stepped(optimizer_of(apply(inner, learning_rate=LR)), *grads[:4]), rtol=1e-6)
+    np.testing.assert_allclose(stepped(optimizer_of(ahead), *grads), W + 0.8 * (alone - W), rtol=1e-5)
+
+
+def test_lookahead_begins_where_the_weights_stand_and_counts_updates(apply):
+    plan = apply("gradient-accumulation", apply("lookahead", apply("sgd", learning_rate=LR), interval=5, share=0.5), steps=2)
+    variable = keras.Variable(np.zeros_like(W), name="kernel")
+    optimizer = optimizer_of(plan)
+    optimizer.build([variable])
+    variable.assign(W)  # As when a training begins from another's weights.
+    for i in range(10):
+        optimizer.apply([keras.ops.convert_to_tensor(G1)], [variable])
+        moved = 0.5 if i == 9 else 1.0
+        np.testing.assert_allclose(np.asarray(variable), W - moved * LR * ((i + 1) // 2) * G1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("id", ["adamw", "lion"])
@@ -278,3 +418,80 @@ def test_k_small_steps_equal_one_large_one(k, apply):
     plan = apply("gradient-accumulation", apply("sgd", learning_rate=0.1), steps=k)
     np.testing.assert_allclose(stepped(optimizer_of(plan), *grads), W - 0.1 * sum(grads) / k, rtol=1e-5)
     np.testing.assert_array_equal(stepped(optimizer_of(plan), *grads[: k - 1]), W)
+
+
+# --- rates by depth and batch ------------------------------------------------------------------
+
+
+def _stack():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,), name="x")
+    x = keras.layers.Dense(4, name="first")(inputs)
+    x = keras.layers.LayerNormalization(name="first_norm")(x)
+    x = keras.layers.Dense(4, name="second", use_bias=False)(x)
+    return keras.Model(inputs, keras.layers.Dense(2, name="last")(x))
+
+
+FACTORS = {
+    "first/kernel": 0.25, "first/bias": 0.25, "first_norm/gamma": 0.25, "first_norm/beta": 0.25, "second/kernel": 0.5,
+    "last/kernel": 1.0, "last/bias": 1.0,
+}
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_layerwise_rates_fall_with_the_distance_from_the_output(wrapped, apply):
+    """Each variable's step is that of plain SGD times decay^(levels below the last)."""
+    plan = apply("sgd", learning_rate=LR)
+    if wrapped:  # Other wrappers and the optimizer's own options beside it.
+        plan = apply("gradient-centralization", apply("gradient-clipping", plan, mode="value", threshold=10.0))
+    model = _stack()
+    variables = model.trainable_variables
+    grads = [np.random.default_rng(i).normal(size=v.shape).astype(np.float32) for i, v in enumerate(variables)]
+
+    def steps(plan):
+        before = [np.asarray(v).copy() for v in variables]
+        optimizer = optimizer_of(plan)
+        optimizer.build(variables)
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in grads], variables)
+        moved = {v.path: np.asarray(v) - b for v, b in zip(variables, before, strict=True)}
+        for v, b in zip(variables, before, strict=True):
+            v.assign(b)
+        return moved
+
+    alone, graded = steps(plan), steps(apply("layerwise-lr-decay", plan, decay=0.5))
+    assert set(graded) == set(FACTORS)
+    for path, factor in FACTORS.items():
+        np.testing.assert_allclose(graded[path], factor * alone[path], rtol=1e-3, atol=1e-8, err_msg=path)
+
+
+def test_layerwise_rates_grade_decoupled_decay_too_and_work_with_adaptive_steps(apply):
+    model = _stack()
+    variables = model.trainable_variables
+    before = [np.asarray(v).copy() for v in variables]
+    optimizer = optimizer_of(apply("layerwise-lr-decay", apply("adamw", learning_rate=LR, weight_decay=0.1), decay=0.5))
+    optimizer.build(variables)
+    optimizer.apply([keras.ops.zeros(v.shape) for v in variables], variables)
+    for variable, value in zip(variables, before, strict=True):
+        decayed = 1 - LR * FACTORS[variable.path] * 0.1 if "kernel" in variable.path else 1.0
+        np.testing.assert_allclose(np.asarray(variable), value * decayed, rtol=1e-6)
+    optimizer.apply([keras.ops.ones(v.shape) for v in variables], variables)
+    first = np.asarray(variables[1])  # A bias: Adam's second step after a gradient of 0.
+    m, v = 0.1 / (1 - 0.9**2), 0.001 / (1 - 0.999**2)
+    np.testing.assert_allclose(first, -LR * 0.25 * m / (np.sqrt(v) + 1e-8), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rule", "batch", "accumulated", "factor"),
+    [("linear", 512, 1, 4.0), ("linear", 32, 1, 0.25), ("square-root", 512, 1, 2.0), ("square-root", 128, 1, 1.0),
+     ("linear", 128, 4, 4.0), ("square-root", 128, 4, 2.0)],
+)
+def test_the_rate_scales_with_the_batch(rule, batch, accumulated, factor, apply):
+    from automl.catalog import TrainPlan
+
+    plan = apply("sgd", TrainPlan(batch_size=batch), learning_rate=0.01)
+    if accumulated > 1:
+        plan = apply("gradient-accumulation", plan, steps=accumulated)
+    scaled = apply("batch-lr-scaling", plan, rule=rule, reference_batch=128)
+    assert scaled.learning_rate == pytest.approx(0.01 * factor)
+    accumulation, scaling = techniques["gradient-accumulation"], techniques["batch-lr-scaling"]
+    assert (accumulation.stage, accumulation.order) < (scaling.stage, scaling.order), "accumulation is known by then"

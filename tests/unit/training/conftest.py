@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +19,7 @@ import pytest
 from automl.data import encoder, prepared
 from automl.spec import Choice, Modality, Profile, Recipe
 
+JAX_PACKAGES = ("jax", "keras", "numpy", "scikit-learn", "pydantic")
 TECHNIQUES = ("standardization", "relu", "he", "adam")
 
 
@@ -134,3 +141,56 @@ def pictures(tmp_path: Path) -> Case:
 @pytest.fixture
 def make_recipe() -> Callable[..., Recipe]:
     return recipe
+
+
+@pytest.fixture(scope="session")
+def jax_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with what a training under JAX needs, and nothing else, in the versions of this environment."""
+    folder = tmp_path_factory.mktemp("jax") / "venv"
+    venv.create(folder, with_pip=True)
+    python = folder / "bin/python"
+    wanted = []
+    for name in JAX_PACKAGES:
+        try:
+            wanted.append(f"{name}=={importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            wanted.append(name)
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"pip can't install {', '.join(JAX_PACKAGES)} here: {done.stderr.strip()[-300:]}")
+    return python
+
+
+ENGINE_CASES = (
+    "linear:", "linear:sam", "linear:inputs", "normalized:", "normalized:sam", "normalized:+ahead", "linear:+half",
+    "normalized:+half+ahead", "linear:+split", "normalized:+split", "normalized:sam+split", "normalized:+half+split",
+)
+"""What `parts/engine_steps.py` runs under JAX, on a machine that it sees two devices of."""
+
+
+@pytest.fixture(scope="session")
+def steps() -> Any:
+    """`parts/engine_steps.py`, here under TensorFlow."""
+    folder = str(Path(__file__).parent / "parts")
+    sys.path.insert(0, folder)
+    try:
+        import engine_steps
+    finally:
+        sys.path.remove(folder)
+    return engine_steps
+
+
+@pytest.fixture(scope="session")
+def under_jax(jax_python: Path, root: Path) -> dict[str, Any]:
+    """What the steps gave under JAX, by case."""
+    done = subprocess.run(
+        [str(jax_python), str(Path(__file__).parent / "parts/engine_steps.py"), *ENGINE_CASES], capture_output=True,
+        text=True, timeout=600, check=False, env={
+            **os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        },
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +15,7 @@ import pytest
 from automl.spec import Choice, Recipe
 from automl.training import prediction
 
-PACKAGES = ("jax", "keras", "numpy", "scikit-learn", "pydantic")
 PARTS = Path(__file__).parent / "parts"
-
-
-@pytest.fixture(scope="module")
-def jax_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python with what a training under JAX needs, and nothing else, in the versions of this environment."""
-    folder = tmp_path_factory.mktemp("jax") / "venv"
-    venv.create(folder, with_pip=True)
-    python = folder / "bin/python"
-    wanted = []
-    for name in PACKAGES:
-        try:
-            wanted.append(f"{name}=={importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            wanted.append(name)
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"pip can't install {', '.join(PACKAGES)} here: {done.stderr.strip()[-300:]}")
-    return python
 
 
 def train(python: Path | str, backend: str, case: Any, recipe: Recipe, work: Path, root: Path) -> dict[str, Any]:
