@@ -26,13 +26,14 @@ class Slot:
     """A place for one trial at a time."""
 
     number: int
-    gpu: Gpu | None = None
+    gpus: tuple[Gpu, ...] = ()
+    """Several where there are more GPUs than slots; a trial uses the first, with the technique data-parallel all of them."""
 
     @property
     def env(self) -> dict[str, str]:
         """Which devices a worker in this slot may see. In a CPU slot none, so that a trial never falls on a GPU that
         nobody gave it."""
-        return {"CUDA_VISIBLE_DEVICES": self.gpu.index if self.gpu else "-1"}
+        return {"CUDA_VISIBLE_DEVICES": ",".join(gpu.index for gpu in self.gpus) or "-1"}
 
 
 def gpus() -> tuple[Gpu, ...]:
@@ -90,10 +91,13 @@ def memory_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def slots(count: int | None = None) -> tuple[Slot, ...]:
-    """`count` slots (None: one a GPU, or where there is none, one a CPU core). More slots than GPUs are dealt round."""
+    """`count` slots (None: one a GPU, or where there is none, one a CPU core). The fewer, slots or GPUs, are
+    dealt round."""
     cards = gpus()
     number = count if count is not None else len(cards) or cpu_cores()
-    return tuple(Slot(n, cards[n % len(cards)] if cards else None) for n in range(number))
+    if not cards:
+        return tuple(Slot(n) for n in range(number))
+    return tuple(Slot(n, cards[n::number] or (cards[n % len(cards)],)) for n in range(number))
 
 
 def machine() -> str:

@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from automl.execution import outcomes
+from automl.execution import outcomes, resources
 from automl.execution.executor import Work
 from automl.spec import Fidelity, Measurement, Recipe
 from automl.training.result import TrainResult
@@ -106,7 +106,8 @@ def train(work: Work, session: Session, threads: int) -> TrainResult:
     return trainer.train(
         work.recipe, PreparedDataset.open(work.prepared), fidelity=work.fidelity, part=work.part,
         metric=work.metric, workdir=work.workdir, on_epoch=session.epoch, deadline=work.deadline, threads=threads,
-        continue_from=work.init_from, batch_scale=work.batch_scale, beat=session.beat, should_stop=session.should_stop,
+        continue_from=work.init_from, batch_scale=work.batch_scale,
+        memory_bytes=work.memory_bytes or resources.memory_bytes(), beat=session.beat, should_stop=session.should_stop,
     )
 
 

@@ -23,7 +23,7 @@ def test_visible_gpus(visible: str | None, found: list[str]) -> None:
 def test_a_cpu_slot_hides_every_gpu() -> None:
     assert resources.Slot(0).env == {"CUDA_VISIBLE_DEVICES": "-1"}
     gpu = resources.visible_gpus(LISTING, None)[1]
-    assert resources.Slot(0, gpu).env == {"CUDA_VISIBLE_DEVICES": "1"}
+    assert resources.Slot(0, (gpu,)).env == {"CUDA_VISIBLE_DEVICES": "1"}
 
 
 @pytest.mark.parametrize(("quota", "cores"), [("max 100000", None), ("50000 100000", 1), ("100000 100000", 1)])
@@ -48,10 +48,11 @@ def test_memory_within_a_control_group(tmp_path: Path) -> None:
 
 def test_slots_are_dealt_round_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "gpus", lambda: resources.visible_gpus(LISTING, None))
-    assert [slot.gpu.index for slot in resources.slots(3)] == ["0", "1", "0"]
+    assert [[gpu.index for gpu in slot.gpus] for slot in resources.slots(3)] == [["0"], ["1"], ["0"]]
+    assert [slot.env for slot in resources.slots(1)] == [{"CUDA_VISIBLE_DEVICES": "0,1"}]
     assert len(resources.slots()) == 2
     monkeypatch.setattr(resources, "gpus", lambda: ())
-    assert [slot.gpu for slot in resources.slots(3)] == [None] * 3
+    assert [slot.gpus for slot in resources.slots(3)] == [()] * 3
 
 
 def test_the_machine_is_one_line() -> None:
