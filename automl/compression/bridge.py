@@ -107,6 +107,8 @@ class _Twins:
     made: dict[int, Any] = dataclasses.field(default_factory=dict)
     layers: list[Any] = dataclasses.field(default_factory=list)
     """The Keras 3 layers that were met."""
+    names: set[str] = dataclasses.field(default_factory=set)
+    """Of the twins."""
 
     def of(self, layer: Any) -> Any:
         if id(layer) not in self.made:
@@ -122,7 +124,13 @@ class _Twins:
 
         from automl.compression import twins
 
-        name, kind = f"twin_{layer.name}", type(layer).__name__
+        kind = type(layer).__name__
+        # Members of an ensemble have layers of the same names, which stand in one model here.
+        name, number = f"twin_{layer.name}", 1
+        while name in self.names:
+            number += 1
+            name = f"twin_{layer.name}_{number}"
+        self.names.add(name)
         if not isinstance(layer, keras.layers.Layer):
             raise Unconvertible(
                 f"{layer.name}: the raw operation {kind} isn't known to tf_keras; use a layer (`Add()`, not `+`)"

@@ -32,4 +32,6 @@ def fold(model: keras.Model) -> keras.Model:
     def called(layer: Any, *args: Any, **kwargs: Any) -> Any:
         return args[0] if id(layer) in nothing else layer(*args, **kwargs)
 
+    # A model of its own that isn't compiled: cloning would copy the optimizer, with schedules that aren't serialisable.
+    model = keras.Model(model.input, model.output, name=model.name)
     return keras.models.clone_model(model, clone_function=replaced, call_function=called)

@@ -40,23 +40,29 @@ ROWS: dict[str, dict[str, Any]] = {
         "tokens": np.where(np.arange(10) < RNG.integers(1, 11, (12, 1)), RNG.integers(1, 40, (12, 10)), 0).astype(np.int32),
         "ngrams": RNG.integers(0, 30, (12, 16)).astype(np.int32),
     },
+    "series": {
+        "series": np.dstack([RNG.normal(size=(12, 20, 2)), np.ones((12, 20, 1))]).astype(np.float32)
+        * (np.arange(20) < RNG.integers(1, 21, (12, 1)))[..., None].astype(np.float32),
+    },
 }
 PREPROCESS: dict[str, dict[str, Any]] = {
     "image": {"height": 24, "width": 24, "channels": 3},
     "table": {"inputs": {"numeric": 4, "categorical": 2}, "cardinalities": [5, 30]},
     "text": {"inputs": {"tokens": 10, "vocabulary": 40, "ngrams": 16, "ngram_vocabulary": 30}},
+    "series": {"inputs": {"steps": 20, "channels": 3}, "ragged": True},
 }
 PROFILES: dict[str, dict[str, Any]] = {
     "image": {"image_shape": (24, 24, 3)},
     "table": {"numeric": 4, "categorical": 2, "cardinality_max": 30},
     "text": {"length": 10, "vocabulary": 40, "ngrams": 30},
+    "series": {"length": 20, "channels": 2},
 }
 
 
 def built(family: str, *ids: str, kind: str = "classification", **params: Any) -> tuple[Any, dict[str, Any]]:
     """The inference model of a family under some techniques, and rows for it."""
     modality = sorted(architectures[family].modalities)[0].value
-    task = {"table": f"tabular-{kind}"}.get(modality, f"{modality}-classification")
+    task = {"table": f"tabular-{kind}", "series": "timeseries-classification"}.get(modality, f"{modality}-classification")
     classes = 3 if kind == "classification" else 0
     profile = Profile(
         modality=Modality(modality), task=task, rows=1000, classes=classes, outputs=max(1, classes),
@@ -132,6 +138,19 @@ def test_weights_go_there_and_back() -> None:
     made.copy_back()
     assert made.largest_difference(rows) <= bridge.TOLERANCE
     assert any(not np.allclose(a, b) for a, b in zip(before, model.get_weights()))
+
+
+def test_members_of_an_ensemble_may_have_layers_of_equal_names() -> None:
+    tensor = keras.Input((3,), name="numeric")
+    members = []
+    for number in (1, 2):
+        inner = keras.Input((3,), name="numeric")
+        members.append(keras.Model({"numeric": inner}, keras.layers.Dense(2, name="dense")(inner), name=f"member_{number}"))
+    model = keras.Model({"numeric": tensor}, keras.layers.Average()([member({"numeric": tensor}) for member in members]))
+    rows = {"numeric": RNG.normal(size=(5, 3)).astype(np.float32)}
+    made = bridge.build(model, rows)
+    assert len({twin.name for _, twin in made.pairs}) == len(made.pairs) == 2
+    assert made.largest_difference(rows) < 1e-5
 
 
 def test_a_layer_that_is_used_twice_is_shared_in_the_twin() -> None:
