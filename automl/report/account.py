@@ -198,6 +198,9 @@ def how_to_repeat(view: View) -> Markup | None:
     return join(
         element(
             "p",
+            f"The first of the ensemble's {len(recipe.single)} networks; the others stand in the file. "
+            if recipe.members
+            else None,
             f"Batch size {recipe.batch_size}, {number(recipe.epochs, 'epoch')}, seed {recipe.seed}. ",
             element("code", "automl reproduce recipe.json DATA"),
             " trains it again; the file lies beside the artifacts.",

@@ -331,13 +331,39 @@ def leaderboard(view: View) -> Markup | None:
 
     rest = view.ranked[LEADERS:]
     note = "Figures on the validation rows, each at its best epoch. The marked trial gave the model."
+    if view.members:
+        note = "Figures on the validation rows, each at its best epoch. The delivered model is an ensemble, see below."
     return join(
         element("p", note if view.finished else note.replace("gave the model", "leads"), class_="note"),
         board(view.ranked[:LEADERS], 1),
         element("details", element("summary", f"{number(len(rest), 'more trial')}"), board(rest, LEADERS + 1))
         if rest
         else None,
+        *_members(view),
     )
+
+
+def _members(view: View) -> list[Markup]:
+    """The networks of the delivered ensemble; nothing for a single one."""
+    if not view.members:
+        return []
+    rows = []
+    for t in view.members:
+        number_of, _, folds = str(t.recipe.fold).partition("/")
+        held = f"{int(number_of) + 1} of {folds}" if t.recipe.fold else "–"
+        rows.append((t.id, _model(t), held, figure(view.value(t)), size(t.size_bytes), duration(t.wall_s)))
+    return [
+        element("h3", f"The {len(rows)} networks of the ensemble"),
+        element(
+            "p",
+            "Each was trained on the training and validation rows without one fold, and is judged here by that fold; the "
+            "delivered model gives the mean of what they predict.",
+            class_="note",
+        ),
+        tabulate(
+            ("trial", "model", "fold held out", view.metric, "size", "time"), rows, numeric=(3, 4, 5), wide=(1,), names=(0,)
+        ),
+    ]
 
 
 def _model(trial: Trial) -> Markup:

@@ -19,8 +19,16 @@ class View:
         self.metric = (self.prepared.metric if self.prepared else None) or spec.metric or "metric"
         self.task = (self.prepared.task if self.prepared else None) or spec.task or ""
         self.larger_is_better = self._direction()
+        delivered = self.finished.recipe if self.finished else None
+        ensemble = {r.identity for r in delivered.single} if delivered is not None and delivered.members else set()
+        trials = state.trials.values()
+        self.members = [t for t in trials if t.recipe.identity in ensemble and t.usable]
+        """The networks of the delivered ensemble: each was judged by other rows, so they have no place in the ranking."""
         self.ranked = sorted(
-            (t for t in state.trials.values() if t.score is not None and (t.outcome is None or t.outcome in USABLE)),
+            (
+                t for t in trials
+                if t.score is not None and (t.outcome is None or t.outcome in USABLE) and t.recipe.fold is None
+            ),
             key=lambda t: (-(t.score or 0.0), t.id),
         )
         self.best = self._best()

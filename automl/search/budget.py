@@ -126,8 +126,10 @@ class Speeds:
         if not found:
             return
         first = found[0]
-        if len(found) > 1:
-            epoch_s = statistics.median(b.elapsed_s - a.elapsed_s for a, b in itertools.pairwise(found))
+        # Between two attempts the clock of the process begins anew.
+        steps = [b.elapsed_s - a.elapsed_s for a, b in itertools.pairwise(found) if b.elapsed_s > a.elapsed_s]
+        if steps:
+            epoch_s = statistics.median(steps)
             setup_s = max(0.0, first.elapsed_s - epoch_s * (1 if first.epoch == 1 else 0))
         else:
             epoch_s, setup_s = first.step_s, max(0.0, first.elapsed_s - first.step_s)

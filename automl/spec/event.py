@@ -220,9 +220,12 @@ class JobState(pydantic.BaseModel):
             case SpaceDerived() as space:
                 self.space = space
             case TrialStarted() as started:
+                # A further attempt goes on from a checkpoint, or measures its first epochs anew (see `_measure`).
+                before = self.trials.get(started.trial)
                 self.trials[started.trial] = Trial(
                     id=started.trial, recipe=started.recipe, fidelity=started.fidelity, origin=started.origin,
-                    attempt=started.attempt,
+                    attempt=started.attempt, measurements=before.measurements if before is not None else (),
+                    wall_s=before.wall_s if before is not None else 0.0, step_s=before.step_s if before is not None else 0.0,
                 )
             case TrialMeasured() as measured:
                 self._measure(measured)

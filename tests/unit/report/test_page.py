@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from automl.report import page, results
+from automl.report.view import View
 from automl.spec import REMEDIES, InvalidData, JobSpec, JobState
 from tests.unit.report import jobs
 
@@ -222,3 +223,19 @@ def test_the_command_prints_the_page_and_refuses_other_input(tmp_path: Path):
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr
     assert "spec" in refused.stderr
+
+
+def test_an_ensembles_networks_stand_apart_from_the_ranking(tmp_path: Path) -> None:
+    from tests.unit.search.fakes import Theatre, fold, spec
+
+    job_spec = spec(wall_s=300.0, max_trials=6)
+    state = fold(Theatre(tmp_path, spec=job_spec).run())
+    text = page.render(state, job_spec)
+    members = [t for t in state.trials.values() if t.origin == "final"]
+    assert len(members) > 1
+    assert f"The {len(members)} networks of the ensemble" in text
+    assert "1 of 5" in text
+    view = View(state, job_spec)
+    assert {t.id for t in view.members} == {t.id for t in members}
+    assert not {t.id for t in view.ranked} & {t.id for t in members}
+    assert f"The first of the ensemble&#x27;s {len(members)} networks" in text
