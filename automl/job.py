@@ -66,6 +66,8 @@ are hard to foresee."""
 REPORT_S = 2.0
 BLEND_S = 3.0
 """To put an ensemble together."""
+LATE_SHARE, LATE_S = 0.1, 15.0
+"""What a job that was interrupted may take at least, to deliver: within what the server waits before it ends a controller."""
 PHASES = list(JobPhase)
 
 
@@ -102,6 +104,9 @@ class Job:
         self.workdir = Path(request.workdir)
         self.ledger = Ledger(write, self.clock, request.events)
         remaining = request.deadline_epoch_s - self.clock.wall()
+        if request.events:
+            # Taken up again after the deadline: what was found is still delivered, a little late.
+            remaining = max(remaining, LATE_SHARE * self.spec.budget.wall_s + LATE_S)
         self.budget = Budget(self.clock, remaining, self.spec.budget.wall_s)
         self.executor: Workers | None = None
         self.task = ""

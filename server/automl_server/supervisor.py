@@ -27,6 +27,7 @@ from automl.spec import Artifact, Event, JobState
 from automl.spec.event import JobFinished
 from automl_server import errors
 from automl_server import resource_names as names
+from automl_server.ballast import Ballast
 from automl_server.config import Settings
 from automl_server.content import ContentStore
 from automl_server.controller import Controller, ProtocolFault, describe_exit
@@ -64,6 +65,8 @@ class _Job:
     overran: bool = False
     pause: str = ""
     """Why it was interrupted (the disk is full, the store is locked), until the next look."""
+    paused_at: float | None = None
+    """Seconds since 1970 of the interruption: the time until it goes on doesn't count."""
     ending: bool = False
     """It is being ended without having been started."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,6 +90,7 @@ class Supervisor:
         """Unfinished jobs by number, so oldest first."""
         self._stopping = False
         self._look_again: asyncio.TimerHandle | None = None
+        self._ballast = Ballast(settings.data)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -99,6 +103,7 @@ class Supervisor:
 
     async def start(self) -> None:
         """Takes up the jobs that a server before this one left unfinished, those that were running first."""
+        await asyncio.to_thread(self._ballast.fill)
         for record in sorted(await self._store.read(jobs.unfinished), key=lambda r: (r.state != RUNNING, r.number)):
             await asyncio.to_thread(self._workdirs.end_leftover, record.name)
             self._jobs[record.number] = _Job(record, await self._folded(record), record.last_controller_event)
@@ -211,6 +216,8 @@ class Supervisor:
 
     def _look(self) -> None:
         self._look_again = None
+        if self._room():
+            self._ballast.fill()
         for job in self._jobs.values():
             job.pause = ""
         self._schedule()
@@ -297,7 +304,8 @@ class Supervisor:
             await self._conclude(job)
         except (errors.StoreFull, errors.Busy) as error:
             log.warning("job interrupted", why=str(error))
-            job.pause = str(error)
+            job.pause, job.paused_at = str(error), time.time()
+            await self._tell_pause(job)
         except Exception as error:
             log.exception("job given up")
             await self._give_up(job, error)
@@ -314,6 +322,23 @@ class Supervisor:
                 jobs.update, job.record.number, state=RUNNING, start_time=now, deadline=now + budget.wall_s - budget.spent_s
             )
             await self._say(job, RUNNING, "")
+        elif job.paused_at is not None and job.record.deadline is not None:
+            waited = time.time() - job.paused_at
+            job.record = await self._store.write(
+                jobs.update, job.record.number, deadline=job.record.deadline + waited
+            )
+            job.paused_at = None
+            await self._say(job, RUNNING, f"It goes on; the {waited:.0f} s of waiting don't count.")
+
+    async def _tell_pause(self, job: _Job) -> None:
+        """Says to those who watch why nothing happens. On a full disk in the room of the ballast, once."""
+        full = not self._room()
+        if full and not self._ballast.release():
+            return
+        try:
+            await self._say(job, RUNNING, f"Interrupted: {job.pause} It goes on by itself.")
+        except (errors.StoreFull, errors.Busy) as error:
+            log.warning("the interruption could not be stored", why=str(error))
 
     async def _say(self, job: _Job, state: str, message: str) -> None:
         """Stores and publishes an event of the server's own."""

@@ -216,8 +216,13 @@ async def test_a_store_that_takes_nothing_interrupts_the_job_and_it_goes_on(
             return (await server.job(job.name)).message == f"Interrupted: {error} It goes on by itself."
 
         await eventually(waits)
+        before = (await server.job(job.name)).deadline.ToDatetime()
         full[0] = False
         seen = await server.watch(job.name)
+        said = [e.state_changed.message for e in seen if e.HasField("state_changed")]
+        assert f"Interrupted: {error} It goes on by itself." in said
+        assert any("of waiting don't count" in message for message in said)
+        assert (await server.job(job.name)).deadline.ToDatetime() > before
         assert (await server.job(job.name)).state == pb.JOB_STATE_SUCCEEDED
         assert [p["trial"] for p in payloads(seen, "trial-ended")] == ["t1", "t2", "t3"]
 
