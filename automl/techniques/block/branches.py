@@ -12,7 +12,7 @@ NO_SHORTCUT = "its branches are joined, not added, so none can be skipped"
 
 @technique(
     id="dense-block", stage="block", slot="block", modalities=(Modality.IMAGE,),
-    params={"growth": Categorical((8, 12, 16, 24, 32), 12)}, cost=1.3, conflicts={"stochastic-depth": NO_SHORTCUT},
+    params={"growth": Categorical((8, 12, 16, 24, 32), 12)}, cost=1.2, conflicts={"stochastic-depth": NO_SHORTCUT},
     reference="Huang et al.: Densely Connected Convolutional Networks, arXiv:1608.06993 (2016)",
 )
 def dense_block(plan: TrainPlan, *, growth: int) -> TrainPlan:

@@ -11,7 +11,7 @@ PICTURES = (Modality.IMAGE,)
 
 
 @technique(
-    id="depthwise-separable", stage="block", slot="convolution", modalities=PICTURES, cost=0.9,
+    id="depthwise-separable", stage="block", slot="convolution", modalities=PICTURES, cost=0.95,
     reference="Howard et al.: MobileNets, arXiv:1704.04861 (2017); Chollet: Xception, arXiv:1610.02357",
 )
 def depthwise_separable(plan: TrainPlan) -> TrainPlan:
@@ -27,7 +27,7 @@ def depthwise_separable(plan: TrainPlan) -> TrainPlan:
 
 @technique(
     id="dilated-conv", stage="block", slot="convolution", modalities=PICTURES, params={"rate": Categorical((2, 3, 4), 2)},
-    cost=1.1, reference="Yu, Koltun: Multi-Scale Context Aggregation by Dilated Convolutions, arXiv:1511.07122 (2015)",
+    cost=1.2, reference="Yu, Koltun: Multi-Scale Context Aggregation by Dilated Convolutions, arXiv:1511.07122 (2015)",
 )
 def dilated(plan: TrainPlan, *, rate: int) -> TrainPlan:
     """Dilated convolutions: the places that a kernel sees lie `rate` pixels apart.
@@ -41,7 +41,7 @@ def dilated(plan: TrainPlan, *, rate: int) -> TrainPlan:
 
 
 @technique(
-    id="deformable-conv", stage="block", slot="convolution", modalities=PICTURES, cost=3.0,
+    id="deformable-conv", stage="block", slot="convolution", modalities=PICTURES, cost=12.0,
     reference="Dai et al.: Deformable Convolutional Networks, arXiv:1703.06211 (2017)",
 )
 def deformable(plan: TrainPlan) -> TrainPlan:
@@ -49,7 +49,7 @@ def deformable(plan: TrainPlan) -> TrainPlan:
 
     What it changes: the k² places that a kernel sees are each moved by a learned offset, different at every pixel, and
     sampled between the pixels. Why it may help: the field of view follows the object's shape and size. When it hurts: on a
-    CPU it takes several times as long; small data don't say enough about offsets. How: y[p] = Σ w[i] · x(p + i + Δ_i(p))
+    CPU a step takes ten times as long, most of it in looking places up; small data don't say enough about offsets. How: y[p] = Σ w[i] · x(p + i + Δ_i(p))
     with bilinear x(·) and zeros outside; Δ from a convolution of the same k and stride, whose kernel begins at 0, where all
     equals the plain convolution. 2·k⁴·c + 2·k² weights more. In int8 files the sampling stays float, since a place isn't
     told by 8 bits.

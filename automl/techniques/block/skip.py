@@ -28,7 +28,7 @@ def residual(plan: TrainPlan) -> TrainPlan:
 
 
 @technique(
-    id="bottleneck", stage="block", slot="block", modalities=PICTURES, params={"ratio": Categorical((2, 4), 4)}, cost=0.9,
+    id="bottleneck", stage="block", slot="block", modalities=PICTURES, params={"ratio": Categorical((2, 4), 4)}, cost=0.7,
     reference="He et al.: Deep Residual Learning for Image Recognition, arXiv:1512.03385 (2015), section 4.1",
 )
 def bottleneck(plan: TrainPlan, *, ratio: int) -> TrainPlan:
@@ -44,7 +44,7 @@ def bottleneck(plan: TrainPlan, *, ratio: int) -> TrainPlan:
 
 
 @technique(
-    id="inverted-residual", stage="block", slot="block", modalities=PICTURES, cost=1.2,
+    id="inverted-residual", stage="block", slot="block", modalities=PICTURES, cost=2.0,
     params={
         "form": Categorical(("mobilenet", "convnext"), "mobilenet"),
         "expansion": Categorical((2, 3, 4, 6), 4),

@@ -16,7 +16,7 @@ ORDER = 10
 
 
 @technique(
-    id="weight-norm", stage="norm", slot="reparametrisation", cost=1.1, order=ORDER,
+    id="weight-norm", stage="norm", slot="reparametrisation", cost=1.05, order=ORDER,
     reference="Salimans, Kingma: Weight Normalization, arXiv:1602.07868 (2016)",
 )
 def weight_norm(plan: TrainPlan) -> TrainPlan:
@@ -32,7 +32,7 @@ def weight_norm(plan: TrainPlan) -> TrainPlan:
 
 
 @technique(
-    id="weight-standardization", stage="norm", slot="reparametrisation", modalities=(Modality.IMAGE,), cost=1.1, order=ORDER,
+    id="weight-standardization", stage="norm", slot="reparametrisation", modalities=(Modality.IMAGE,), cost=1.05, order=ORDER,
     reference="Qiao et al.: Weight Standardization, arXiv:1903.10520 (2019); Brock et al., arXiv:2101.08692",
 )
 def weight_standardization(plan: TrainPlan) -> TrainPlan:
@@ -49,7 +49,7 @@ def weight_standardization(plan: TrainPlan) -> TrainPlan:
 
 
 @technique(
-    id="spectral-norm", stage="norm", slot="reparametrisation", params={"iterations": Int(1, 3, 1)}, cost=1.15, order=ORDER,
+    id="spectral-norm", stage="norm", slot="reparametrisation", params={"iterations": Int(1, 3, 1)}, cost=1.05, order=ORDER,
     reference="Miyato et al.: Spectral Normalization for Generative Adversarial Networks, arXiv:1802.05957 (2018)",
 )
 def spectral_norm(plan: TrainPlan, *, iterations: int) -> TrainPlan:

@@ -12,7 +12,7 @@ OWN_KERNEL = "both would take the place of a dense layer's kernel"
 
 @technique(
     id="dropblock", stage="regularizer", modalities=(Modality.IMAGE,),
-    params={"rate": Float(0.02, 0.3, 0.1), "size": Categorical((2, 3, 5, 7), 3)}, cost=1.3,
+    params={"rate": Float(0.02, 0.3, 0.1), "size": Categorical((2, 3, 5, 7), 3)}, cost=1.4,
     reference="Ghiasi, Lin, Le: DropBlock, arXiv:1810.12890 (2018)",
 )
 def dropblock(plan: TrainPlan, *, rate: float, size: int) -> TrainPlan:

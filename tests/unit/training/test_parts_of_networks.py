@@ -25,9 +25,9 @@ def trained(case: Any, work: Path, *more: Choice, epochs: int = 3, recipe: Any =
 
 
 @pytest.mark.parametrize(("name", "ids"), [
-    ("classification", ("spectral-norm",)), ("classification", ("shakeout", "information-bottleneck")),
+    ("classification", ("spectral-norm", "one-cycle")), ("classification", ("shakeout", "information-bottleneck")),
     ("regression", ("weight-norm", "ema")), ("pictures", ("weight-standardization", "group-norm", "dropblock")),
-    ("pictures", ("spectral-norm", "batch-norm", "mixed-precision")), ("pictures", ("randaugment", "deformable-conv")),
+    ("pictures", ("spectral-norm", "batch-norm", "mixed-precision")), ("pictures", ("randaugment", "deformable-conv", "dropblock", "warmup-cosine")),
 ], ids=str)
 def test_the_candidate_gives_what_was_measured(
     name: str, ids: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path
