@@ -48,11 +48,11 @@ def deformable(plan: TrainPlan) -> TrainPlan:
     """Deformable convolutions: a second convolution says for each place where the first one looks.
 
     What it changes: the k² places that a kernel sees are each moved by a learned offset, different at every pixel, and
-    sampled between the pixels. Why it may help: the field of view follows the object's shape and size. When it hurts: on a
-    CPU a step takes ten times as long, most of it in looking places up; small data don't say enough about offsets. How: y[p] = Σ w[i] · x(p + i + Δ_i(p))
-    with bilinear x(·) and zeros outside; Δ from a convolution of the same k and stride, whose kernel begins at 0, where all
-    equals the plain convolution. 2·k⁴·c + 2·k² weights more. In int8 files the sampling stays float, since a place isn't
-    told by 8 bits.
+    sampled between the pixels. Why it may help: the field of view follows the object's shape and size. When it hurts:
+    on a CPU a step takes ten times as long, most of it in looking places up; small data don't say enough about offsets.
+    How: y[p] = Σ w[i] · x(p + i + Δ_i(p)) with bilinear x(·) and zeros outside; Δ from a convolution of the same k and
+    stride, whose kernel begins at 0, where all equals the plain convolution. 2·k⁴·c + 2·k² weights more. In int8 files
+    the sampling stays float, since a place isn't told by 8 bits.
     """
     return plan.replace(convolution=Component(f"{__name__}:moved"))
 

@@ -32,7 +32,8 @@ def weight_norm(plan: TrainPlan) -> TrainPlan:
 
 
 @technique(
-    id="weight-standardization", stage="norm", slot="reparametrisation", modalities=(Modality.IMAGE,), cost=1.05, order=ORDER,
+    id="weight-standardization", stage="norm", slot="reparametrisation", modalities=(Modality.IMAGE,), cost=1.05,
+    order=ORDER,
     reference="Qiao et al.: Weight Standardization, arXiv:1903.10520 (2019); Brock et al., arXiv:2101.08692",
 )
 def weight_standardization(plan: TrainPlan) -> TrainPlan:

@@ -27,7 +27,8 @@ def trained(case: Any, work: Path, *more: Choice, epochs: int = 3, recipe: Any =
 @pytest.mark.parametrize(("name", "ids"), [
     ("classification", ("spectral-norm", "one-cycle")), ("classification", ("shakeout", "information-bottleneck")),
     ("regression", ("weight-norm", "ema")), ("pictures", ("weight-standardization", "group-norm", "dropblock")),
-    ("pictures", ("spectral-norm", "batch-norm", "mixed-precision")), ("pictures", ("randaugment", "deformable-conv", "dropblock", "warmup-cosine")),
+    ("pictures", ("spectral-norm", "batch-norm", "mixed-precision")),
+    ("pictures", ("randaugment", "deformable-conv", "dropblock", "warmup-cosine")),
 ], ids=str)
 def test_the_candidate_gives_what_was_measured(
     name: str, ids: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path
