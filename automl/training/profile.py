@@ -57,9 +57,11 @@ def macs(layer: Any) -> int:
     """Multiply-adds of a layer for one example; of kinds without a rule here, one for each trainable weight of its matrices,
     as if they were applied once."""
     shapes = _outputs(layer)
-    rule = _RULES.get(type(layer).__name__)
+    # A wrapper that computes its layer with another kernel takes what the layer takes.
+    inner = layer.layer if hasattr(layer, "folded") and hasattr(layer, "layer") else layer
+    rule = _RULES.get(type(inner).__name__)
     if rule is not None and shapes:
-        return int(rule(layer, shapes[0]))
+        return int(rule(inner, shapes[0]))
     return _matrices(layer)
 
 

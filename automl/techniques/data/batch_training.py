@@ -23,7 +23,10 @@ def _few_rows(profile: Profile) -> str | None:
 
 @technique(
     id="batch-training", stage="data", modalities=(Modality.TABLE,), when=_few_rows,
-    conflicts={"gradient-accumulation": "a step has all rows already, so there is nothing to gather"},
+    conflicts={
+        "gradient-accumulation": "a step has all rows already, so there is nothing to gather",
+        "batch-lr-scaling": "it sets the rate by the size of mini-batches",
+    },
     reference="Bottou, Curtis, Nocedal: Optimization Methods for Large-Scale Machine Learning, arXiv:1606.04838 (2018)",
 )
 def apply(plan: TrainPlan) -> TrainPlan:

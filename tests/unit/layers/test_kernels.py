@@ -178,3 +178,13 @@ def test_without_strength_shakeout_is_dropout():
     y = np.asarray(layer(np.eye(3, dtype=np.float32).repeat(100, axis=0), training=True))
     w = np.repeat(np.asarray(layer.layer.kernel), 100, axis=0)
     assert (np.isclose(y, 0) | np.isclose(y, 2 * w, atol=1e-6)).all()
+
+
+def test_a_wrapper_counts_as_much_arithmetic_as_its_layer():
+    from automl.training import profile
+
+    counts = []
+    for make in (conv, lambda: kernels.SpectralNorm(conv())):
+        inputs = keras.Input(MAPS.shape[1:])
+        counts.append(sum(profile.macs(layer) for layer in keras.Model(inputs, make()(inputs)).layers))
+    assert counts == [4 * 4 * 9 * 4 * 5] * 2
