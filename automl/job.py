@@ -67,7 +67,7 @@ REPORT_S = 2.0
 BLEND_S = 3.0
 """To put an ensemble together."""
 LATE_SHARE, LATE_S = 0.1, 15.0
-"""What a job that was interrupted may take at least, to deliver: within what the server waits before it ends a controller."""
+"""What a job that was interrupted may take at least, to deliver; the server waits longer before it ends a controller."""
 PHASES = list(JobPhase)
 
 
