@@ -293,13 +293,17 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
 
     candidates = []
     for technique in entries.techniques:
+        if not technique.searched:
+            if technique.id in forced:
+                how = f"see {technique.options}" if technique.options else "every job has it"
+                message = f"{technique.id} can't be forced: isn't chosen by a search, {how}"
+                faults.append(_fault("search.force", message, "NOT_APPLICABLE"))
+            continue
         if technique.stage in slots.AFTER_TRAINING:
             continue
         with_part = tuple(sorted(f.id for f in usable if technique.part in f.uses))
         against = reason(technique)
-        if not technique.searched:
-            against = f"isn't chosen by a search: {'see ' + technique.options if technique.options else 'every job has it'}"
-        elif against is None and technique.part is not None and not with_part:
+        if against is None and technique.part is not None and not with_part:
             against = f"no architecture that is left has {slots.PARTS[technique.part]}"
         if against:
             excluded[technique.id] = against

@@ -35,6 +35,10 @@ PROFILES = {
         modality="text", task="text-classification", rows=4000, classes=4, class_min=200, imbalance=8.0, outputs=4,
         length=40, vocabulary=900, ngrams=2000,
     ),
+    "series": Profile(
+        modality="series", task="timeseries-classification", rows=400, classes=4, class_min=40, imbalance=2.0, outputs=4,
+        length=60, channels=3,
+    ),
 }
 
 
