@@ -12,5 +12,5 @@ from automl.catalog import capability
 
 capability(
     id="grid", stage="search", options="--strategy grid", doc=__doc__ or "",
-    reference="Bergstra, Bengio (JMLR 2012) compare it with random search; Montgomery: Design and Analysis of Experiments (2017)",
+    reference="Bergstra, Bengio (JMLR 2012) compare it with random search; Montgomery (2017)",
 )

@@ -22,5 +22,5 @@ def test_a_strategy_is_no_part_of_a_recipe() -> None:
     assert not {t.id for t in techniques if t.stage == "search"} & set(
         space.derive("tabular-classification", TABLE, SearchSettings()).techniques
     )
-    with pytest.raises(InvalidInput, match="hyperband.*--strategy hyperband"):
+    with pytest.raises(InvalidInput, match=r"hyperband.*--strategy hyperband"):
         space.derive("tabular-classification", TABLE, SearchSettings(force=("hyperband",)))
