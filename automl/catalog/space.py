@@ -326,7 +326,8 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
                 if t.slot == slot.name and t.id not in forced:
                     excluded[t.id] = f"the user forces {required[0].id} in its place"
         if not members:
-            if not slot.optional and compose.slot_members(slot.name, profile):
+            wanted = slot.part is None or any(slot.part in family.uses for family in usable)
+            if wanted and not slot.optional and compose.slot_members(slot.name, profile):
                 faults.append(_fault("search", f"nothing is left for the slot {slot.name} ({slot.meaning})", "EMPTY_SPACE"))
             continue
         values: tuple[str, ...] = tuple(t.id for t in members)

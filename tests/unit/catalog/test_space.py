@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from automl.catalog import compose, space, techniques
+from automl.catalog import architectures, compose, space, techniques
 from automl.catalog.domains import Categorical
 from automl.spec import Choice, InvalidInput, Profile, SearchSettings
 
@@ -16,6 +16,12 @@ TABLE = Profile(
 )
 PICTURES = Profile(
     modality="image", task="image-classification", rows=5000, classes=5, class_min=900, outputs=5, image_shape=(32, 32, 3)
+)
+TEXTS = Profile(
+    modality="text", task="text-classification", rows=600, classes=3, class_min=60, outputs=3, length=12, vocabulary=50
+)
+SERIES = Profile(
+    modality="series", task="timeseries-classification", rows=600, classes=3, class_min=60, outputs=3, length=40, channels=2
 )
 
 
@@ -258,3 +264,14 @@ def test_wrong_settings_are_named(parameters, reason, words):
     (found,) = caught.value.violations
     assert (found.reason, found.field) == (reason, f"search.parameters[{next(iter(parameters))}]")
     assert words in found.message
+
+
+@pytest.mark.parametrize("family", [a.id for a in architectures])
+def test_any_family_alone_leaves_a_space_without_the_parts_that_it_lacks(family):
+    profile = next(p for p in (TABLE, PICTURES, TEXTS, SERIES) if architectures[family].reason_against(p) is None)
+    derived = derive(profile, force=(family,))
+    recipe = derived.recipe(derived.sample(random.Random(1)), 0)
+    assert recipe.architecture.id == family
+    assert compose.violations(recipe, profile) == []
+    for id in derived.techniques:
+        assert techniques[id].part is None or techniques[id].part in architectures[family].uses
