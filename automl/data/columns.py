@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from automl.data import encoder, schema
 from automl.data.schema import Column
 from automl.data.table import TextColumn
+from automl.spec import sizes
 from automl.spec.dataset import ColumnKind, Finding, Severity
 from automl.spec.model import Json
 
-VOCABULARY = 1000
-TOKENS = 256
-_MIN_TOKEN_ROWS = 3
+VOCABULARY, TOKENS, _MIN_TOKEN_ROWS = sizes.CATEGORIES, sizes.TOKENS, sizes.TOKEN_ROWS
 
 
 def described(
@@ -59,8 +58,7 @@ def _categorical(column: Column, rows: NDArray[np.int64]) -> tuple[dict[str, Jso
     text = column.text
     counts = np.bincount(text.codes[rows], minlength=len(text.values))
     counts[text.absent] = 0
-    least = 1 if len(rows) < 200 else 2 if len(rows) < 5_000 else 5
-    common = np.flatnonzero(counts >= least)
+    common = np.flatnonzero(counts >= sizes.rows_of_category(len(rows)))
     common = common[np.argsort(-counts[common], kind="stable")][:VOCABULARY]
     kept, seen = len(common), int((counts > 0).sum())
     if not kept:

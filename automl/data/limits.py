@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from automl.spec import sizes
+
 MIB = 2**20
 
 
@@ -30,7 +32,7 @@ class Limits:
     pictures: int = 500_000
     picture_bytes: int = 64 * MIB
     picture_pixels: int = 50_000_000
-    picture_side: int = 96
+    picture_side: int = sizes.PICTURE_SIDE
     """Longer side of the pictures that are trained on, in pixels."""
     bad_fraction: float = 0.05
     """Share of unreadable pictures beyond which the data set is refused."""

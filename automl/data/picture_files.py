@@ -18,12 +18,8 @@ from automl.data.source import Container, Entry
 from automl.data.table import Table, TextColumn
 from automl.spec.dataset import Finding, Severity
 from automl.spec.errors import InvalidData, Violation
+from automl.spec.sizes import PARTS
 
-PARTS = {
-    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "dev": "validation", "test": "test", "testing": "test",
-}
-"""Names of folders, and values of split columns, that mean a part."""
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 

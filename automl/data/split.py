@@ -9,21 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from automl.spec.sizes import rows_to_test, rows_to_validate
+
 TRAIN, VALIDATION, TEST = 0, 1, 2
 NAMES = ("train", "validation", "test")
-_CAP, _FEW = 10_000, 30
-
-
-def rows_to_test(rows: int, fraction: float | None = None) -> int:
-    """Rows to hold out for the final verification."""
-    if fraction is not None:
-        return max(1, min(rows - 2, round(fraction * rows)))
-    return min(_CAP, max(round(0.15 * rows), min(_FEW, rows // 4)))
-
-
-def rows_to_validate(rows: int) -> int:
-    """Rows to judge trials by, out of those that are not test rows."""
-    return min(_CAP, max(round((0.10 if rows > 20_000 else 0.15) * rows), min(_FEW, rows // 3)))
 
 
 def strata_of_numbers(values: NDArray[np.float64], bins: int = 10) -> NDArray[np.int64]:

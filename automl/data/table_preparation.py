@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from automl.catalog.entries import Task
-from automl.data import checks, columns, drift, inspection, label_noise, picture_files, schema, split, targets
+from automl.data import checks, columns, drift, inspection, label_noise, schema, split, targets
 from automl.data.prepared import PreparedMeta, Writer
 from automl.data.schema import Column
 from automl.data.table import Table, TextColumn
 from automl.data.targets import Assignment
+from automl.spec import sizes
 from automl.spec.dataset import ColumnKind, Finding, Modality, Profile, Severity
 from automl.spec.errors import InvalidData, Violation
 from automl.spec.job import DataSettings, JobSpec
@@ -150,7 +151,7 @@ def parts_named(settings: DataSettings, table: Table) -> NDArray[np.int8]:
 def parts_of(column: TextColumn, filename: str) -> NDArray[np.int8]:
     """The part that each row of a split column names. Raises `InvalidData` naming the values that name none."""
     places = {name: i for i, name in enumerate(split.NAMES)}
-    table = np.array([places.get(picture_files.PARTS.get(t.lower(), ""), -1) for t in column.texts], np.int8)
+    table = np.array([places.get(sizes.PARTS.get(t.lower(), ""), -1) for t in column.texts], np.int8)
     strange = np.flatnonzero((table < 0) & (column.counts > 0))
     faults = [
         Violation(

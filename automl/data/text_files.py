@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from automl.data import encoder
 from automl.data.limits import LIMITS, Limits
-from automl.data.picture_files import PARTS, class_of
+from automl.data.picture_files import class_of
 from automl.data.source import Container, Entry
 from automl.data.table import Table, TextColumn
 from automl.spec.dataset import Finding, Severity
 from automl.spec.errors import InvalidData
+from automl.spec.sizes import PARTS
 
 FORMAT = "text-folder"
 TEXT, LABEL, PART = "text", "label", "part"

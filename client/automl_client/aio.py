@@ -264,6 +264,22 @@ class AsyncClient:
         """Techniques and architectures; with `task` those that apply to it."""
         return self._pages(operations.list_techniques(task))
 
+    async def explain_techniques(
+        self,
+        data: str | Path | types.Dataset,
+        *,
+        test_data: str | Path | types.Dataset | None = None,
+        has_header: bool | None = None,
+        on_progress: sync_client.Progress | None = None,
+        **settings: Unpack[types.SubmitSettings],
+    ) -> types.Applicability:
+        """See `Client.explain_techniques`."""
+        submission.check(data, settings)
+        dataset = await self._dataset(data, has_header, on_progress)
+        test = None if test_data is None else await self._dataset(test_data, has_header, on_progress)
+        spec = submission.specification(settings, dataset.name, test.name if test else "", 0.0)
+        return await self._call(operations.explain_techniques(self._parent, spec))
+
     def list_formats(self) -> AsyncIterator[types.ArtifactFormat]:
         return self._pages(operations.list_formats())
 

@@ -284,6 +284,27 @@ class Client:
         """Techniques and architectures; with `task` those that apply to it."""
         return self._pages(operations.list_techniques(task))
 
+    def explain_techniques(
+        self,
+        data: str | Path | types.Dataset,
+        *,
+        test_data: str | Path | types.Dataset | None = None,
+        has_header: bool | None = None,
+        on_progress: Progress | None = None,
+        **settings: Unpack[types.SubmitSettings],
+    ) -> types.Applicability:
+        """What of the techniques and architectures applies to these data, and why the others don't.
+
+        Takes what `submit` takes; target, task, formats, allow, forbid, force and how the data are read make a difference.
+        Sends the data unless the server has them, and starts nothing. Raises `InvalidInput` as `submit` does, also where
+        forced techniques contradict each other or the data.
+        """
+        submission.check(data, settings)
+        dataset = self._dataset(data, has_header, on_progress)
+        test = None if test_data is None else self._dataset(test_data, has_header, on_progress)
+        spec = submission.specification(settings, dataset.name, test.name if test else "", 0.0)
+        return self._call(operations.explain_techniques(self._parent, spec))
+
     def list_formats(self) -> Iterator[types.ArtifactFormat]:
         return self._pages(operations.list_formats())
 

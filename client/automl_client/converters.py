@@ -332,6 +332,31 @@ def technique(message: catalog_pb.Technique) -> types.Technique:
     )
 
 
+def applicability(message: catalog_pb.ExplainTechniquesResponse) -> types.Applicability:
+    profile = message.profile
+    return types.Applicability(
+        task=message.task,
+        verdicts=tuple(
+            types.TechniqueVerdict(
+                one.id, one.stage, one.slot, one.summary, one.applies, one.reason, one.forced, one.is_default
+            )
+            for one in message.verdicts
+        ),
+        profile=types.ProfileEstimate(
+            rows=profile.rows,
+            numeric=profile.numeric,
+            categorical=profile.categorical,
+            cardinality_max=profile.cardinality_max,
+            missing_fraction=profile.missing_fraction,
+            classes=profile.classes,
+            class_min=profile.class_min,
+            imbalance=profile.imbalance,
+            image_shape=tuple(profile.image_shape),
+            length=profile.length,
+        ),
+    )
+
+
 def artifact_format(message: catalog_pb.Format) -> types.ArtifactFormat:
     return types.ArtifactFormat(
         message.id,

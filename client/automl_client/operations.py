@@ -209,6 +209,13 @@ def list_techniques(task: str = "") -> Pages[types.Technique]:
     )
 
 
+def explain_techniques(parent: str, spec: types.JobSpec) -> Operation[types.Applicability]:
+    request = catalog_pb.ExplainTechniquesRequest(parent=parent, spec=converters.job_spec_to_proto(spec))
+    return Operation(
+        f"{_CATALOG}ExplainTechniques", request, catalog_pb.ExplainTechniquesResponse, converters.applicability
+    )
+
+
 def list_formats() -> Pages[types.ArtifactFormat]:
     return lambda token: Operation(
         f"{_CATALOG}ListFormats",

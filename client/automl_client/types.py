@@ -431,6 +431,59 @@ class Technique:
 
 
 @dataclass(frozen=True)
+class TechniqueVerdict:
+    """A technique or architecture, with regard to some data."""
+
+    id: str
+    stage: str
+    slot: str
+    """Empty for a switch."""
+    summary: str
+    applies: bool
+    """It may be proposed, or is forced; or, of what isn't searched, jobs of this kind have it."""
+    reason: str
+    """Why it doesn't apply; of what applies and isn't chosen by the search, what decides on it. Else empty."""
+    forced: bool
+    is_default: bool
+    """In a recipe for these data unless the search says otherwise."""
+
+
+@dataclass(frozen=True)
+class ProfileEstimate:
+    """What the verdicts turn on, estimated from a data set's inspection."""
+
+    rows: int
+    """Of the training part."""
+    numeric: int
+    """Columns of a table's encoded numeric matrix: dates and texts become several."""
+    categorical: int
+    cardinality_max: int
+    """Largest number of categories of a column, with those for missing and for unknown values."""
+    missing_fraction: float
+    classes: int
+    """0 for regression."""
+    class_min: int
+    """Training rows of the rarest class; 0 for regression."""
+    imbalance: float
+    """Rows of the most frequent class over those of the rarest."""
+    image_shape: tuple[int, ...]
+    """Height, width and channels of pictures; empty for other data."""
+    length: int
+    """Tokens of a text or steps of a series, by order of magnitude; 0 where the inspection doesn't tell."""
+
+
+@dataclass(frozen=True)
+class Applicability:
+    """What of the catalogue applies to some data."""
+
+    task: str
+    """Id of the task type: the one that was named, or the inferred one."""
+    verdicts: tuple[TechniqueVerdict, ...]
+    """Of every technique and architecture, by id."""
+    profile: ProfileEstimate
+
+
+@dataclass(frozen=True)
 class ArtifactFormat:
     """A format in which models are given."""
 

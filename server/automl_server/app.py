@@ -98,7 +98,7 @@ class App:
             JobService(store, self.supervisor, self.hub, Reports(settings, workdirs)), self.server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(store, content), self.server)
-        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogService(), self.server)
+        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogService(store), self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self.server)
 

@@ -11,6 +11,7 @@ import pydantic
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from automl.catalog import entries
+from automl.catalog.applicability import Applicability, Verdict
 from automl.spec import (
     Artifact,
     ColumnInfo,
@@ -472,6 +473,41 @@ def architecture(entry: entries.Architecture, conflicts: Mapping[str, str]) -> c
         cost=entry.cost,
         conflicts=conflicts,
         description=entry.doc,
+    )
+
+
+def applicability(found: Applicability) -> catalog_pb.ExplainTechniquesResponse:
+    profile = found.profile
+    return catalog_pb.ExplainTechniquesResponse(
+        task=found.task,
+        verdicts=map(_verdict, found.verdicts),
+        profile=catalog_pb.ProfileEstimate(
+            rows=profile.rows,
+            numeric=profile.numeric,
+            categorical=profile.categorical,
+            cardinality_max=profile.cardinality_max,
+            missing_fraction=profile.missing_fraction,
+            classes=profile.classes,
+            class_min=profile.class_min,
+            imbalance=profile.imbalance,
+            image_shape=profile.image_shape or [],
+            length=profile.length,
+        ),
+    )
+
+
+def _verdict(verdict: Verdict) -> catalog_pb.TechniqueVerdict:
+    entry = verdict.entry
+    technique = entry if isinstance(entry, entries.Technique) else None
+    return catalog_pb.TechniqueVerdict(
+        id=entry.id,
+        stage=technique.stage if technique else "architecture",
+        slot=(technique.slot if technique else "") or "",
+        summary=entry.summary,
+        applies=verdict.applies,
+        reason=verdict.reason,
+        forced=verdict.forced,
+        is_default=verdict.is_default,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from automl_client.cli import connection
+from automl_client.cli import connection, quantities
 
 if TYPE_CHECKING:
     from automl_client import types
@@ -16,13 +17,41 @@ T = TypeVar("T")
 
 @click.command(short_help="Techniques and architectures; one with ID.")
 @click.argument("technique", required=False, metavar="[ID]")
-@click.option("--task", default="", metavar="TASK", help="Only what applies to this task type.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON array (with ID: an object).")
+@click.option("--task", default="", metavar="TASK", help="Only what applies to this task type. With --for: else inferred.")
+@click.option("--for", "data", type=click.Path(path_type=Path), metavar="DATA", help="Say what applies to DATA, and why.")
+@click.option("--target", metavar="COLUMN", help="With --for: column to predict. May be left out for class folders.")
+@click.option(
+    "--format", "formats", multiple=True, metavar="FORMAT[:PRECISION]",
+    help="With --for: file that will be wanted. May be repeated. Default: all.",
+)
+@click.option("--allow", multiple=True, metavar="ID", help="With --for: as `submit` has it. May be repeated.")
+@click.option("--forbid", multiple=True, metavar="ID", help="With --for: as `submit` has it. May be repeated.")
+@click.option("--force", multiple=True, metavar="ID", help="With --for: as `submit` has it. May be repeated.")
+@click.option("--split-column", metavar="COLUMN", help="With --for: column that says train, validation or test.")
+@click.option("--group-column", metavar="COLUMN", help="With --for: rows of equal value here stay together.")
+@click.option("--kind", "kinds", type=quantities.ColumnKindOf(), multiple=True, help="With --for: mend a kind.")
+@click.option("--ignore", multiple=True, metavar="COLUMN", help="With --for: column not to use. May be repeated.")
+@click.option("--header/--no-header", default=None, help="With --for: whether the first line names the columns.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array (with ID, or with --for: an object).")
 @connection.options
-def techniques(connection: connection.Connection, technique: str | None, task: str, as_json: bool) -> None:
-    """List techniques and architectures; with ID print all that is said about that one."""
+def techniques(
+    connection: connection.Connection, technique: str | None, task: str, data: Path | None, header: bool | None,
+    as_json: bool, **given: Any,
+) -> None:
+    """List techniques and architectures; with ID print all that is said about that one.
+
+    With --for DATA say which of them a job on DATA may be made of, and why the others don't apply. DATA is sent unless the
+    server has it, and looked at; nothing is trained. The figures are an estimate: a job counts them when it prepares
+    the data.
+    """
     from automl_client.cli import output
 
+    if data is not None:
+        _applying(connection, technique, data, header, as_json, {"task": task, **given})
+        return
+    if wanted := [name for name, value in given.items() if value] + (["header"] if header is not None else []):
+        name = {"formats": "format", "kinds": "kind"}.get(wanted[0], wanted[0]).replace("_", "-")
+        raise click.UsageError(f"--{name} goes with --for DATA.")
     with connection.open() as client:
         found = list(client.list_techniques(task))
     if technique is not None:
@@ -47,6 +76,64 @@ def techniques(connection: connection.Connection, technique: str | None, task: s
         right=("time",),
     )
     click.echo(f"\n{len(found)} in all. One whole: automl techniques ID")
+
+
+def _applying(
+    connection: connection.Connection, technique: str | None, data: Path, header: bool | None, as_json: bool,
+    given: dict[str, Any],
+) -> None:
+    """`techniques --for DATA`."""
+    from automl_client import types
+    from automl_client.cli import output, watching
+
+    wanted: dict[str, Any] = {name: value for name, value in given.items() if value}
+    if "kinds" in wanted:
+        wanted["kinds"] = {column: types.ColumnKind(kind) for column, kind in wanted["kinds"]}
+    with connection.open() as client, watching.uploading(as_json) as shown:
+        found = client.explain_techniques(data, has_header=header, on_progress=shown, **wanted)
+    if technique is not None:
+        one = _chosen("technique", technique, {each.id: each for each in found.verdicts})
+        if as_json:
+            output.emit(one)
+        else:
+            said = ("applies" if one.applies else "doesn't apply") + (f": {one.reason}" if one.reason else "")
+            click.echo(output.clean(f"{one.id} {said}{'' if one.reason.endswith('.') else '.'}"))
+        return
+    if as_json:
+        output.emit(found)
+        return
+    click.echo(output.clean(f"{found.task}: {_facts(found.profile)} (estimated).\n"))
+    there = sorted(found.verdicts, key=lambda one: (one.stage, one.id))
+    output.table(
+        ("applies", "stage", "slot", "how", "what it is"),
+        (
+            (
+                one.id, one.stage, one.slot,
+                "forced" if one.forced else "default" if one.is_default else one.reason, one.summary,
+            )
+            for one in there if one.applies
+        ),
+    )
+    click.echo()
+    output.table(("doesn't apply", "stage", "why"), ((one.id, one.stage, one.reason) for one in there if not one.applies))
+    count = sum(one.applies for one in there)
+    click.echo(f"\n{count} apply, {len(there) - count} don't.")
+
+
+def _facts(profile: types.ProfileEstimate) -> str:
+    """The profile as a phrase."""
+    said = [f"{profile.rows:,} training rows"]
+    if profile.image_shape:
+        said.append(f"pictures of {' x '.join(map(str, profile.image_shape))}")
+    if profile.numeric or profile.categorical:
+        said.append(f"{profile.numeric:,} numeric and {profile.categorical:,} categorical inputs")
+    if profile.length:
+        said.append(f"about {profile.length:,} steps or words each")
+    if profile.classes:
+        said.append(f"{profile.classes:,} classes, the rarest with {profile.class_min:,} rows")
+    if profile.missing_fraction:
+        said.append(f"{profile.missing_fraction:.1%} of the cells missing")
+    return ", ".join(said)
 
 
 @click.command(short_help="Task types; one with ID.")

@@ -1,3 +1,4 @@
+from automl_protos.v1 import job_service_pb2 as _job_service_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -129,6 +130,68 @@ class ListTechniquesResponse(_message.Message):
     techniques: _containers.RepeatedCompositeFieldContainer[Technique]
     next_page_token: str
     def __init__(self, techniques: _Optional[_Iterable[_Union[Technique, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ExplainTechniquesRequest(_message.Message):
+    __slots__ = ("parent", "spec")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    spec: _job_service_pb2.JobSpec
+    def __init__(self, parent: _Optional[str] = ..., spec: _Optional[_Union[_job_service_pb2.JobSpec, _Mapping]] = ...) -> None: ...
+
+class TechniqueVerdict(_message.Message):
+    __slots__ = ("id", "stage", "slot", "summary", "applies", "reason", "forced", "is_default")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    APPLIES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FORCED_FIELD_NUMBER: _ClassVar[int]
+    IS_DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    stage: str
+    slot: str
+    summary: str
+    applies: bool
+    reason: str
+    forced: bool
+    is_default: bool
+    def __init__(self, id: _Optional[str] = ..., stage: _Optional[str] = ..., slot: _Optional[str] = ..., summary: _Optional[str] = ..., applies: _Optional[bool] = ..., reason: _Optional[str] = ..., forced: _Optional[bool] = ..., is_default: _Optional[bool] = ...) -> None: ...
+
+class ProfileEstimate(_message.Message):
+    __slots__ = ("rows", "numeric", "categorical", "cardinality_max", "missing_fraction", "classes", "class_min", "imbalance", "image_shape", "length")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    NUMERIC_FIELD_NUMBER: _ClassVar[int]
+    CATEGORICAL_FIELD_NUMBER: _ClassVar[int]
+    CARDINALITY_MAX_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    CLASS_MIN_FIELD_NUMBER: _ClassVar[int]
+    IMBALANCE_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    numeric: int
+    categorical: int
+    cardinality_max: int
+    missing_fraction: float
+    classes: int
+    class_min: int
+    imbalance: float
+    image_shape: _containers.RepeatedScalarFieldContainer[int]
+    length: int
+    def __init__(self, rows: _Optional[int] = ..., numeric: _Optional[int] = ..., categorical: _Optional[int] = ..., cardinality_max: _Optional[int] = ..., missing_fraction: _Optional[float] = ..., classes: _Optional[int] = ..., class_min: _Optional[int] = ..., imbalance: _Optional[float] = ..., image_shape: _Optional[_Iterable[int]] = ..., length: _Optional[int] = ...) -> None: ...
+
+class ExplainTechniquesResponse(_message.Message):
+    __slots__ = ("task", "verdicts", "profile")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    verdicts: _containers.RepeatedCompositeFieldContainer[TechniqueVerdict]
+    profile: ProfileEstimate
+    def __init__(self, task: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[TechniqueVerdict, _Mapping]]] = ..., profile: _Optional[_Union[ProfileEstimate, _Mapping]] = ...) -> None: ...
 
 class ListFormatsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")

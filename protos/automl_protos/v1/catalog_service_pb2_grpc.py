@@ -45,6 +45,11 @@ class CatalogServiceStub:
                 request_serializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListTechniquesRequest.SerializeToString,
                 response_deserializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListTechniquesResponse.FromString,
                 _registered_method=True)
+        self.ExplainTechniques = channel.unary_unary(
+                '/automl.v1.CatalogService/ExplainTechniques',
+                request_serializer=automl__protos_dot_v1_dot_catalog__service__pb2.ExplainTechniquesRequest.SerializeToString,
+                response_deserializer=automl__protos_dot_v1_dot_catalog__service__pb2.ExplainTechniquesResponse.FromString,
+                _registered_method=True)
         self.ListFormats = channel.unary_unary(
                 '/automl.v1.CatalogService/ListFormats',
                 request_serializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListFormatsRequest.SerializeToString,
@@ -70,6 +75,15 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainTechniques(self, request, context):
+        """What of the techniques and architectures applies to some data, and why the others don't. Nothing is started and nothing
+        stored. INVALID_ARGUMENT as CreateJob has it: unknown columns, a task that doesn't fit, contradictions between what is
+        forced.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListFormats(self, request, context):
         """Artifact formats.
         """
@@ -89,6 +103,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ListTechniques,
                     request_deserializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListTechniquesRequest.FromString,
                     response_serializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListTechniquesResponse.SerializeToString,
+            ),
+            'ExplainTechniques': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTechniques,
+                    request_deserializer=automl__protos_dot_v1_dot_catalog__service__pb2.ExplainTechniquesRequest.FromString,
+                    response_serializer=automl__protos_dot_v1_dot_catalog__service__pb2.ExplainTechniquesResponse.SerializeToString,
             ),
             'ListFormats': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFormats,
@@ -151,6 +170,33 @@ class CatalogService:
             '/automl.v1.CatalogService/ListTechniques',
             automl__protos_dot_v1_dot_catalog__service__pb2.ListTechniquesRequest.SerializeToString,
             automl__protos_dot_v1_dot_catalog__service__pb2.ListTechniquesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTechniques(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/automl.v1.CatalogService/ExplainTechniques',
+            automl__protos_dot_v1_dot_catalog__service__pb2.ExplainTechniquesRequest.SerializeToString,
+            automl__protos_dot_v1_dot_catalog__service__pb2.ExplainTechniquesResponse.FromString,
             options,
             channel_credentials,
             insecure,

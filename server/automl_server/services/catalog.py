@@ -1,19 +1,25 @@
-"""CatalogService: the engine's declarations, listed."""
+"""CatalogService: the engine's declarations, listed, and what of them applies to some data."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from automl.catalog import entries
+from automl.catalog import applicability, entries
 from automl.spec import InvalidInput
 from automl_protos.v1 import catalog_service_pb2 as pb
 from automl_protos.v1 import catalog_service_pb2_grpc
-from automl_server import converters, pages
+from automl_server import converters, pages, specifications
+from automl_server import resource_names as names
+from automl_server.store import Store
 
 _PAGE_SIZE = 1000
 
 
 class CatalogService(catalog_service_pb2_grpc.CatalogServiceServicer):
+    def __init__(self, store: Store):
+        self._store = store
+
     async def ListTaskTypes(self, request: pb.ListTaskTypesRequest, context: Any) -> pb.ListTaskTypesResponse:
         found, after = pages.slice_of(list(entries.tasks), "task-types", request.page_size, request.page_token, _PAGE_SIZE)
         return pb.ListTaskTypesResponse(task_types=map(converters.task_type, found), next_page_token=after)
@@ -34,6 +40,14 @@ class CatalogService(catalog_service_pb2_grpc.CatalogServiceServicer):
             listed, f"techniques {request.task}", request.page_size, request.page_token, _PAGE_SIZE
         )
         return pb.ListTechniquesResponse(techniques=found, next_page_token=after)
+
+    async def ExplainTechniques(
+        self, request: pb.ExplainTechniquesRequest, context: Any
+    ) -> pb.ExplainTechniquesResponse:
+        project = names.Project.parent(request.parent)
+        spec, dataset = await specifications.checked(self._store, request.spec, project)
+        # In a thread, as the check: the more is forced, the more pairs are looked at.
+        return converters.applicability(await asyncio.to_thread(applicability.of, spec, dataset.info))
 
     async def ListFormats(self, request: pb.ListFormatsRequest, context: Any) -> pb.ListFormatsResponse:
         found, after = pages.slice_of(list(entries.formats), "formats", request.page_size, request.page_token, _PAGE_SIZE)

@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from automl.catalog import validation
-from automl.spec import InvalidInput, JobSpec, Violation
+from automl.spec import InvalidInput
 from automl_protos.v1 import job_service_pb2 as pb
 from automl_protos.v1 import job_service_pb2_grpc
-from automl_server import converters, errors, pages
+from automl_server import converters, errors, pages, specifications
 from automl_server import resource_names as names
 from automl_server.reports import Reports
-from automl_server.store import Store, datasets, jobs
-from automl_server.store.datasets import DatasetRecord
+from automl_server.store import Store, jobs
 from automl_server.store.jobs import QUEUED, JobRecord
 from automl_server.summary import JobSummary
 from automl_server.supervisor import ABORT, FINISH, Supervisor
@@ -42,7 +41,7 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
         repeated = request_id and not request.validate_only
         if repeated and (there := await self._store.read(jobs.for_request, project.project, request_id, body)):
             return pb.CreateJobResponse(job=await self._proto(there))
-        spec, dataset = await self._checked(request.job.spec, project)
+        spec, dataset = await specifications.checked(self._store, request.job.spec, project)
         id = "" if request.validate_only else f"{dataset.id[:40].strip('-')}-{secrets.token_hex(4)}"
         record = JobRecord(
             project=project.project,
@@ -122,30 +121,6 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
             raise errors.NotFound(f"There is no job {name}.")
         return record
 
-    async def _checked(self, message: pb.JobSpec, project: names.Project) -> tuple[JobSpec, DatasetRecord]:
-        """The specification with exact data set versions. Raises `InvalidInput` with every fault, and `NotFound` for
-        data."""
-        spec = converters.spec_from_proto(message)
-        dataset = await self._dataset(spec.dataset, "dataset", project)
-        test = await self._dataset(spec.test_dataset, "test_dataset", project) if spec.test_dataset else None
-        spec = spec.changed(dataset=str(dataset.name), test_dataset=str(test.name) if test else None)
-        # In a thread: with a thousand ids and ten thousand columns it takes a while.
-        found = await asyncio.to_thread(validation.violations, spec, dataset.info, test.info if test else None)
-        if found:
-            raise InvalidInput([_on_the_wire(violation) for violation in found])
-        return spec, dataset
-
-    async def _dataset(self, text: str, field: str, project: names.Project) -> DatasetRecord:
-        name = names.Dataset.parse(text, field)
-        if name.project != project.project:
-            raise InvalidInput.at(
-                field, f"expected a data set of {project}, got one of another project", reason="OTHER_PROJECT"
-            )
-        record = await self._store.read(datasets.get, name)
-        if record is None:
-            raise errors.NotFound(f"There is no data set {name}.", metadata={"field": field})
-        return record
-
 
 def _request_id(text: str) -> str:
     """The id in one spelling; "" for none."""
@@ -155,12 +130,3 @@ def _request_id(text: str) -> str:
         return str(uuid.UUID(text))
     except ValueError as error:
         raise InvalidInput.at("request_id", f"expected a UUID, got {text[:80]!r}", reason="INVALID_REQUEST_ID") from error
-
-
-def _on_the_wire(violation: Violation) -> Violation:
-    """`search.recipes` is called `search.recipes_json` there."""
-    return (
-        violation.changed(field=violation.field.replace("search.recipes", "search.recipes_json"))
-        if violation.field.startswith("search.recipes")
-        else violation
-    )

@@ -419,6 +419,20 @@ class FakeServer(
             ]
         )
 
+    def ExplainTechniques(self, request, context):
+        self._note("ExplainTechniques", request, context)
+        return catalog_pb.ExplainTechniquesResponse(
+            task=request.spec.task or "tabular-classification",
+            verdicts=[
+                catalog_pb.TechniqueVerdict(id="adam", stage="optimizer", slot="optimizer", applies=True, is_default=True),
+                catalog_pb.TechniqueVerdict(
+                    id="flip", stage="data", summary="Mirrors.", reason="applies to image, the data are table"
+                ),
+                catalog_pb.TechniqueVerdict(id="mixup", stage="data", slot="mixing", applies=True, forced=True),
+            ],
+            profile=catalog_pb.ProfileEstimate(rows=72, numeric=2, classes=2, class_min=30, imbalance=1.4),
+        )
+
     def ListFormats(self, request, context):
         self._note("ListFormats", request, context)
         return catalog_pb.ListFormatsResponse(

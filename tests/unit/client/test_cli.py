@@ -350,6 +350,40 @@ def test_one_technique_is_printed_whole(automl):
     )
 
 
+def test_what_applies_to_data_is_told_with_reasons(automl, server, table):
+    said = automl("techniques", "--for", table, "--target", "label", "--force", "mixup", "--kind", "a=categorical")
+    assert said.code == 0, said.err
+    assert "tabular-classification: 72 training rows, 2 numeric and 0 categorical inputs, 2 classes" in said.out
+    assert "applies to image, the data are table" in said.out
+    assert "2 apply, 1 don't." in said.out
+    [request] = server.calls("ExplainTechniques")
+    assert request.spec.data.target == "label"
+    assert list(request.spec.search.force) == ["mixup"]
+    assert request.spec.data.kinds["a"] == 2
+    assert request.spec.dataset in {dataset.name for dataset in server.datasets.values()}
+    sent = len(server.calls("WriteUpload"))
+    again = automl("techniques", "--for", table, "--target", "label", "--json").json
+    assert [one["id"] for one in again["verdicts"]] == ["adam", "flip", "mixup"]
+    assert again["profile"]["class_min"] == 30
+    assert len(server.calls("WriteUpload")) == sent, "nothing is sent twice"
+    one = automl("techniques", "flip", "--for", table, "--target", "label")
+    assert one.out == "flip doesn't apply: applies to image, the data are table.\n"
+
+
+def test_what_is_asked_of_data_needs_data(automl, server):
+    said = automl("techniques", "--target", "label")
+    assert said.code == 2
+    assert "--target goes with --for DATA" in said.err
+    assert not server.seen
+
+
+def test_a_table_needs_its_target_before_anything_is_sent(automl, server, table):
+    said = automl("techniques", "--for", table)
+    assert said.code == 2
+    assert "--target" in said.err
+    assert not server.calls("CreateUpload")
+
+
 def test_check_prints_columns_and_findings_without_what_would_paint_on_the_terminal(automl, table):
     said = automl("datasets", "check", table)
     assert "Warning (missing-values): a lacks 2 values." in said.out

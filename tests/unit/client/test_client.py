@@ -253,6 +253,11 @@ def test_the_other_calls(remote, server, table):
     assert [one.id for one in remote.list_task_types()] == ["tabular-classification"]
     assert next(remote.list_techniques("x")).parameters[0] == types.Parameter("alpha", "[0, 0.3]", "0.1")
     assert server.calls("ListTechniques")[0].task == "x"
+    told = remote.explain_techniques(table, target="label", forbid=("adam",))
+    assert (told.task, [one.id for one in told.verdicts if one.applies]) == ("tabular-classification", ["adam", "mixup"])
+    assert told.verdicts[1].reason == "applies to image, the data are table"
+    assert (told.profile.rows, told.profile.imbalance, told.profile.image_shape) == (72, 1.4, ())
+    assert list(server.calls("ExplainTechniques")[0].spec.search.forbid) == ["adam"]
     assert [one.precisions for one in remote.list_formats()] == [("float32", "int8")]
     assert remote.get_dataset(server.calls("CreateJob")[0].job.spec.dataset.rpartition("/")[2]).rows == 100
     assert remote.validate_job(types.JobSpec(dataset="x")).name == fake_server.JOB
