@@ -164,6 +164,7 @@ def one_epoch(recipe: Recipe, profile: Profile) -> tuple[float, np.ndarray]:
     optimizer = plan.optimizer.make(learning_rate=rate, **plan.optimizer_options)
     for wrapper in plan.optimizer_wrappers:
         optimizer = wrapper.make(optimizer)
+    optimizer.build(core.trainable_variables)  # As the trainer does: wrappers count on it.
     loss = plan.loss.make()
     terms = [component.make() for component in plan.activity]
     core.compile(
