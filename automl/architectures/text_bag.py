@@ -41,7 +41,7 @@ def size(profile: Profile, *, width: int, depth: int, vocabulary: int, ngrams: i
         "width": Categorical((8, 16, 32, 64, 128), 32),
         "depth": Int(0, 2, 0),
         "vocabulary": Categorical((1_000, 4_000, 20_000), 20_000),
-        "ngrams": Categorical((0, 1_000, 4_000, 20_000), 20_000),
+        "ngrams": Categorical((0, 2_000, 8_000, 30_000), 30_000),
         "pairs": Categorical((0, 8_192, 32_768), 0),
     },
     reference="arXiv:1607.01759; arXiv:1607.04606",

@@ -25,6 +25,8 @@ TECHNIQUE = "magnitude-pruning"
 PRUNED_LAYERS = frozenset({"Dense", "Conv1D", "Conv2D", "Conv2DTranspose"})
 SMALLEST_KERNEL = 256
 """Weights; smaller kernels stay whole."""
+WORTH = 0.05
+"""With a smaller share of the weights that can be pruned it isn't worth its time."""
 RAMP = 0.7
 """Share of the fine-tuning in which the sparsity rises."""
 MASK_EVERY = 5
@@ -40,6 +42,12 @@ USUAL_STEPS = 400
 CHECK_ROWS = 64
 
 
+class NothingToPrune(AutoMLError):
+    """Nearly all of the model's weights are of kinds that aren't pruned: vectors of words, say."""
+
+    reason = "NOTHING_TO_PRUNE"
+
+
 class TooSlow(AutoMLError):
     """The fine-tuning came to too few steps in its time."""
 
@@ -51,7 +59,7 @@ def prune(request: dict[str, Any]) -> dict[str, Any]:
 
     `request`: candidate, prepared, out (folder), sparsity, metric, epochs, time_s (for all of it), seed.
     Returns `{"before", "after"}` (the metric on the validation rows in its natural sign), `"sparsity"` (share of exact
-    zeros among all weights of rank 2 and more) and `"steps"`. Raises `bridge.Unconvertible` or `TooSlow`.
+    zeros among all weights of rank 2 and more) and `"steps"`. Raises `bridge.Unconvertible`, `NothingToPrune` or `TooSlow`.
     """
     time_s = float(request["time_s"])
     end = time.monotonic() + time_s
@@ -70,6 +78,8 @@ def prune(request: dict[str, Any]) -> dict[str, Any]:
     x, y = source.encode(prepared.inputs("train")), np.asarray(prepared.target("train"))
     held, y_held = source.encode(prepared.inputs("validation")), np.asarray(prepared.target("validation"))
     model = source.model
+    if (share := _prunable_share(model)) < WORTH:
+        raise NothingToPrune(f"only {share:.1%} of the weights are of dense layers and convolutions, which can be pruned")
     began = time.monotonic()
     before = metrics.value(metric, y_held, prediction.predict(model, held))
     evaluation_s = time.monotonic() - began
@@ -140,6 +150,12 @@ class _Pruning:
         for wrapper in self._wrappers:
             for weight, mask, _ in wrapper.pruning_vars:
                 weight.assign(weight * mask)
+
+
+def _prunable_share(model: Any) -> float:
+    """Share of the weights that stand in kernels which are pruned."""
+    sizes = [_kernel_size(layer) for layer in model._flatten_layers() if type(layer).__name__ in PRUNED_LAYERS]
+    return sum(size for size in sizes if size >= SMALLEST_KERNEL) / max(1, int(model.count_params()))
 
 
 def _kernel_size(layer: Any) -> int:

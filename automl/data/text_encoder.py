@@ -168,7 +168,7 @@ def _fill(row: NDArray[np.int32], codes: NDArray[np.int32]) -> None:
 # --- fitting -----------------------------------------------------------------------------------
 
 VOCABULARY = 20_000
-NGRAM_VOCABULARY = 20_000
+NGRAM_VOCABULARY = 30_000
 LOW, HIGH = 3, 5
 LENGTH = 512
 """Most tokens of a text; longer ones are cut."""
@@ -178,7 +178,8 @@ _COVERED = 98
 """Percent of the training texts that are taken whole."""
 _LEAST = 2
 """Rows that a token must come in: the rarer ones show what an unknown token is like."""
-_LEAST_GRAM = 3
+_LEAST_GRAM = 2
+"""Words of training rows that an n-gram must come in."""
 
 
 def fit(texts: Sequence[Sequence[str]], names: Sequence[str], *, bytes_a_row: float = 8192.0) -> dict[str, Json]:

@@ -243,8 +243,8 @@ def weight_arrays(content: bytes) -> list[np.ndarray]:
 
 
 def float_operations(content: bytes, apart_from: list[str] | None = None) -> list[str]:
-    """Names of operations whose output is float32, but for dequantisation: what isn't integer in the file. Those of the
-    layers `apart_from` are left out."""
+    """Names of operations whose output is float32, but for dequantisation and casts (of codes, as masks enter): what isn't
+    integer in the file. Those of the layers `apart_from` are left out."""
     from ai_edge_litert import schema_py_generated as schema
 
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
@@ -256,7 +256,7 @@ def float_operations(content: bytes, apart_from: list[str] | None = None) -> lis
             operator = graph.Operators(o)
             name = names[model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()]
             outputs = [graph.Tensors(operator.Outputs(k)) for k in range(operator.OutputsLength())]
-            if name == "DEQUANTIZE" or all(t.Type() != schema.TensorType.FLOAT32 for t in outputs):
+            if name in ("DEQUANTIZE", "CAST") or all(t.Type() != schema.TensorType.FLOAT32 for t in outputs):
                 continue
             if not _belongs_to(outputs[0].Name().decode(), apart_from or []):
                 found.add(name)

@@ -164,6 +164,51 @@ def plant_pictures(folder: pathlib.Path, parts: tuple[int, int, int] = (400, 80,
     return Planted(data, _write_candidate(folder / "candidate", model, preprocess, "convnet"))
 
 
+def text_columns(rng: np.random.Generator, n: int) -> dict[str, list[str]]:
+    """Messages in two columns of text, with their class."""
+    spam = ("claim your PRIZE", "win £1000 now!", "free entry", "urgent: call 08001234567", "cash offer", "click 2 win")
+    ham = ("see you at noon", "home late today", "did you eat?", "call mum, ok", "meeting moved", "thanks :)")
+    label = rng.choice(["ham", "spam"], n)
+    return {
+        "message": [" ".join(rng.choice(spam if c == "spam" else ham, 3)) + f" {i}" for i, c in enumerate(label)],
+        "sender": [" ".join(rng.choice(("prize desk", "the winner's club") if c == "spam" else ("my mum", "an old friend"), 2))
+                   for c in label],
+        "label": [str(c) for c in label],
+    }
+
+
+def plant_texts(folder: pathlib.Path, rows: int = 400) -> Planted:
+    """Prepared messages and a bag of words that has learnt to tell them apart."""
+    import csv
+
+    import keras
+
+    from automl.architectures import model as architectures
+    from automl.catalog import TrainPlan
+    from automl.data.prepare import prepare
+    from automl.data.source import Source
+    from automl.spec import ColumnKind, DataSettings, JobSpec
+    from automl.tasks import head
+
+    raw = text_columns(np.random.default_rng(3), rows)
+    with (folder / "messages.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(raw)
+        writer.writerows(zip(*raw.values()))
+    kinds = {"message": ColumnKind.TEXT, "sender": ColumnKind.TEXT}
+    settings = DataSettings(target="label", test_fraction=0.25, kinds=kinds)
+    spec = JobSpec(dataset="d", data=settings, metric="accuracy")
+    data = prepare(spec, "text-classification", Source(folder / "messages.csv"), None, folder / "data")
+    recipe = Recipe(task="text-classification", architecture=Choice(id="text-bag", params={"width": 16, "pairs": 8192}), seed=2)
+    x, y = dict(data.inputs("train")), data.target("train")
+    keras.utils.set_random_seed(3)
+    core = architectures.build_core(recipe, TrainPlan(), data.meta.profile, data.meta.preprocess, x)
+    model = head.inference_model(core, data.meta)
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", jit_compile=False)
+    model.fit({name: np.asarray(v) for name, v in x.items()}, y, batch_size=32, epochs=5, verbose=0)
+    return Planted(data, _write_candidate(folder / "candidate", model, data.meta.preprocess, "text-bag"))
+
+
 def _write_prepared(
     path: pathlib.Path, preprocess: dict[str, Any], inputs: dict[str, Any], y: Any, parts: tuple[int, int, int],
     raw: dict[str, list[str]] | None,

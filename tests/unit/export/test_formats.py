@@ -19,7 +19,7 @@ ALL = [(entry.id, precision) for entry in catalog.formats for precision in entry
 ALLOWED = {"float32": 1e-5, "float16": 5e-3, "dynamic": 0.1, "int8": 0.25}
 
 
-@pytest.fixture(scope="session", params=["table", "numbers", "pictures"])
+@pytest.fixture(scope="session", params=["table", "numbers", "pictures", "texts"])
 def model(request: pytest.FixtureRequest) -> planted.Planted:
     return request.getfixturevalue(request.param)
 
@@ -150,3 +150,19 @@ def test_saved_model_gives_names_of_classes(table: planted.Planted, tmp_path: pa
     named = [name.decode() for name in outputs["prediction"].numpy()]
     assert named == [("high", "low", "middle")[i] for i in probabilities.argmax(axis=1)]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_a_saved_model_takes_texts_as_they_are(texts: planted.Planted, tmp_path: pathlib.Path) -> None:
+    import zipfile
+
+    import tensorflow as tf
+
+    artifact, _ = write(texts, tmp_path, "saved-model", "float32")
+    with zipfile.ZipFile(artifact) as archive:
+        archive.extractall(tmp_path)
+    serve = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
+    outputs = serve(
+        message=tf.constant(["WIN a PRIZE, claim now!", "see you at noon", ""]), sender=tf.constant(["prize desk", "mum", ""])
+    )
+    assert [name.decode() for name in outputs["prediction"].numpy()][:2] == ["spam", "ham"]
+    np.testing.assert_allclose(outputs["probabilities"].numpy().sum(axis=1), 1.0, rtol=1e-5)

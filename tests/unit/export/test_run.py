@@ -120,3 +120,30 @@ def test_a_csv_that_names_a_missing_picture(
     (tmp_path / "paths.csv").write_text("path,label\nthere.png,a\ngone.png,b\n")
     assert run.main([str(artifact), str(tmp_path / "paths.csv")]) == 2
     assert "gone.png" in capsys.readouterr().err
+
+
+def test_all_formats_of_texts_predict_alike(texts: planted.Planted, tmp_path: pathlib.Path) -> None:
+    raw = planted.text_columns(np.random.default_rng(9), 30)
+    with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sender", "message"])
+        writer.writerows([*zip(raw["sender"], raw["message"]), ["", ""], ["\u03a3\u0130", "NA"]])
+    found = {}
+    for format in ("saved-model", "keras-file", "tflite"):
+        artifact, _ = write(texts, tmp_path, format, "float32")
+        assert run.main([str(artifact), str(tmp_path / "rows.csv"), "--out", str(tmp_path / f"{format}.csv")]) == 0
+        found[format] = read(tmp_path / f"{format}.csv")
+    for rows in found.values():
+        assert [row["prediction"] for row in rows[:30]] == raw["label"]
+        for row, other in zip(rows, found["tflite"], strict=True):
+            assert float(row["p_spam"]) == pytest.approx(float(other["p_spam"]), abs=1e-5)
+
+
+def test_files_of_texts_need_a_model_of_one_column(
+    texts: planted.Planted, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact, _ = write(texts, tmp_path, "keras-file", "float32")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "1.txt").write_text("claim your prize")
+    assert run.main([str(artifact), str(tmp_path / "new"), "--out", str(tmp_path / "x.csv")]) == 2
+    assert "message, sender" in capsys.readouterr().err
