@@ -170,7 +170,7 @@ def _fill(row: NDArray[np.int32], codes: NDArray[np.int32]) -> None:
 VOCABULARY = 20_000
 NGRAM_VOCABULARY = 30_000
 LOW, HIGH = 3, 5
-LENGTH = 512
+LENGTH = 1024
 """Most tokens of a text; longer ones are cut."""
 NGRAMS = 1024
 """Most n-grams of a text. Where the usual text has more, words say enough and none are used."""

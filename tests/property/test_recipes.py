@@ -25,7 +25,7 @@ def profiles(draw: st.DrawFn) -> Profile:
         "imbalance": rows / classes / rarest if classes else 1.0,
     }
     if classes and draw(st.booleans()):
-        length, vocabulary = draw(st.integers(8, 512)), draw(st.integers(4, 20_003))
+        length, vocabulary = draw(st.integers(8, 1024)), draw(st.integers(4, 20_003))
         grams = draw(st.sampled_from([0, 2, 20_001]))
         return Profile(
             modality="text", task="text-classification", length=length, vocabulary=vocabulary, ngrams=grams, **common

@@ -171,8 +171,10 @@ def text_columns(rng: np.random.Generator, n: int) -> dict[str, list[str]]:
     label = rng.choice(["ham", "spam"], n)
     return {
         "message": [" ".join(rng.choice(spam if c == "spam" else ham, 3)) + f" {i}" for i, c in enumerate(label)],
-        "sender": [" ".join(rng.choice(("prize desk", "the winner's club") if c == "spam" else ("my mum", "an old friend"), 2))
-                   for c in label],
+        "sender": [
+            " ".join(rng.choice(("prize desk", "the winner's club") if c == "spam" else ("my mum", "an old friend"), 2))
+            for c in label
+        ],
         "label": [str(c) for c in label],
     }
 
@@ -199,7 +201,8 @@ def plant_texts(folder: pathlib.Path, rows: int = 400) -> Planted:
     settings = DataSettings(target="label", test_fraction=0.25, kinds=kinds)
     spec = JobSpec(dataset="d", data=settings, metric="accuracy")
     data = prepare(spec, "text-classification", Source(folder / "messages.csv"), None, folder / "data")
-    recipe = Recipe(task="text-classification", architecture=Choice(id="text-bag", params={"width": 16, "pairs": 8192}), seed=2)
+    family = Choice(id="text-bag", params={"width": 16, "pairs": 8192})
+    recipe = Recipe(task="text-classification", architecture=family, seed=2)
     x, y = dict(data.inputs("train")), data.target("train")
     keras.utils.set_random_seed(3)
     core = architectures.build_core(recipe, TrainPlan(), data.meta.profile, data.meta.preprocess, x)

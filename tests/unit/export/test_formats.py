@@ -161,8 +161,7 @@ def test_a_saved_model_takes_texts_as_they_are(texts: planted.Planted, tmp_path:
     with zipfile.ZipFile(artifact) as archive:
         archive.extractall(tmp_path)
     serve = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
-    outputs = serve(
-        message=tf.constant(["WIN a PRIZE, claim now!", "see you at noon", ""]), sender=tf.constant(["prize desk", "mum", ""])
-    )
+    messages, senders = ["WIN a PRIZE, claim now!", "see you at noon", ""], ["prize desk", "mum", ""]
+    outputs = serve(message=tf.constant(messages), sender=tf.constant(senders))
     assert [name.decode() for name in outputs["prediction"].numpy()][:2] == ["spam", "ham"]
     np.testing.assert_allclose(outputs["probabilities"].numpy().sum(axis=1), 1.0, rtol=1e-5)
