@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from automl.architectures.builder import Builder
-from automl.spec import Modality
+from automl.spec import Modality, Profile
 
 
 def entrance(inputs: dict[str, Any], builder: Builder, width: int) -> tuple[Any, Any | None]:
@@ -53,3 +53,17 @@ def limited(codes: Any, count: int, most: int, unknown: int, *, name: str) -> tu
     if count <= most:
         return codes, count
     return sequences.CodeLimit(most, unknown, name=name)(codes), most
+
+
+def pooled(x: Any, mask: Any | None, builder: Builder, *, name: str = "pool") -> Any:
+    """The sequence as one vector, [b, steps, f] → [b, f]: as the plan's technique sums it up, else the mean."""
+    if builder.plan.sequence_pooling is not None:
+        return builder.plan.sequence_pooling.make(x, mask, builder=builder, name=name)
+    return mean(x, mask, builder, name=name)
+
+
+def entrance_size(profile: Profile, width: int) -> tuple[int, int]:
+    """(trainable parameters of `entrance`, features of each step behind it), from the profile."""
+    if profile.modality == Modality.TEXT:
+        return profile.vocabulary * width, width
+    return 0, profile.channels

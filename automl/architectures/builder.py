@@ -66,16 +66,19 @@ class Builder:
 
     def dense(self, x: Any, units: int, *, name: str, activate: bool = True, use_bias: bool | None = None) -> Any:
         """A dense block on [b, f] or [b, members, f]."""
-        layer = self.layers.Dense(
-            units, use_bias=self.plan.norm is None if use_bias is None else use_bias, kernel_initializer=self.initializer(),
-            kernel_regularizer=self.regularizer(), name=name,
-        )
-        if self.plan.kernel_noise is not None:
-            layer = self.plan.kernel_noise.make(layer, seed=self.seed())
-        else:
-            layer = self._reparametrised(layer)
+        layer = self.dense_layer(units, name=name, use_bias=self.plan.norm is None if use_bias is None else use_bias)
         x = layer(x)
         return self.finish(x, name=name) if activate else x
+
+    def dense_layer(self, units: int, *, name: str, use_bias: bool = True) -> Any:
+        """A dense layer alone, for parts that apply it more than once."""
+        layer = self.layers.Dense(
+            units, use_bias=use_bias, kernel_initializer=self.initializer(), kernel_regularizer=self.regularizer(),
+            name=name,
+        )
+        if self.plan.kernel_noise is not None:
+            return self.plan.kernel_noise.make(layer, seed=self.seed())
+        return self._reparametrised(layer)
 
     # --- convolutions --------------------------------------------------------------------------
 
@@ -125,6 +128,14 @@ class Builder:
             depthwise_initializer=self.initializer(), depthwise_regularizer=self.regularizer(), name=name,
         )
         return self.finish(layer(x), name=name, activate=activate) if finish else layer(x)
+
+    def causal(self, x: Any, filters: int, kernel: int, *, dilation: int, name: str) -> Any:
+        """A block of a convolution over time, [b, steps, f] → [b, steps, filters], in which no step sees a later one."""
+        layer = self.layers.Conv1D(
+            filters, kernel, dilation_rate=dilation, padding="causal", use_bias=self.plan.norm is None,
+            kernel_initializer=self.initializer(), kernel_regularizer=self.regularizer(), name=name,
+        )
+        return self.finish(self._reparametrised(layer)(x), name=name)
 
     def gate(self, x: Any, *, name: str) -> Any:
         """The channels of a branch, scaled if the plan says so."""

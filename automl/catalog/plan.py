@@ -88,6 +88,29 @@ class TrainPlan:
     representation: tuple[Component, ...] = ()
     """`make(x, seed=int) -> x`: the last representation, [b, features] or [b, members, features], ahead of the head."""
 
+    cell: Component | None = None
+    """Recurrent families: `make(builder=Builder, units=int, steps=int, name=str) -> keras.Layer` that takes [b, steps, f]
+    and returns all states [b, steps, units], reading forwards, with `return_sequences` True (as Keras's own); None is
+    Keras's LSTM. It knows of no mask: see `automl.layers.recurrent`."""
+    sequence_pooling: Component | None = None
+    """`make(x [b, steps, f], mask [b, steps, 1] or None, builder=Builder, name=str) -> [b, f]`, a piece of graph that sums
+    up the steps that are there; None leaves it to the family (a mean)."""
+    attention: Component | None = None
+    """`make(builder=Builder, width=int, steps=int, name=str) -> f(x [b, steps, width], mask [b, steps, 1] or None) -> [b,
+    steps, width]`: what each token gathers from the others. `f` is called once or, where layers are shared, several times
+    on the same weights; it builds graph from layers, turns queries and keys by `positions` and thins out its weights by
+    `attention_dropout`. None is attention with 4 heads."""
+    positions: Component | None = None
+    """`make(place="entrance" | "heads", builder=Builder, steps=int, width=int, name=str) -> keras.Layer | None`: on tokens
+    [b, steps, width] when they enter, and on queries and keys [b, heads, steps, width] of each attention; None where the
+    form doesn't act. None as a whole: tokens have no order."""
+    attention_dropout: float = 0.0
+    """Share of attention weights that are silenced in training."""
+    halting: Component | None = None
+    """Encoders whose layers are shared: `make(builder=Builder, name=str) -> f(states: list of [b, steps, width], mask) ->
+    [b, steps, width]`: how much the state after each repetition counts, for each token of its own; it may add a cost to the
+    loss. None takes the last state."""
+
     # --- the loss ------------------------------------------------------------------------------
     loss: Component = Component("automl.layers.losses:CrossEntropy")
     """`make() -> keras.losses.Loss` on (soft) one-hot targets [b, classes] and logits, or on standardised numbers

@@ -33,7 +33,11 @@ class Foreign(tf_keras.layers.Layer):
         # In a tuple, so that tf_keras doesn't look for variables inside.
         self._original = (original,)
         self._trainable_values = [self._variable(v, trainable=True) for v in original.trainable_variables]
-        self._fixed_values = [self._variable(v, trainable=False) for v in original.non_trainable_variables]
+        # States of random generators are no weights: nothing is drawn here, and they stay what they are.
+        weights = {id(w) for w in original.weights}
+        self._fixed_values = [
+            self._variable(v, trainable=False) if id(v) in weights else v.numpy() for v in original.non_trainable_variables
+        ]
 
     def _variable(self, original: Any, trainable: bool) -> Any:
         return self.add_weight(
@@ -60,7 +64,8 @@ class Foreign(tf_keras.layers.Layer):
 
     def _pairs(self) -> list[tuple[Any, Any]]:
         original = self._original[0]
-        return [
+        pairs = [
             *zip(original.trainable_variables, self._trainable_values),
             *zip(original.non_trainable_variables, self._fixed_values),
         ]
+        return [(variable, own) for variable, own in pairs if isinstance(own, tf.Variable)]

@@ -209,6 +209,60 @@ class CategoryEncoding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class NumberTokens(keras.layers.Layer):
+    """A token for each number: x_i w_i + b_i, [b, d] → [b, d, width] (Gorishniy et al., arXiv:2106.11959). Both begin
+    uniform in ±1 / √width."""
+
+    def __init__(self, width: int, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.width, self.seed = width, seed
+
+    def build(self, input_shape: Any) -> None:
+        bound, shape = 1 / math.sqrt(self.width), (int(input_shape[-1]), self.width)
+        for position, name in enumerate(("weight", "bias")):
+            seed = None if self.seed is None else self.seed + position
+            initial = keras.initializers.RandomUniform(-bound, bound, seed=seed)
+            setattr(self, name, self.add_weight(name=name, shape=shape, initializer=initial))
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return ops.expand_dims(inputs, -1) * self.weight + self.bias
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape, self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "width": self.width, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class CategoryTokens(keras.layers.Layer):
+    """A learned token for each code of each column, and a bias for each column: int32 [b, c] → [b, c, width] (Gorishniy et
+    al., arXiv:2106.11959). All columns share one table of Σ `cardinalities` rows."""
+
+    def __init__(self, cardinalities: Sequence[int], width: int, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.cardinalities, self.width, self.seed = [int(n) for n in cardinalities], width, seed
+
+    def build(self, input_shape: Any) -> None:
+        bound = 1 / math.sqrt(self.width)
+        initial = keras.initializers.RandomUniform(-bound, bound, seed=self.seed)
+        self.table = self.add_weight(name="embeddings", shape=(sum(self.cardinalities), self.width), initializer=initial)
+        self.bias = self.add_weight(name="bias", shape=(len(self.cardinalities), self.width), initializer="zeros")
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        offsets = np.r_[0, np.cumsum(self.cardinalities[:-1])].astype(np.int32)
+        return ops.take(self.table, ops.cast(inputs, "int32") + offsets, axis=0) + self.bias
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape, self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "cardinalities": self.cardinalities, "width": self.width, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class MemberAffine(keras.layers.Layer):
     """Gives each of an ensemble's members its own scale (and bias) of shared features: [b, (members,) f] → [b,
     members, f].

@@ -36,6 +36,14 @@ def profiles(draw: st.DrawFn) -> Profile:
     if classes and draw(st.booleans()):
         side, channels = draw(st.integers(4, 256)), draw(st.sampled_from([1, 3, 4]))
         return Profile(modality="image", task="image-classification", image_shape=(side, side, channels), **common)
+    if classes and draw(st.booleans()):
+        length = draw(st.integers(1, 2000))
+        if draw(st.booleans()):
+            vocabulary = draw(st.integers(3, 50_000))
+            return Profile(modality="text", task="text-classification", length=length, vocabulary=vocabulary, **common)
+        return Profile(
+            modality="series", task="timeseries-classification", length=length, channels=draw(st.integers(1, 60)), **common
+        )
     numeric = draw(st.integers(0, 300))
     categorical = draw(st.integers(0 if numeric else 1, 60))
     task = "tabular-classification" if classes else "tabular-regression"
@@ -104,7 +112,7 @@ PREPROCESS = {
 ROWS, BATCH = 120, 40
 SMALL = {
     "width": 8, "members": 4, "depth": 2, "blocks": 1, "stages": 2, "expansion": 2, "bins": 8, "frequencies": 8,
-    "filters": 8, "dilations": 2, "features_each": 1, "modules": 3, "kernel": 10,
+    "filters": 8, "dilations": 2, "features_each": 1, "modules": 3, "kernel": 10, "units": 8,
 }
 
 

@@ -1,1 +1,1 @@
-"""Blocks of picture networks, what stands for their convolutions, and gates on their channels."""
+"""Blocks of picture networks, what stands for their convolutions, gates on their channels, and recurrent cells."""

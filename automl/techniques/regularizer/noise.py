@@ -47,7 +47,7 @@ def spatial_dropout(plan: TrainPlan, *, rate: float) -> TrainPlan:
     id="stochastic-depth", stage="regularizer", params={"rate": Float(0.02, 0.5, 0.1)}, reference="arXiv:1603.09382",
     conflicts={
         "tabm": "it has no residual branches", "ds-cnn": "it has no residual branches", "fcn": "it has no residual branches",
-        "rocket": "it has no residual branches",
+        "rocket": "it has no residual branches", "recurrent": "it has no residual branches",
     },
 )
 def stochastic_depth(plan: TrainPlan, *, rate: float) -> TrainPlan:
@@ -59,6 +59,21 @@ def stochastic_depth(plan: TrainPlan, *, rate: float) -> TrainPlan:
     blocks; without residual blocks it does nothing. How: p_l = rate · l / L for block l of L.
     """
     return plan.replace(stochastic_depth=rate)
+
+
+@technique(
+    id="attention-dropout", stage="regularizer", part="attention", params={"rate": Float(0.02, 0.4, 0.1)}, cost=1.05,
+    reference="arXiv:1706.03762",
+)
+def attention_dropout(plan: TrainPlan, *, rate: float) -> TrainPlan:
+    """Attention dropout: in training, single attention weights are silenced at random.
+
+    What it changes: behind the softmax each weight is set to 0 with probability `rate`, the others are scaled by 1 / (1 −
+    rate). Why it may help: a token can't rely on one other token alone, which small data would teach it by heart. When it
+    hurts: short inputs (tables of a few columns), where one weight is much of the whole; short trainings. How: an
+    independent draw for each example, head, query and key; weights then no longer sum to one, but do so on average.
+    """
+    return plan.replace(attention_dropout=rate)
 
 
 def dense_dropout(*, rate: float, rank: int, seed: int) -> Any:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from automl.architectures import model
-from automl.catalog import architectures, compose
-from automl.catalog import techniques as registered
+from automl.catalog import architectures, compose, slots
+from automl.catalog import techniques as catalogue
 from automl.spec import Choice, Profile, Recipe
 
 
@@ -20,7 +20,10 @@ def profile(modality: str = "table", classes: int = 3, **fields: Any) -> Profile
         task = "tabular-classification" if classes else "tabular-regression"
         own = {"numeric": 4, "categorical": 3, "cardinality_max": 30}
     elif modality == "text":
-        task, own = "text-classification", {"length": 12, "vocabulary": 40, "ngrams": 30}
+        sizes = TEXT["inputs"]
+        task, own = "text-classification", {
+            "length": sizes["tokens"], "vocabulary": sizes["vocabulary"], "ngrams": sizes["ngram_vocabulary"],
+        }
     elif modality == "series":
         task, own = "timeseries-classification", {"length": 20, "channels": 3}
     else:
@@ -71,26 +74,21 @@ def steps(preprocess: dict[str, Any], rows: int, rng: np.random.Generator) -> di
     """Series; where they are ragged of different lengths, with the mask as last channel and zeros behind the ends."""
     length, channels = preprocess["inputs"]["steps"], preprocess["inputs"]["channels"]
     values = rng.normal(size=(rows, length, channels)).astype(np.float32)
-    if preprocess["ragged"]:
+    if preprocess.get("ragged"):
         there = np.arange(length)[None, :] < rng.integers(2, length + 1, rows)[:, None]
         values[..., -1] = 1.0
         values *= there[..., None]
     return {"series": values}
 
 
-DEFAULTS = {"standardization", "relu", "he", "adamw", "warmup-cosine"}
-
-
 def recipe(profile: Profile, family: str, params: dict[str, Any] | None = None, **techniques: dict[str, Any]) -> Recipe:
-    """A recipe with the slots' defaults; `techniques` by id with underscores."""
-    ids = DEFAULTS | {"cross-entropy" if profile.classes else "mse"}
-    if profile.modality in ("text", "series"):
-        ids -= {"standardization"}
-    given = {id.replace("_", "-"): params for id, params in techniques.items()}
-    if "block" in architectures[family].uses:
-        ids |= {"residual"}
-    taken = {registered[id].slot for id in given} - {None}
-    chosen = {id: {} for id in ids if registered[id].slot not in taken} | given
+    """A recipe with the default of each slot that has to be filled, warmup and cosine; `techniques` by id with
+    underscores."""
+    chosen = {"warmup-cosine": {}} | {id.replace("_", "-"): given for id, given in techniques.items()}
+    for slot in slots.SLOTS.values():
+        needed = not slot.optional and (slot.part is None or slot.part in architectures[family].uses)
+        if needed and not any(catalogue[id].slot == slot.name for id in chosen):
+            chosen |= {t.id: {} for t in compose.slot_members(slot.name, profile) if t.is_default(profile)}
     return Recipe(
         task=profile.task, architecture=Choice(id=family, params=params or {}),
         techniques=tuple(Choice(id=id, params=given) for id, given in chosen.items()), seed=3,
@@ -104,19 +102,19 @@ class Built(types.SimpleNamespace):
 @pytest.fixture
 def build():
     def build(family: str, params: dict[str, Any] | None = None, *, preprocess: dict[str, Any] | None = None,
-              classes: int = 3, **techniques: dict[str, Any]) -> Built:
-        modality = next(iter(architectures[family].modalities))
-        preprocess = preprocess or {"image": picture(), "text": TEXT, "series": SERIES}.get(modality, TABLE)
-        if modality == "table":
-            own = {kind: preprocess["inputs"].get(kind, 0) for kind in ("numeric", "categorical")}
+              classes: int = 3, modality: str | None = None, **techniques: dict[str, Any]) -> Built:
+        modality = modality or min(architectures[family].modalities, key=str)
+        preprocess = preprocess or {"image": picture(), "table": TABLE, "text": TEXT, "series": SERIES}[modality]
+        if modality == "image":
+            own = {"image_shape": (preprocess["height"], preprocess["width"], preprocess["channels"])}
         elif modality == "text":
             sizes = preprocess["inputs"]
             own = {"length": sizes["tokens"], "vocabulary": sizes["vocabulary"], "ngrams": sizes.get("ngram_vocabulary", 0)}
         elif modality == "series":
-            sizes = preprocess["inputs"]
-            own = {"length": sizes["steps"], "channels": sizes["channels"] - preprocess["ragged"]}
+            steps, channels = preprocess["inputs"]["steps"], preprocess["inputs"]["channels"]
+            own = {"length": steps, "channels": channels - bool(preprocess.get("ragged"))}
         else:
-            own = {"image_shape": (preprocess["height"], preprocess["width"], preprocess["channels"])}
+            own = {kind: preprocess["inputs"].get(kind, 0) for kind in ("numeric", "categorical")}
         data = profile(modality, classes, **own)
         made = recipe(data, family, params, **techniques)
         plan = compose.plan_of(made, data)

@@ -99,6 +99,17 @@ def test_every_family_has_an_equal_twin(family: str) -> None:
     assert made.twin.count_params() == model.count_params()
 
 
+@pytest.mark.parametrize("cell", [t.id for t in techniques if t.slot == "cell"])
+def test_every_recurrent_cell(cell: str) -> None:
+    bridge.build(*built("recurrent", "relu", cell, "layer-norm", layers=2))
+
+
+@pytest.mark.parametrize("attention", [t.id for t in techniques if t.slot == "attention"])
+def test_every_attention(attention: str) -> None:
+    ids = (attention, "gelu", "positional-encoding", "attention-dropout", "attention-rnn", "adaptive-computation-time")
+    bridge.build(*built("transformer", *ids))
+
+
 @pytest.mark.parametrize("norm", [t.id for t in techniques if t.slot == "norm"])
 @pytest.mark.parametrize("family", ["ds-cnn", "mlp"])
 def test_every_normalisation(family: str, norm: str) -> None:

@@ -1,5 +1,6 @@
 """What holds for every layer that an artifact may hold: it is listed, saves and loads, and is rebuilt from its seed."""
 
+import copy
 import importlib
 
 import keras
@@ -7,11 +8,23 @@ import numpy as np
 import pytest
 
 from automl import layers
-from automl.layers import deformable, sequences, tables
+from automl.layers import attention, deformable, recurrent, sequences, tables, windows
 
 ROWS = np.ones((2, 3), np.float32)
 STEPS = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
 MASK = np.array([[1, 1, 0, 0], [1, 1, 1, 1]], np.float32)[..., None]
+
+CODES = np.array([[0, 2, 1], [2, 8, 5]], np.int32)
+RNG = np.random.default_rng(0)
+HEADS = RNG.normal(size=(2, 2, 4, 6)).astype(np.float32)
+OTHERS = RNG.normal(size=(2, 2, 4, 6)).astype(np.float32)
+SPARSE = np.full((2, 4, 2, 9), 1 / 9, np.float32)
+
+
+def row(cell):
+    """A layer that runs a cell, as the family of recurrent networks makes it."""
+    return keras.layers.RNN(cell, return_sequences=True)
+
 
 LAYERS = {
     "FeatureScale": (tables.FeatureScale(2.0), [ROWS]),
@@ -30,7 +43,50 @@ LAYERS = {
     "DeformableSampling": (
         deformable.DeformableSampling(3, 2), [np.ones((2, 5, 6, 3), np.float32), np.full((2, 3, 3, 18), 0.3, np.float32)],
     ),
+    "NumberTokens": (tables.NumberTokens(4, seed=1), [ROWS]),
+    "CategoryTokens": (tables.CategoryTokens([3, 9, 9], 4, seed=1), [CODES]),
+    "Recurrence": (
+        recurrent.Recurrence(
+            keras.layers.GRU(3, return_sequences=True, kernel_initializer=keras.initializers.GlorotUniform(1),
+                             recurrent_initializer=keras.initializers.Orthogonal(seed=2)),
+            recurrent.QuasiRecurrent(3, 2, kernel_initializer=keras.initializers.GlorotUniform(3)),
+        ), [STEPS / 24, MASK],
+    ),
+    "EndStates": (recurrent.EndStates(backward=True), [STEPS[..., :2], MASK]),
+    "AttentionWeights": (attention.AttentionWeights(), [HEADS, OTHERS, MASK]),
+    "AdditiveAttentionWeights": (attention.AdditiveAttentionWeights(seed=1), [HEADS, OTHERS, MASK]),
+    "SparseAttentionWeights": (attention.SparseAttentionWeights(2, 2), [HEADS, OTHERS, MASK]),
+    "Gathered": (attention.Gathered(), [RNG.random((2, 2, 4, 4)).astype(np.float32), HEADS]),
+    "SparseGathered": (attention.SparseGathered(2, 2), [SPARSE[..., :8], HEADS]),
+    "SinusoidalPositions": (attention.SinusoidalPositions(), [STEPS[..., :2]]),
+    "LearnedPositions": (attention.LearnedPositions(seed=1), [STEPS]),
+    "RotaryPositions": (attention.RotaryPositions(), [HEADS]),
+    "StepWeights": (attention.StepWeights(), [STEPS[..., :1], MASK]),
+    "WeightedSteps": (attention.WeightedSteps(), [STEPS, STEPS[..., :1]]),
+    "ClassToken": (attention.ClassToken(seed=1), [STEPS]),
+    "FirstToken": (attention.FirstToken(), [STEPS]),
+    "HaltingWeights": (attention.HaltingWeights(), [np.full((2, 4, 3), 0.4, np.float32), MASK]),
+    "ToWindows": (windows.ToWindows(2, 2, 1), [RNG.normal(size=(2, 4, 4, 6)).astype(np.float32)]),
+    "FromWindows": (windows.FromWindows(2, 2, 1, 4, 4), [RNG.normal(size=(2, 8, 4, 3)).astype(np.float32)]),
+    "WindowWeights": (windows.WindowWeights(2, 2, 1, 4, 4), list(RNG.normal(size=(2, 2, 8, 4, 3)).astype(np.float32))),
+    "WeightedStates": (attention.WeightedStates(), [STEPS[..., :2], STEPS, 2 * STEPS]),
 }
+CELLS = {
+    "IndependentCell": (
+        recurrent.Recurrence(row(recurrent.IndependentCell(
+            3, 4, kernel_initializer=keras.initializers.GlorotUniform(1),
+            recurrent_initializer=keras.initializers.RandomUniform(0, 1, seed=2),
+        ))), [STEPS / 24],
+    ),
+    "HierarchicalCell": (
+        recurrent.Recurrence(row(recurrent.HierarchicalCell(
+            3, kernel_initializer=keras.initializers.GlorotUniform(1),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=2),
+        ))), [STEPS / 24],
+    ),
+}
+"""Cells stand in a `Recurrence`, which is what is listed."""
+LISTED, LAYERS = set(LAYERS), {**LAYERS, **CELLS}
 
 
 def run(layer, arrays):
@@ -42,7 +98,7 @@ def run(layer, arrays):
 
 def test_every_layer_that_an_artifact_may_hold_is_listed():
     listed = {name.partition(":")[2] for name in layers.LAYERS}
-    assert listed == set(LAYERS)
+    assert listed == LISTED
     for name in layers.LAYERS:
         module, _, cls = name.partition(":")
         assert issubclass(getattr(importlib.import_module(module), cls), keras.layers.Layer)
@@ -62,3 +118,43 @@ def test_equal_seeds_give_equal_weights(name):
     first, second = (run(type(layer).from_config(layer.get_config()), arrays)[0].get_weights() for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def in_float64(config):
+    """A layer's config, and those of the layers inside it, with float64 in place of float32."""
+    if isinstance(config, dict):
+        return {k: "float64" if k == "dtype" else in_float64(v) for k, v in config.items()}
+    return config
+
+
+DIFFERENTIABLE = sorted(set(LAYERS) - {
+    "PaddingMask", "CodeLimit", "TokenPairs", "ChannelSlice", "FeatureScale", "PeriodicEmbedding", "MemberAffine",
+    "PiecewiseLinearEncoding", "CategoryEncoding", "MaskedMean", "HierarchicalCell",
+})
+"""Layers with gradients that this file checks. The two-level cell's are its own (straight through): see test_recurrent."""
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_gradients_agree_with_finite_differences(name):
+    import tensorflow as tf
+
+    layer, arrays = LAYERS[name]
+    layer = type(layer).from_config(in_float64(copy.deepcopy(layer.get_config())))
+    arrays = [a if a.dtype == np.int32 else a.astype(np.float64) for a in arrays]
+    run(layer, arrays)
+    weights = [w + 0.1 * RNG.normal(size=w.shape) for w in (v.numpy() for v in layer.trainable_variables)]
+    others = [v.value for v in layer.non_trainable_variables]
+    moving = [i for i, a in enumerate(LAYERS[name][1]) if a.dtype == np.float32 and a is not MASK]
+
+    @tf.function
+    def f(*given):
+        values = list(arrays)
+        for place, value in zip(moving, given[len(weights):], strict=True):
+            values[place] = value
+        output, _ = layer.stateless_call(list(given[: len(weights)]), others, values[0] if len(values) == 1 else values)
+        return output
+
+    exact, estimated = tf.test.compute_gradient(f, [*map(tf.constant, weights), *(tf.constant(arrays[i]) for i in moving)])
+    assert exact, "something to differentiate"
+    for a, b in zip(exact, estimated, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)

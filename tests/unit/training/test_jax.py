@@ -14,6 +14,7 @@ import pytest
 
 from automl.spec import Choice, Recipe
 from automl.training import prediction
+from tests.unit.layers.test_listed import LAYERS, run
 
 PARTS = Path(__file__).parent / "parts"
 
@@ -68,3 +69,34 @@ def test_every_kind_of_step_under_jax(jax_python: Path, classification: Any, roo
         found = train(jax_python, "jax", classification, recipe, tmp_path / optimizer, root)
         assert found["outcome"] == "COMPLETED"
         assert found["score"] > 0.7, (optimizer, found)
+
+
+UNDER_JAX = """
+import json, pathlib, sys
+import keras, numpy as np
+from automl.layers import attention, deformable, recurrent, sequences, tables, windows
+folder, found = pathlib.Path(sys.argv[1]), {}
+assert keras.backend.backend() == "jax"
+for file in sorted(folder.glob("[!.]*.keras")):
+    held = np.load(file.with_suffix(".npz"))
+    arrays = [held[f"x{i}"] for i in range(len(held.files) - 1)]
+    model = keras.models.load_model(file)
+    found[file.stem] = float(np.abs(np.asarray(model(arrays[0] if len(arrays) == 1 else arrays)) - held["y"]).max())
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_every_layer_gives_the_same_under_jax(jax_python: Path, tmp_path: Path, root: Path) -> None:
+    for name, (layer, arrays) in LAYERS.items():
+        model, y = run(type(layer).from_config(layer.get_config()), arrays)
+        model.save(tmp_path / f"{name}.keras")
+        np.savez(tmp_path / f"{name}.npz", y=y, **{f"x{i}": a for i, a in enumerate(arrays)})
+    done = subprocess.run(
+        [str(jax_python), "-c", UNDER_JAX, str(tmp_path)], capture_output=True, text=True, timeout=600, check=False,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(root), "KERAS_BACKEND": "jax"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert set(found) == set(LAYERS)
+    assert max(found.values()) < 1e-4, found

@@ -1,0 +1,329 @@
+"""Families for texts and series: padding reaches nothing, causes come before effects, and sizes in closed form."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from automl.architectures import _attention, tcn, transformer, vit
+from automl.catalog import techniques
+from automl.layers import folding
+
+FAMILIES = {
+    "recurrent": {"width": 16, "units": 8, "layers": 2},
+    "transformer": {"width": 32, "depth": 2},
+    "tcn": {"width": 16, "levels": 3},
+}
+CELLS = [t.id for t in techniques if t.slot == "cell"]
+ATTENTION = [t.id for t in techniques if t.slot == "attention"]
+FORMS = ["sinusoidal", "learned", "rotary"]
+
+
+def keys(*ids, **params):
+    return {id.replace("-", "_"): params.get(id.replace("-", "_"), {}) for id in ids}
+
+
+CASES = [
+    *((family, params, {}) for family, params in FAMILIES.items()),
+    ("recurrent", {**FAMILIES["recurrent"], "summary": "end"}, {}),
+    *(("recurrent", {"width": 16, "units": 8}, keys(cell)) for cell in CELLS if cell != "lstm"),
+    *((family, params, keys("attention-rnn")) for family, params in FAMILIES.items()),
+    *(("transformer", FAMILIES["transformer"], keys(form)) for form in ATTENTION if form != "multi-head-attention"),
+    *(("transformer", FAMILIES["transformer"], {"positional_encoding": {"form": form}}) for form in FORMS),
+    ("transformer", {**FAMILIES["transformer"], "shared_layers": True, "norm_first": False, "factor": 4}, {}),
+    ("transformer", {"width": 32, "depth": 3}, keys("adaptive-computation-time")),
+]
+SHORT = {
+    "text": ({"inputs": {"tokens": 24, "vocabulary": 50}}, {"inputs": {"tokens": 40, "vocabulary": 50}}),
+    "series": (
+        {"inputs": {"steps": 24, "channels": 4}, "ragged": True}, {"inputs": {"steps": 40, "channels": 4}, "ragged": True},
+    ),
+}
+
+
+def shaken(core):
+    rng = np.random.default_rng(1)
+    core.set_weights([w + rng.normal(0, 0.1, w.shape).astype(w.dtype) for w in core.get_weights()])
+    return core
+
+
+def outputs(model, inputs):
+    return np.asarray(model(inputs, training=False))
+
+
+@pytest.mark.parametrize("modality", SHORT)
+@pytest.mark.parametrize(("family", "params", "chosen"), CASES)
+def test_what_stands_behind_the_end_changes_nothing(family, params, chosen, modality, build):
+    """Padding filled with other values where there are any, and features of a row that is cut: as if nothing had been
+    there."""
+    if "sparse_attention" in chosen:
+        preprocess = {"text": {"inputs": {"tokens": 80, "vocabulary": 50}},
+                      "series": {"inputs": {"steps": 80, "channels": 4}, "ragged": True}}[modality]
+    else:
+        preprocess = SHORT[modality][1]
+    built = build(family, params, modality=modality, preprocess=preprocess, **chosen)
+    core = shaken(built.core)
+    (name, x), rng = next(iter(built.inputs.items())), np.random.default_rng(2)
+    if modality == "series":
+        # Values where the mask is 0: nothing may read them.
+        other = np.where(x[..., -1:] > 0, x, np.r_[5 * rng.normal(size=3), 0].astype(np.float32))
+        np.testing.assert_allclose(outputs(core, {name: other}), outputs(core, {name: x}), atol=1e-5)
+        return
+    embedding = core.get_layer("embedding")
+    before = outputs(core, {name: x})
+    table = embedding.get_weights()[0]
+    table[0] += 3 * rng.normal(size=table.shape[1])
+    embedding.set_weights([table])
+    np.testing.assert_allclose(outputs(core, {name: x}), before, atol=1e-5)
+
+
+@pytest.mark.parametrize("modality", SHORT)
+@pytest.mark.parametrize(("family", "params", "chosen"), [
+    case for case in CASES if case[2].get("positional_encoding") != {"form": "learned"} and "sparse_attention" not in case[2]
+    and "indrnn" not in case[2]
+])
+def test_longer_padding_leaves_the_output(family, params, chosen, modality, build):
+    """The same weights in a network for longer inputs. Learned positions and the bound of independent units know the length;
+    the strides of sparse attention follow it."""
+    first, second = (build(family, params, modality=modality, preprocess=p, **chosen) for p in SHORT[modality])
+    shaken(first.core)
+    second.core.set_weights(first.core.get_weights())
+    ((name, x),) = first.inputs.items()
+    steps = second.inputs[name].shape[1]
+    longer = np.zeros((len(x), steps, *x.shape[2:]), x.dtype)
+    longer[:, : x.shape[1]] = x
+    np.testing.assert_allclose(
+        outputs(second.core, {name: longer}), outputs(first.core, {name: x}), atol=1e-5
+    )
+
+
+def test_in_a_tcn_the_future_never_reaches_the_past(build):
+    built = build("tcn", {"width": 16, "levels": 4, "kernel": 3}, modality="series",
+                  preprocess={"inputs": {"steps": 40, "channels": 3}})
+    last = [layer for layer in built.core.layers if layer.name.endswith("_add")][-1]
+    states = keras.Model(built.core.input, last.output)
+    x = built.inputs["series"][:4]
+    before = outputs(states, {"series": x})
+    for t in (0, 13, 39):
+        other = x.copy()
+        other[:, t] += 1
+        moved = np.abs(outputs(states, {"series": other}) - before).max(axis=(0, 2))
+        assert (moved[:t] == 0).all()
+        assert moved[t] > 0
+
+
+@pytest.mark.parametrize(("kernel", "levels"), [(2, 3), (3, 2), (5, 2)])
+def test_a_tcn_sees_as_far_back_as_its_formula_says(kernel, levels, build):
+    built = build("tcn", {"width": 16, "levels": levels, "kernel": kernel}, modality="series",
+                  preprocess={"inputs": {"steps": 60, "channels": 2}})
+    last = [layer for layer in built.core.layers if layer.name.endswith("_add")][-1]
+    states = keras.Model(built.core.input, last.output)
+    shaken(states)
+    x = np.random.default_rng(0).normal(size=(64, 60, 2)).astype(np.float32)
+    before, other = outputs(states, {"series": x}), x.copy()
+    other[:, 0] += 3
+    moved = np.abs(outputs(states, {"series": other}) - before).max(axis=(0, 2)) > 0
+    assert np.flatnonzero(moved).max() == 2 * (kernel - 1) * (2**levels - 1)
+
+
+def test_levels_stop_where_the_input_ends():
+    assert tcn.levels_within(40, 3, 8) == 4  # 1 + 4 · 15 = 61 steps; three levels see 29.
+    assert tcn.levels_within(29, 3, 8) == 3
+    assert tcn.levels_within(1, 2, 8) == 1
+
+
+# --- sizes ----------------------------------------------------------------------------------------
+
+
+def trainable(core):
+    return sum(int(np.prod(w.shape)) for w in core.trainable_weights)
+
+
+@pytest.mark.parametrize("modality", SHORT)
+@pytest.mark.parametrize(("family", "params"), [
+    ("recurrent", {"units": 16, "layers": 2}), ("recurrent", {"units": 8, "bidirectional": False, "summary": "end"}),
+    ("tcn", {"width": 16, "levels": 3}), ("tcn", {"width": 32, "levels": 1, "kernel": 5}),
+    ("transformer", {"width": 48, "depth": 3}), ("transformer", {"width": 32, "depth": 2, "shared_layers": True}),
+    ("transformer", {"width": 32, "depth": 2, "factor": 4, "expansion": 4}),
+])
+def test_sizes_in_closed_form_are_exact(family, params, modality, build):
+    built = build(family, params, modality=modality)
+    assert trainable(built.core) == built.size
+
+
+@pytest.mark.parametrize("preprocess", [
+    {"height": 16, "width": 16, "channels": 3}, {"height": 9, "width": 30, "channels": 1},
+    {"height": 96, "width": 64, "channels": 3},
+])
+@pytest.mark.parametrize("params", [
+    {"width": 32, "depth": 2, "patch": 2}, {"width": 64, "depth": 1, "patch": 8, "expansion": 4},
+])
+def test_sizes_of_vision_transformers_in_closed_form_are_exact(params, preprocess, build):
+    built = build("vit", params, preprocess=preprocess, layer_norm={})
+    assert trainable(built.core) == built.size
+    tokens = built.core.get_layer("tokens").output.shape[1]
+    assert tokens <= vit.MOST_SIDE**2
+
+
+@pytest.mark.parametrize(("height", "width", "params"), [
+    (16, 16, {"width": 32, "stages": 3, "window": 2}),
+    (20, 33, {"width": 48, "stages": 2, "pairs": 2, "window": 4, "patch": 4}),
+    (5, 5, {"width": 32, "window": 8, "patch": 1}), (100, 60, {"width": 32, "stages": 4}),
+])
+def test_sizes_of_shifted_windows_in_closed_form_are_exact(height, width, params, build):
+    built = build("swin", params, preprocess={"height": height, "width": width, "channels": 3}, layer_norm={})
+    assert trainable(built.core) == built.size
+    assert np.isfinite(outputs(built.core, {"image": built.inputs["image"][:4]})).all()
+
+
+@pytest.mark.parametrize("params", [
+    {"width": 32, "depth": 2, "numeric_tokens": "linear"}, {"width": 16, "depth": 1, "summary": "mean", "expansion": 4},
+])
+def test_sizes_of_transformers_on_tables_in_closed_form_are_exact(params, build):
+    numbers = build("ft-transformer", params, preprocess={"inputs": {"numeric": 7}})
+    assert trainable(numbers.core) == numbers.size
+    codes = build("ft-transformer", params, preprocess={"inputs": {"categorical": 2}, "cardinalities": [30, 30]})
+    assert trainable(codes.core) == codes.size
+
+
+def test_one_block_has_the_weights_of_the_paper():
+    """Vaswani et al.'s base encoder: width 512, four times that inside, six layers: 18.9 million."""
+    attention, net, norms = 4 * (512**2 + 512), 2 * 512 * 2048 + 2048 + 512, 4 * 512
+    assert _attention.blocks_size(512, depth=6, expansion=4) - 2 * 512 == 6 * (attention + net + norms)
+    assert 18.8e6 < 6 * (attention + net + norms) < 19e6
+
+
+@pytest.mark.parametrize("name", transformer.PRESETS)
+def test_presets_are_settings_of_the_family(name, build):
+    params, chosen = transformer.PRESETS[name]
+    built = build("transformer", params, modality="text", **{id.replace("-", "_"): given for id, given in chosen.items()})
+    sizes = {n: trainable(build("transformer", p, modality="text").core) for n, (p, _) in transformer.PRESETS.items()}
+    assert sizes["bert"] > 1.8 * sizes["distilbert"] > 1.8 * sizes["albert"]
+    assert np.isfinite(outputs(built.core, built.inputs)).all()
+
+
+# --- techniques in their place ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ATTENTION)
+def test_attention_in_a_network_equals_its_essays_formula(form, build):
+    """From the tokens behind the first normalisation to what the exit gives, in NumPy; without positions."""
+    steps = 70 if form == "sparse-attention" else 12
+    built = build("transformer", {"width": 32, "depth": 1}, modality="series",
+                  preprocess={"inputs": {"steps": steps, "channels": 3}}, **keys(form))
+    core = shaken(built.core)
+    exit_ = core.get_layer("block_1_attention_exit")
+    taps = keras.Model(core.input, [core.get_layer("block_1_norm_1").output, exit_.output])
+    x, found = (np.asarray(t) for t in taps({"series": built.inputs["series"][:3]}))
+
+    def dense(part):
+        kernel, bias = core.get_layer(f"block_1_attention_{part}").get_weights()
+        return x @ kernel + bias
+
+    q, k, v = (x, x, x) if form == "dot-product-attention" else map(dense, ("query", "key", "value"))
+    heads = {"multi-head-attention": 4, "sparse-attention": 4}.get(form, 1)
+    out = np.zeros_like(x)
+    for h in range(heads):
+        part, keys_ = (slice(h * n // heads, (h + 1) * n // heads) for n in (32, q.shape[-1]))
+        a, b = q[..., keys_], k[..., keys_]
+        if form == "additive-attention":
+            direction = core.get_layer("block_1_attention_weights").get_weights()[0][0, 0]
+            scores = np.tanh(a[:, :, None] + b[:, None]) @ direction
+        else:
+            scores = np.einsum("bqd,bkd->bqk", a, b) / np.sqrt(a.shape[-1])
+        if form == "sparse-attention":
+            place = np.arange(steps)
+            seen = (np.abs(place[:, None] // 16 - place // 16) <= 1) | (place % 16 == 0)
+            scores = np.where(seen, scores, -np.inf)
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        out[..., part] = weights / weights.sum(-1, keepdims=True) @ v[..., part]
+    kernel, bias = exit_.get_weights()
+    np.testing.assert_allclose(found, out @ kernel + bias, atol=1e-4)
+
+
+def test_attention_pooling_equals_its_formula(build):
+    built = build("tcn", {"width": 16, "levels": 2}, modality="series", attention_rnn={"units": 16})
+    core = shaken(built.core)
+    last = [layer for layer in core.layers if layer.name.endswith("_add")][-1]
+    taps = keras.Model(core.input, [last.output, core.get_layer("pool_weights").output, core.get_layer("pool").output])
+    h, weights, pooled = (np.asarray(t) for t in taps(built.inputs))
+    w, b = core.get_layer("pool_hidden").get_weights()
+    (v,) = core.get_layer("pool_score").get_weights()
+    there = built.inputs["series"][..., -1:]
+    scores = np.where(there > 0, np.tanh(h @ w + b) @ v, -np.inf)
+    expected = np.exp(scores - scores.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(weights, expected, atol=1e-5)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(pooled, (expected * h).sum(axis=1), atol=1e-4)
+
+
+def test_attention_dropout_silences_its_share_in_training_alone(build):
+    built = build("transformer", {"width": 32, "depth": 1}, modality="series",
+                  preprocess={"inputs": {"steps": 40, "channels": 3}}, attention_dropout={"rate": 0.25})
+    layer = built.core.get_layer("block_1_attention_dropout")
+    weights = np.full((20, 4, 40, 40), 1 / 40, np.float32)
+    dropped = np.asarray(layer(weights, training=True))
+    assert (dropped == 0).mean() == pytest.approx(0.25, abs=0.01)
+    np.testing.assert_allclose(dropped[dropped > 0], 1 / 40 / 0.75, rtol=1e-5)
+    np.testing.assert_array_equal(layer(weights, training=False), weights)
+    assert layer.input.shape[1:] == (4, 40, 40), "it stands behind the softmax"
+
+
+def test_without_positions_order_is_unknown_and_with_them_it_is_not(build):
+    def moved(**chosen):
+        built = build("transformer", {"width": 32, "depth": 1}, modality="series",
+                      preprocess={"inputs": {"steps": 10, "channels": 3}}, **chosen)
+        shaken(built.core)
+        x = built.inputs["series"]
+        return np.abs(np.asarray(built.core({"series": x})) - np.asarray(built.core({"series": x[:, ::-1]}))).max()
+
+    assert moved() < 1e-5
+    for form in FORMS:
+        assert moved(positional_encoding={"form": form}) > 1e-3, form
+
+
+def test_tokens_ponder_less_when_pondering_costs_more(build):
+    """Trained on the same task for the same steps."""
+    found = {}
+    for cost in (0.001, 0.1):
+        built = build("transformer", {"width": 32, "depth": 4}, modality="series", adaptive_computation_time={"cost": cost})
+        core = built.core
+        y = (built.inputs["series"][:, :3, 0].sum(axis=1) > 0).astype(int)
+        core.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+        core.optimizer.learning_rate = 3e-3
+        core.fit(built.inputs, y, epochs=15, batch_size=32, verbose=0)
+        halting = core.get_layer("halting_weights")
+        p = keras.Model(core.input, core.get_layer("halting_probabilities").output)(built.inputs)
+        there = built.inputs["series"][..., -1:]
+        found[cost] = float((np.asarray(halting.weigh(p)[1]) * there).sum() / there.sum())
+    assert found[0.1] < found[0.001] - 0.3, found
+
+
+def test_series_of_any_length_leave_at_most_256_tokens(build):
+    built = build("transformer", {"width": 32, "depth": 1}, modality="series",
+                  preprocess={"inputs": {"steps": 600, "channels": 3}, "ragged": True})
+    assert built.core.get_layer("patches").output.shape[1] == 200
+    assert built.core.get_layer("patch_mask").output.shape[1] == 200
+    ((name, x),) = built.inputs.items()
+    other = np.where(x[..., -1:] > 0, x, np.r_[5.0, 5.0, 0].astype(np.float32))
+    np.testing.assert_allclose(outputs(built.core, {name: other}), outputs(built.core, {name: x}), atol=1e-5)
+
+
+@pytest.mark.parametrize(("family", "params", "technique"), [
+    *(
+        (family, params, technique) for technique in ("weight-norm", "spectral-norm") for family, params in (
+            ("transformer", {"width": 32, "depth": 2, "shared_layers": True}), ("recurrent", {"width": 16, "units": 8}),
+            ("tcn", {"width": 16, "levels": 2}),
+        )
+    ),
+    ("ft-transformer", {"width": 16, "depth": 1}, "shakeout"),
+])
+def test_reparametrised_kernels_leave_training_as_plain_ones(family, params, technique, build):
+    """Layers that are applied several times among them."""
+    built = build(family, params, **keys(technique))
+    folded = folding.fold(built.core)
+    np.testing.assert_allclose(outputs(folded, built.inputs), outputs(built.core, built.inputs), atol=1e-4)
+    assert any(hasattr(layer, "folded") for layer in built.core.layers)
+    assert not any(hasattr(layer, "folded") for layer in folded.layers)
