@@ -52,7 +52,7 @@ def test_what_does_not_apply_is_left_out_with_its_reason():
 
 
 def test_forbidden_techniques_are_never_proposed():
-    derived = derive(forbid=("mixup", "adamw", "tabm"))
+    derived = derive(forbid=("mixup", "adamw", "tabm", "ft-transformer"))
     assert not {"mixup", "adamw"} & set(derived.techniques)
     assert derived.excluded["adamw"] == "forbidden by the user"
     rng = random.Random(0)
@@ -96,7 +96,7 @@ def test_a_forced_technique_pushes_out_what_excludes_it():
         ({"force": ("adam", "adamw")}, "CONFLICT", "one place"),
         ({"force": ("selu", "batch-norm")}, "CONFLICT", "normalises by itself"),
         ({"force": ("dropuot",)}, "UNKNOWN_ID", "did you mean dropout"),
-        ({"forbid": ("mlp", "tabm")}, "EMPTY_SPACE", "no architecture is left"),
+        ({"forbid": tuple(a.id for a in architectures)}, "EMPTY_SPACE", "no architecture is left"),
         ({"forbid": tuple(t.id for t in techniques if t.slot == "optimizer")}, "EMPTY_SPACE", "optimizer"),
     ],
 )
