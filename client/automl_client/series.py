@@ -152,6 +152,10 @@ def read_ts(path: Path, channels: int) -> list[Values]:
         labelled = flags.get("classlabel", flags.get("targetlabel"))
         if labelled == "true" or (labelled is None and len(fields) == channels + 1):
             fields.pop()
+        if not found and not faults and len(fields) != channels:
+            raise errors.InvalidData.at(
+                f"{path}, line {number}", f"its series have {len(fields)} channels, the model takes {channels}.", "WRONG_SHAPE"
+            )
         fault, one = _case(fields, channels)
         if fault:
             faults.append((f"{path}, line {number}", *fault))

@@ -15,6 +15,9 @@ Make = Callable[[Path], Path]
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "data" / "penguins.csv")
 WORDS = "a,b,label\n" + "".join(f"{i % 7},{i * 13 % 11},{('yes', 'no', 'perhaps')[i % 3]}\n" for i in range(120))
 GOOD = "a,b,label\n" + "".join(f"{i % 7},{i * 13 % 11},{'yes' if i % 3 else 'no'}\n" for i in range(120))
+SERIES = "@problemName x\n@classLabel true a b\n@data\n" + "".join(
+    f"{i},{i + 1},{i % 5}:{i % 3},1,2:{'ab'[i % 2]}\n" for i in range(20)
+)
 
 
 def file(name: str, content: str | bytes) -> Make:
@@ -71,6 +74,12 @@ CASES = [
     Case("nothing to learn from", file("only.csv", "label\n" + "yes\nno\n" * 40), TARGET, ("column",)),
     Case("corrupt pictures", corrupt_pictures, (), ("png",)),
     Case("an archive that climbs out", climbing_archive, (), ("climbing.zip",)),
+    Case("series without a header", file("bare.ts", "1,2,3:a\n4,5,6:b\n"), (), ("bare.ts, line 1", "header")),
+    Case("a header that is none", file("odd.ts", SERIES.replace("@problemName", "@problem")), (), ("line 1", "@problem")),
+    Case("ragged dimensions", file("ragged.ts", SERIES + "1,2,3:1,2:a\n"), (), ("line 24", "dimension 2 has 2 values")),
+    Case("a word in a series", file("word.ts", SERIES + "1,2,x:1,2,3:a\n"), (), ("line 24", "number", "'x'")),
+    Case("series of one class", file("one.ts", SERIES.replace(":b\n", ":a\n")), (), ("label", "single value")),
+    Case("series without labels", file("bare.ts", "@classLabel false\n@data\n" + "1,2,3\n" * 20), (), ("task",)),
     Case("a file of no known kind", file("notes.docx", "hello"), TARGET, ("notes.docx",)),
     Case("binary in a table", file("nul.csv", b"a,b,label\n1,\x00\x00,yes\n"), TARGET, ("nul.csv",)),
     Case(

@@ -85,7 +85,7 @@ def samples(prepared: Any, count: int) -> list[dict[str, Any]]:
         total += one.size
         if kept and total > SAMPLE_VALUES:
             break
-        kept.append({"series": [[None if math.isnan(v) else v for v in step] for step in one.tolist()]})
+        kept.append({"series": [[None if math.isnan(v) else float(f"{v:.9g}") for v in step] for step in one.tolist()]})
     return kept
 
 

@@ -60,6 +60,7 @@ def test_a_ts_file_is_read_with_labels_or_without(tmp_path, content):
     ("@classLabel false\n", "no line @data"),
     ("@timeStamps true\n@data\n", "time stamps"),
     ("@classLabel false\n@data\n", "no series"),
+    ("@classLabel false\n@data\n1,2\n1,2\n", "line 3: its series have 1 channels, the model takes 2"),
     ("@classLabel false\n@data\n1,2:3,4\n1,2\n", "line 4: expected 2 dimensions, got 1"),
     ("@classLabel false\n@data\n1,2:3\n", "line 3: dimension 2 has 1 values and dimension 1 has 2"),
     ("@classLabel false\n@data\n1,2:3,x\n", "line 3: dimension 2, value 2: expected a number, got 'x'"),
