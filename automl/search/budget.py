@@ -192,6 +192,8 @@ class Speeds:
             height, width, _ = self._profile.image_shape
             epoch_s *= max(1.0, height * width / 16)
             return Speed(6.0, epoch_s, False)
+        if self._profile.modality == "series":
+            return Speed(4.0, epoch_s * max(1.0, self._profile.length / 16), False)
         return Speed(3.0, epoch_s, False)
 
 

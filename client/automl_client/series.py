@@ -154,7 +154,8 @@ def read_ts(path: Path, channels: int) -> list[Values]:
             fields.pop()
         if not found and not faults and len(fields) != channels:
             raise errors.InvalidData.at(
-                f"{path}, line {number}", f"its series have {len(fields)} channels, the model takes {channels}.", "WRONG_SHAPE"
+                f"{path}, line {number}", f"its series have {len(fields)} channels, the model takes {channels}.",
+                "WRONG_SHAPE",
             )
         fault, one = _case(fields, channels)
         if fault:

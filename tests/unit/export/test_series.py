@@ -1,4 +1,4 @@
-"""Series from a file to proven artifacts and back: prepared, trained for a moment, delivered, and predicted by the client."""
+"""Series from a file to proven artifacts and back: prepared, trained for a moment, delivered, predicted by the client."""
 
 from __future__ import annotations
 
