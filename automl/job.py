@@ -64,6 +64,8 @@ BUSY, BUSY_PICTURES = 0.45, 0.6
 """How busy the machine is taken to be before trials have shown it; see `Speeds.busy`. Convolutions over many held-out rows
 are hard to foresee."""
 REPORT_S = 2.0
+CONVOLVED = (Modality.IMAGE, Modality.SERIES)
+"""What convolutional networks are for mostly: their time isn't told by the number of their weights."""
 BLEND_S = 3.0
 """To put an ensemble together."""
 LATE_SHARE, LATE_S = 0.1, 15.0
@@ -419,7 +421,7 @@ class Job:
             return account.pointed(folder / "chosen", candidate)
         self.ledger.phase(JobPhase.COMPRESSING)
         self.budget.reserve("final", 0.0)
-        if prepared.meta.modality == Modality.IMAGE:
+        if prepared.meta.modality in CONVOLVED:
             # Pruning only makes the download smaller: it may not take the time of an artifact that was asked for. How long
             # convolutions take over the held-out rows is hardly known in advance, so the whole estimate is kept.
             self.budget.reserve("deliver", self.delivery_s)
