@@ -56,15 +56,12 @@ def build(
     tokens, codes = _sequences.limited(inputs["tokens"], int(sizes["vocabulary"]), vocabulary, 1, name="words_limit")
     mask = sequences.PaddingMask(name="mask")(tokens)
     vectors = _embedded(tokens, codes, width, builder, name="embedding")
-    steps = _sequences.masked(vectors, mask, builder, name="inside")
+    length = int(tokens.shape[1])
+    steps = layers.Reshape((1, length, width), name="steps")(_sequences.masked(vectors, mask, builder, name="inside"))
     pooled = []
     for k in _lengths(kernels):
         name = f"conv_{k}"
-        x = layers.Conv1D(
-            filters, k, padding="same", use_bias=builder.plan.norm is None, kernel_initializer=builder.initializer(),
-            kernel_regularizer=builder.regularizer(), name=name,
-        )(steps)
-        x = builder.finish(x, name=name, drop=False)
+        x = layers.Reshape((length, filters), name=f"{name}_steps")(builder.conv1d(steps, filters, k, name=name))
         x = _sequences.masked(x, mask, builder, name=f"{name}_inside")
         pooled.append(layers.GlobalMaxPooling1D(name=f"{name}_max")(x))
     if bag:

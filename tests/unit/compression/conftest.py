@@ -18,5 +18,10 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> planted.Planted:
 
 
 @pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> planted.Planted:
+    return planted.plant_texts(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> planted.Planted:
     return planted.plant_pictures(tmp_path_factory.mktemp("pictures"))

@@ -147,3 +147,12 @@ def test_the_zeros_reach_the_artifacts_own_weights(
 
 def test_the_techniques_are_declared_for_listing() -> None:
     assert techniques["magnitude-pruning"].stage == techniques["quantization-ptq"].stage == "compress"
+
+
+def test_a_model_of_vectors_alone_is_not_pruned(texts: planted.Planted, tmp_path: pathlib.Path) -> None:
+    request = {
+        "candidate": str(texts.candidate), "prepared": str(texts.data.path), "out": str(tmp_path), "sparsity": 0.5,
+        "metric": "accuracy", "epochs": 1, "time_s": 30.0, "seed": 1,
+    }
+    with pytest.raises(magnitude.NothingToPrune, match="of the weights"):
+        magnitude.prune(request)
