@@ -27,6 +27,10 @@ T = TypeVar("T")
 @click.option("--allow", multiple=True, metavar="ID", help="With --for: as `submit` has it. May be repeated.")
 @click.option("--forbid", multiple=True, metavar="ID", help="With --for: as `submit` has it. May be repeated.")
 @click.option("--force", multiple=True, metavar="ID", help="With --for: as `submit` has it. May be repeated.")
+@click.option(
+    "--set", "parameters", type=quantities.ParameterValue(), multiple=True,
+    help="With --for: as `submit` has it. May be repeated.",
+)
 @click.option("--split-column", metavar="COLUMN", help="With --for: column that says train, validation or test.")
 @click.option("--group-column", metavar="COLUMN", help="With --for: rows of equal value here stay together.")
 @click.option("--kind", "kinds", type=quantities.ColumnKindOf(), multiple=True, help="With --for: mend a kind.")
@@ -50,7 +54,7 @@ def techniques(
         _applying(connection, technique, data, header, as_json, {"task": task, **given})
         return
     if wanted := [name for name, value in given.items() if value] + (["header"] if header is not None else []):
-        name = {"formats": "format", "kinds": "kind"}.get(wanted[0], wanted[0]).replace("_", "-")
+        name = {"formats": "format", "kinds": "kind", "parameters": "set"}.get(wanted[0], wanted[0]).replace("_", "-")
         raise click.UsageError(f"--{name} goes with --for DATA.")
     with connection.open() as client:
         found = list(client.list_techniques(task))
@@ -83,12 +87,9 @@ def _applying(
     given: dict[str, Any],
 ) -> None:
     """`techniques --for DATA`."""
-    from automl_client import types
-    from automl_client.cli import output, watching
+    from automl_client.cli import output, submit, watching
 
-    wanted: dict[str, Any] = {name: value for name, value in given.items() if value}
-    if "kinds" in wanted:
-        wanted["kinds"] = {column: types.ColumnKind(kind) for column, kind in wanted["kinds"]}
+    wanted = submit.settings({"seed": 0, **given}, submit.DEFAULT_BUDGET_S)
     with connection.open() as client, watching.uploading(as_json) as shown:
         found = client.explain_techniques(data, has_header=header, on_progress=shown, **wanted)
     if technique is not None:
