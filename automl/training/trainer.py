@@ -48,6 +48,7 @@ STACK_BYTES = 32 * 2**20
 HELD_BYTES = 2**30
 """Training inputs up to this are handed to the backend whole."""
 PREFETCH = 2
+LONG_STEP_S = 1.0
 CHECKPOINT_S = 5.0
 """Least time between two checkpoints: short epochs are cheaper to repeat than to save."""
 WARM_RATE = 0.1
@@ -431,7 +432,8 @@ class _Training:
         self.beat()
 
     def _time_step(self, example: Batch) -> None:
-        """Measures a step after a first one, which holds what is done once, and restores the state before them."""
+        """Measures a step after a first one, which holds what is done once (unless that is nothing beside a step that long),
+        and restores the state before them."""
         assert self.profile is not None
         before = _values(self.core.variables), _values(self.optimizer.variables)
         for _ in range(2):
@@ -442,6 +444,8 @@ class _Training:
                 self.engine.run_batches(Batch.stack([example]))
             self.step_estimate_s = max(1e-6, time.monotonic() - start)
             self.beat()
+            if self.step_estimate_s > LONG_STEP_S:
+                break
         self.profile = self.profile.changed(step_s=self.step_estimate_s)
         _assign(self.core.variables, before[0])
         _assign(self.optimizer.variables, before[1])

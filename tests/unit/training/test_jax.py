@@ -19,12 +19,15 @@ from tests.unit.layers.test_listed import LAYERS, run
 PARTS = Path(__file__).parent / "parts"
 
 
-def train(python: Path | str, backend: str, case: Any, recipe: Recipe, work: Path, root: Path) -> dict[str, Any]:
+def train(
+    python: Path | str, backend: str, case: Any, recipe: Recipe, work: Path, root: Path, **more: str
+) -> dict[str, Any]:
     file = work.parent / f"{work.name}.json"
     file.write_text(json.dumps(recipe.to_dict()))
     done = subprocess.run(
         [str(python), str(PARTS / "train_once.py"), str(case.path), str(file), str(work)],
-        env={"PATH": os.environ["PATH"], "HOME": str(work.parent), "PYTHONPATH": str(root), "KERAS_BACKEND": backend},
+        env={"PATH": os.environ["PATH"], "HOME": str(work.parent), "PYTHONPATH": str(root), "KERAS_BACKEND": backend,
+             **more},
         capture_output=True, text=True, timeout=600, check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -100,3 +103,29 @@ def test_every_layer_gives_the_same_under_jax(jax_python: Path, tmp_path: Path, 
     found = json.loads(done.stdout.splitlines()[-1])
     assert set(found) == set(LAYERS)
     assert max(found.values()) < 1e-4, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ids", [
+    ("sam", "lookahead", "lr-range-test", "batch-norm", "ema"),
+    ("mixed-precision:dtype=float16", "lookahead", "layerwise-lr-decay", "ema"),
+    ("data-parallel", "sam", "batch-norm", "dropout", "swa"),
+    ("data-parallel", "mixed-precision:dtype=float16", "gradient-clipping"),
+], ids=lambda ids: ids[0].partition(":")[0] + "+" + ids[1].partition(":")[0])
+def test_what_changes_the_step_under_jax(
+    ids: tuple[str, ...], jax_python: Path, classification: Any, root: Path, tmp_path: Path
+) -> None:
+    """Whole trainings, from the recipe to the candidate; the process sees two devices."""
+    chosen = []
+    for one in ids:
+        id, _, setting = one.partition(":")
+        name, _, value = setting.partition("=")
+        chosen.append(Choice(id=id, params={name: value} if name else {}))
+    recipe = classification.recipe.changed(techniques=(*classification.recipe.techniques, *chosen), epochs=8)
+    found = train(
+        jax_python, "jax", classification, recipe, tmp_path / "work", root,
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    )
+    assert found["outcome"] == "COMPLETED"
+    assert found["score"] > 0.8
+    assert (tmp_path / "work/model.keras").is_file()
