@@ -47,11 +47,16 @@ def encode(
 
     parts = []
     if "numeric" in inputs:
+        # Encoded in float32 whatever the arithmetic of the rest: narrow bins have slopes that float16 ends before,
+        # and phases of many turns need its digits.
         x = inputs["numeric"]
         if numeric_embedding == "periodic":
-            x = tables.PeriodicEmbedding(frequencies, embedding_width, sigma, seed=builder.seed(), name="periodic")(x)
+            x = tables.PeriodicEmbedding(
+                frequencies, embedding_width, sigma, seed=builder.seed(), name="periodic", dtype="float32"
+            )(x)
         elif numeric_embedding == "piecewise-linear":
-            x = tables.PiecewiseLinearEncoding(quantile_edges(builder.sample["numeric"], bins), name="piecewise")(x)
+            edges = quantile_edges(builder.sample["numeric"], bins)
+            x = tables.PiecewiseLinearEncoding(edges, name="piecewise", dtype="float32")(x)
         parts.append(x)
     if "categorical" in inputs:
         cardinalities = [int(n) for n in builder.preprocess["cardinalities"]]

@@ -44,6 +44,16 @@ class TestMixedPrecision:
         assert kept.shape == np.load(tmp_path / "plain/validation.npy").shape
         assert np.isfinite(kept).all()
 
+    @pytest.mark.parametrize("embedding", ["piecewise-linear", "periodic"])
+    def test_encodings_of_numbers_bear_float16(self, embedding: str, classification: Any, tmp_path: Path) -> None:
+        """Bins as narrow as a millionth have slopes beyond 65,504."""
+        encoded = Choice(id="mlp", params={"width": 64, "depth": 1, "numeric_embedding": embedding})
+        half = Choice(id="mixed-precision", params={"dtype": "float16"})
+        recipe = classification.recipe.changed(
+            architecture=encoded, techniques=(*classification.recipe.techniques, half, Choice(id="sam"))
+        )
+        assert run(classification, recipe, tmp_path / "w").score > 0.8
+
     def test_an_overflow_is_survived(self, steps: Any) -> None:
         """The first steps' gradients overflow float16: they are left out, and the scale is halved until steps are taken."""
         first = steps.run("linear:+half")
