@@ -13,8 +13,9 @@ the `DatasetInfo` alone, without a look at the data, so the server can make it i
   the laws of Heaps and Zipf from the examples that the inspection shows).
 - missing_fraction: from the counts of missing cells; words in a numeric column aren't among them.
 - image_shape: the most frequent size. Pictures of many sizes are resized to the median one.
-- length, vocabulary, ngrams of texts, and length and channels of series in tables: by order of magnitude; 0 for series of
-  files of their own, of which an inspection tells no length.
+- length of texts: the inspection's, of a sample; length and channels of series: those of the longest one, in a table of
+  steps those of the average one. vocabulary and ngrams of texts: by order of magnitude.
+- target_min: the least value of all rows.
 - heavy_tailed and target_skew stay 0: no technique's declaration may turn on them here.
 """
 
@@ -32,8 +33,6 @@ from automl.spec.dataset import LABELLED_FORMS
 _NEVER_FEATURES = (ColumnKind.CONSTANT, ColumnKind.ID)
 _WORD = re.compile(r"[^\W_]+")
 _YEAR = re.compile(r"[0-9]{4}")
-_CUT = 80
-"""Characters at which an inspection cuts examples."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +70,8 @@ def profile(info: DatasetInfo, task: Task, settings: DataSettings, *, separate_t
         modality=task.modality, task=task.id, rows=rows.train, classes=len(counts), outputs=len(counts) or 1,
         class_min=max(1, round(rows.of(counts[-1]))) if counts else 0, imbalance=counts[0] / counts[-1] if counts else 1.0,
     )
+    if task.kind == "regression" and target is not None:
+        base = base.changed(target_min=target.minimum)
     match task.modality:
         case Modality.TABLE:
             return _table(base, info, features, rows)
@@ -181,10 +182,10 @@ def _pictures(base: Profile, info: DatasetInfo) -> Profile:
 
 def _texts(base: Profile, columns: list[ColumnInfo]) -> Profile:
     shown = [text for column in columns for text in column.examples]
-    words = [len(_WORD.findall(text)) for text in shown] or [1]
-    # An example that is cut may go on for long.
-    most = max(words) * max(1, len(columns)) * (4 if any(len(text) >= _CUT for text in shown) else 1)
-    length = max(8, -(-most // 8) * 8)
+    # A column that was told to be text has no count of its tokens.
+    counted = [c.tokens or max((len(_WORD.findall(text)) for text in c.examples), default=1) for c in columns]
+    tokens = sum(counted) + max(0, len(columns) - 1)
+    length = max(8, -(-min(tokens, sizes.TEXT_LENGTH) // 8) * 8)
     vocabulary = min(20_000, round(_vocabulary(shown, base.rows * max(1, len(columns))) / 2)) + 3
     return base.changed(length=length, vocabulary=vocabulary, ngrams=2 * vocabulary, sample_bytes=4 * 5 * length)
 
@@ -193,10 +194,13 @@ def _series(
     base: Profile, info: DatasetInfo, features: list[ColumnInfo], steps: ColumnInfo | None, examples: int
 ) -> Profile:
     if info.modality == Modality.SERIES:
-        return base
+        length, channels = info.series_shape or (0, 0)
+        length = min(length, sizes.SERIES_LENGTH)
+        return base.changed(length=length, channels=channels, sample_bytes=4 * length * channels)
     numeric = [c for c in features if c.kind == ColumnKind.NUMERIC]
     absent = sum(c.rows_missing for c in numeric) / max(1, info.rows * len(numeric))
     length, channels = (round(info.rows / max(1, examples)), len(numeric)) if steps is not None else (len(numeric), 1)
+    length = min(length, sizes.SERIES_LENGTH)
     return base.changed(
         length=length, channels=channels, missing_fraction=absent, sample_bytes=4 * length * channels,
     )

@@ -71,6 +71,7 @@ def _series(data: Series) -> DatasetInfo:
     labels = () if data.labels is None else (schema.Column(data.labels, ColumnKind.CATEGORICAL).info(),)
     return DatasetInfo(
         modality=Modality.SERIES, format=data.format, rows=len(data),
+        series_shape=(int(data.lengths.max(initial=0)), len(data.channels)),
         columns=tuple(c if c.distinct > 1 else c.changed(kind=ColumnKind.CONSTANT) for c in labels),
         findings=tuple(in_order([*data.findings, *series.shape_findings(data)])),
     )

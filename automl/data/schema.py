@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Mapping
 
@@ -22,7 +23,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from automl.data import encoder
+from automl.data import encoder, text_encoder
 from automl.data.table import Table, TextColumn
 from automl.spec.dataset import ColumnInfo, ColumnKind
 
@@ -32,6 +33,8 @@ _SHARE = 0.95
 _ID_NAME = re.compile(r"(?:^|[_\-. ])(?:id|uuid|guid|key|index|rownum|row)$|[a-z]I[Dd]$|^(?:Id|ID)", re.ASCII)
 _CODE = r"^0[0-9]+$"
 _TOP, _TOP_OF, _EXAMPLE = 50, 1000, 80
+_TOKENS_OF = 2000
+"""Texts whose tokens are counted."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,7 +91,13 @@ class Column:
             top=tuple((texts[c][:_EXAMPLE], int(column.counts[c])) for c in by_count),
             minimum=float(numbers.min()) if len(numbers) else None, maximum=float(numbers.max()) if len(numbers) else None,
             integer=bool(len(numbers) and (numbers == np.rint(numbers)).all()),
+            tokens=self._tokens() if self.kind == ColumnKind.TEXT else 0,
         )
+
+    def _tokens(self) -> int:
+        sample = self.present[:: max(1, len(self.present) // _TOKENS_OF)]
+        lengths = [len(text_encoder.words_of(self.text.texts[c])) for c in sample]
+        return math.ceil(np.percentile(lengths, text_encoder.COVERED)) if lengths else 0
 
 
 def infer(table: Table, overrides: Mapping[str, ColumnKind] | None = None) -> dict[str, Column]:

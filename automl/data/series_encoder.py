@@ -36,10 +36,11 @@ from numpy.typing import NDArray
 
 from automl.data import encoder
 from automl.data.series import Series, trimmed
+from automl.spec import sizes
 from automl.spec.errors import InvalidData, InvalidInput, Violation
 from automl.spec.model import Json
 
-CAP = 512
+CAP = sizes.SERIES_LENGTH
 """Steps of the longest series that a network sees; longer ones are resampled: a training step's work grows with it."""
 CLIP = 10.0
 """Standard deviations beyond which a value says no more: one spike would else take the resolution of 8-bit integers."""

@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.data import encoder
+from automl.spec import sizes
 from automl.spec.errors import InvalidData, InvalidInput, Violation
 from automl.spec.model import Json
 
@@ -170,11 +171,11 @@ def _fill(row: NDArray[np.int32], codes: NDArray[np.int32]) -> None:
 VOCABULARY = 20_000
 NGRAM_VOCABULARY = 30_000
 LOW, HIGH = 3, 5
-LENGTH = 1024
+LENGTH = sizes.TEXT_LENGTH
 """Most tokens of a text; longer ones are cut."""
 NGRAMS = 1024
 """Most n-grams of a text. Where the usual text has more, words say enough and none are used."""
-_COVERED = 98
+COVERED = 98
 """Percent of the training texts that are taken whole."""
 _LEAST = 2
 """Rows that a token must come in: the rarer ones show what an unknown token is like."""
@@ -209,7 +210,7 @@ def fit(texts: Sequence[Sequence[str]], names: Sequence[str], *, bytes_a_row: fl
     boundaries = len(names) - 1
     lengths = [boundaries + sum(map(len, row)) for row in documents]
     room = max(16, int(bytes_a_row // 8))
-    length = _rounded(min(LENGTH, room, float(np.percentile(lengths, _COVERED))))
+    length = _rounded(min(LENGTH, room, float(np.percentile(lengths, COVERED))))
     document: dict[str, Json] = {
         "columns": [{"name": name, "kind": "text"} for name in names], "vocabulary": vocabulary, "ngrams": None,
         "inputs": {"tokens": length, "vocabulary": FIRST + len(vocabulary)},
@@ -223,7 +224,7 @@ def fit(texts: Sequence[Sequence[str]], names: Sequence[str], *, bytes_a_row: fl
     held = {word: sum(g in known for g in ngrams_of(word, LOW, HIGH)) for word in frequency}
     counts = [sum(held[word] for words in row for word in words) for row in documents]
     if chosen and np.median(counts) <= min(NGRAMS, room):
-        width = _rounded(min(NGRAMS, room, float(np.percentile(counts, _COVERED))))
+        width = _rounded(min(NGRAMS, room, float(np.percentile(counts, COVERED))))
         document["ngrams"] = {"low": LOW, "high": HIGH, "vocabulary": chosen}
         document["inputs"] |= {"ngrams": width, "ngram_vocabulary": 1 + len(chosen)}
     return document

@@ -69,6 +69,8 @@ class ColumnInfo(Frozen):
     maximum: float | None = None
     integer: bool = False
     """Numeric with whole numbers only."""
+    tokens: int = 0
+    """Text: words and symbols that all but the longest fiftieth of the cells have at most (of a sample)."""
 
 
 class DatasetInfo(Frozen):
@@ -83,6 +85,8 @@ class DatasetInfo(Frozen):
     has_header: bool = True
     image_shape: tuple[int, int, int] | None = None
     """Most frequent height, width, channels of pictures."""
+    series_shape: tuple[int, int] | None = None
+    """Steps of the longest of series, and their channels."""
     parts: tuple[tuple[str, int], ...] = ()
     """Parts that the data itself brings (folders train/ and test/, idx files t10k-*), with their sizes."""
     findings: tuple[Finding, ...] = ()

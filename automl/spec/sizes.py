@@ -18,6 +18,10 @@ TOKENS = 256
 """Most words of a table's column of text that become numeric columns."""
 TOKEN_ROWS = 3
 """Training rows in which such a word has to come."""
+TEXT_LENGTH = 1024
+"""Most tokens of a text; longer ones are cut."""
+SERIES_LENGTH = 512
+"""Most steps of a series; longer ones are resampled."""
 PICTURE_SIDE = 96
 """Longer side of the pictures that are trained on, in pixels."""
 

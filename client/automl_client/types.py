@@ -469,7 +469,7 @@ class ProfileEstimate:
     image_shape: tuple[int, ...]
     """Height, width and channels of pictures; empty for other data."""
     length: int
-    """Tokens of a text or steps of a series, by order of magnitude; 0 where the inspection doesn't tell."""
+    """Tokens of a text or steps of a series as networks see them; 0 for other data."""
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ def test_numbers_to_predict(tmp_path):
     table = {"p": x[:, 0].round(4), "q": x[:, 1].round(4), "y": (x.sum(1) * 3).round(4)}
     guess, real = both(tmp_path, planting.csv(table), NUMBER, target="y")
     agree(guess, real, "numeric", "categorical", "sample_bytes", "class_min", "imbalance")
+    assert guess.target_min == pytest.approx(float(min(table["y"])))
 
 
 def test_named_parts_and_separate_test_data_change_the_training_part(tmp_path):
@@ -129,8 +130,7 @@ def test_pictures_in_named_folders(tmp_path):
 
 def test_texts(tmp_path):
     guess, real = both(tmp_path, table_of_texts(90), "text-classification", target="label")
-    agree(guess, real)
-    assert real.length / 4 <= guess.length <= 4 * real.length
+    agree(guess, real, "length")
     assert real.vocabulary / 10 <= guess.vocabulary <= 10 * real.vocabulary
 
 
@@ -142,6 +142,18 @@ def test_series_in_a_table_of_steps(tmp_path):
         tmp_path, planting.csv(table), "timeseries-classification", target="label", group_column="which", ignore=("when",)
     )
     agree(guess, real, "length", "channels", rows=0.1)
+
+
+def test_series_of_a_file_of_their_own(tmp_path):
+    def series(s: int) -> str:
+        channels = [",".join(f"{np.sin(t * k * (1 + s % 2)) + s:.3f}" for t in range(20 + s % 5)) for k in (1, 2)]
+        return ":".join([*channels, "ab"[s % 2]])
+
+    head = "problemName P,timeStamps false,univariate false,dimensions 2,equalLength false,classLabel true a b,data"
+    content = "\n".join([*(f"@{fact}" for fact in head.split(",")), *map(series, range(60)), ""])
+    guess, real = both(tmp_path, content, "timeseries-classification", name="s.ts")
+    agree(guess, real, "length", "channels")
+    assert (guess.length, guess.channels) == (24, 2)
 
 
 def test_an_inspection_without_counts_makes_even_classes():
