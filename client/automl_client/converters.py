@@ -426,6 +426,12 @@ def error(code: grpc.StatusCode, details: str, metadata: Iterable[Any] | None) -
 def _error(
     code: grpc.StatusCode, details: str, reason: str, info: Mapping[str, str], violations: list[errors.Violation]
 ) -> errors.AutoMLError:
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return errors.FailedPrecondition(
+            "The server doesn't know this call: it is older than this client. Upgrade it, or stop it if it is your own: the "
+            "next command starts a new one.",
+            reason=reason, metadata=info,
+        )
     kind = _BY_CODE.get(code, errors.Internal)
     by_reason = errors.BY_REASON.get(reason)
     if by_reason is not None and (kind is errors.Internal or issubclass(by_reason, kind) or by_reason is errors.Infeasible):

@@ -276,6 +276,12 @@ def test_errors_carry_reason_violations_and_metadata(remote, server):
     assert str(caught.value) == "data.target: no column 'x'.\nbudget.wall: too short."
 
 
+def test_a_server_that_lacks_a_call_is_said_to_be_older(remote, server):
+    server.fail_next = [("GetJob", grpc.StatusCode.UNIMPLEMENTED, "Method not found!")]
+    with pytest.raises(errors.FailedPrecondition, match="older than this client"):
+        remote.get_job("j1")
+
+
 def test_the_pause_that_a_server_asks_for_is_kept(remote, server, table):
     target = getattr(remote, "_target", remote)
     job = remote.submit(table, target="label")
