@@ -3,8 +3,9 @@
 Each of `depth` blocks lets every token attend to all others (in the form that the slot `attention` holds) and passes it
 through two dense layers of `expansion` · `width` and `width` units, both as residual branches (Vaswani et al.,
 arXiv:1706.03762). Texts enter through an embedding, of `width` / `factor` numbers with a dense layer behind it where
-`factor` is above 1; series through a convolution whose stride leaves at most 256 tokens. The mean of all tokens that are
-there goes to the head, or what `attention-rnn` makes of them.
+`factor` is above 1; series as measured. A convolution with a stride then makes tokens of `width` of what is longer than 256
+steps, and of series in any case. The mean of all tokens that are there goes to the head, or what `attention-rnn` makes of
+them.
 
 Any two steps are one layer apart, whatever their distance, and all steps are computed at once. It needs more data than
 recurrent and convolutional networks before it shows that: small texts are told better by those.
@@ -28,10 +29,8 @@ from automl.catalog import Bool, Categorical, Int, architecture
 from automl.spec import Modality, Profile
 from automl.spec.recipe import ParameterValue
 
-LONGEST = 1024
-"""Tokens of texts up to which the family is offered."""
 MOST_TOKENS = 256
-"""Tokens that are left of a series."""
+"""Tokens that are compared with each other: the scores of 1,024 would take 2 GB for a batch of 128."""
 
 Techniques = Mapping[str, Mapping[str, ParameterValue]]
 _BERT: Techniques = {
@@ -49,26 +48,21 @@ PRESETS: Mapping[str, tuple[Mapping[str, ParameterValue], Techniques]] = {
 """Name → (parameters of the family, techniques)."""
 
 
-def _short(profile: Profile) -> str | None:
-    if profile.modality == Modality.SERIES or profile.length <= LONGEST:
-        return None
-    return f"compares all pairs of at most {LONGEST} tokens; there are {profile.length}"
-
-
-def series_stride(steps: int) -> int:
-    """Steps of a series that become one token."""
-    return -(-steps // MOST_TOKENS)
+def stride_within(steps: int) -> int:
+    """Steps that become one token."""
+    return max(1, -(-steps // MOST_TOKENS))
 
 
 def size(
     profile: Profile, *, width: int, depth: int, expansion: int, factor: int, shared_layers: bool, norm_first: bool
 ) -> int:
     """Trainable parameters with projected attention and layer-norm; positions are left out."""
-    if profile.modality == Modality.TEXT:
-        entrance, features = _sequences.entrance_size(profile, width // factor)
-        entrance += (features + 1) * width if factor > 1 else 0
-    else:
-        entrance = (profile.channels * series_stride(profile.length) + 1) * width
+    stride = stride_within(profile.length)
+    entrance, features = _sequences.entrance_size(profile, width // factor)
+    if profile.modality == Modality.SERIES or stride > 1:
+        entrance += (features * stride + 1) * width
+    elif factor > 1:
+        entrance += (features + 1) * width
     body = _attention.blocks_size(width, depth=1 if shared_layers else depth, expansion=expansion)
     return entrance + body + (width + 1) * profile.outputs
 
@@ -87,7 +81,6 @@ def size(
     reference="arXiv:1706.03762; arXiv:1810.04805; arXiv:1907.11692; arXiv:1909.11942; arXiv:1910.01108",
     cost=4.0,
     uses=("attention", "positions", "halting", "sequence-pooling"),
-    when=_short,
     size=size,
 )
 def build(
@@ -95,11 +88,8 @@ def build(
     norm_first: bool,
 ) -> Any:
     x, mask = _sequences.entrance(inputs, builder, width // factor)
-    if builder.profile.modality == Modality.TEXT:
-        if factor > 1:
-            x = builder.dense_layer(width, name="widen")(x)
-    else:
-        stride = series_stride(int(x.shape[1]))
+    stride = stride_within(int(x.shape[1]))
+    if builder.profile.modality == Modality.SERIES or stride > 1:
         x = _sequences.masked(x, mask, builder, name="there")
         x = builder.layers.Conv1D(
             width, stride, strides=stride, padding="same", kernel_initializer=builder.initializer(),
@@ -107,6 +97,8 @@ def build(
         )(x)
         if mask is not None and stride > 1:
             mask = builder.layers.MaxPooling1D(stride, padding="same", name="patch_mask")(mask)
+    elif factor > 1:
+        x = builder.dense_layer(width, name="widen")(x)
     x = _attention.positioned(x, builder)
     if not norm_first:
         x = _attention.normalisation(builder, width, name="entry_norm")(x)

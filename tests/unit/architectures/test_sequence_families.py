@@ -301,14 +301,23 @@ def test_tokens_ponder_less_when_pondering_costs_more(build):
     assert found[0.1] < found[0.001] - 0.3, found
 
 
-def test_series_of_any_length_leave_at_most_256_tokens(build):
-    built = build("transformer", {"width": 32, "depth": 1}, modality="series",
-                  preprocess={"inputs": {"steps": 600, "channels": 3}, "ragged": True})
+@pytest.mark.parametrize(("modality", "preprocess"), [
+    ("series", {"inputs": {"steps": 600, "channels": 3}, "ragged": True}),
+    ("text", {"inputs": {"tokens": 600, "vocabulary": 30}}),
+])
+def test_long_inputs_leave_at_most_256_tokens(modality, preprocess, build):
+    built = build("transformer", {"width": 32, "depth": 1, "factor": 2}, modality=modality, preprocess=preprocess)
+    assert trainable(built.core) == built.size
     assert built.core.get_layer("patches").output.shape[1] == 200
     assert built.core.get_layer("patch_mask").output.shape[1] == 200
     ((name, x),) = built.inputs.items()
-    other = np.where(x[..., -1:] > 0, x, np.r_[5.0, 5.0, 0].astype(np.float32))
-    np.testing.assert_allclose(outputs(built.core, {name: other}), outputs(built.core, {name: x}), atol=1e-5)
+    before = outputs(built.core, {name: x})
+    if modality == "series":
+        x = np.where(x[..., -1:] > 0, x, np.r_[5.0, 5.0, 0].astype(np.float32))
+    else:
+        table = built.core.get_layer("embedding").get_weights()[0]
+        built.core.get_layer("embedding").set_weights([np.r_[table[:1] + 3, table[1:]]])
+    np.testing.assert_allclose(outputs(built.core, {name: x}), before, atol=1e-5)
 
 
 @pytest.mark.parametrize(("family", "params", "technique"), [
