@@ -8,6 +8,7 @@ import pytest
 
 from automl.architectures import _attention, tcn, transformer, vit
 from automl.catalog import techniques
+from automl.export import tflite
 from automl.layers import folding
 
 FAMILIES = {
@@ -336,3 +337,22 @@ def test_reparametrised_kernels_leave_training_as_plain_ones(family, params, tec
     np.testing.assert_allclose(outputs(folded, built.inputs), outputs(built.core, built.inputs), atol=1e-4)
     assert any(hasattr(layer, "folded") for layer in built.core.layers)
     assert not any(hasattr(layer, "folded") for layer in folded.layers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", [
+    t.id for t in techniques if t.slot == "cell" and "tflite:int8" not in t.unsupported_formats
+])
+def test_cells_become_int8_files_unrolled(cell, build):
+    """Built-in operations alone: the interpreter here has no others."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    built = build("recurrent", {"units": 8}, modality="series", preprocess={"inputs": {"steps": 12, "channels": 3}},
+                  **keys(cell))
+    content = tflite.convert(built.core, "int8", built.inputs)
+    runner = Interpreter(model_content=content).get_signature_runner()
+    given = np.concatenate([
+        next(iter(runner(series=built.inputs["series"][i : i + 1]).values())) for i in range(20)
+    ])
+    expected = outputs(built.core, built.inputs)[:20]
+    assert np.abs(given - expected).mean() < 0.25 * expected.std()
