@@ -49,7 +49,7 @@ def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None =
             )
         elif task.modality == Modality.TEXT and not _has_text(spec, info):
             kinds = ", ".join(f"{c.name!r} ({c.kind})" for c in info.columns[:10] if c.name != spec.data.target)
-            message = f"{task.id} needs a column of texts, and there is none ({kinds}); if one is, name its kind"
+            message = f"{task.id} needs a column of texts, and there is none ({kinds}); --kind COLUMN=text names one"
             found.append(_fault("data", message, "NO_TEXT"))
         elif task.kind == "regression" and (column := _target_column(info, spec.data.target)) is not None:
             kind = spec.data.kinds.get(column.name, column.kind)
