@@ -19,7 +19,7 @@ import sys
 import threading
 import traceback
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -37,6 +37,7 @@ from automl.search.selection import Candidate
 from automl.spec import (
     Artifact,
     AutoMLError,
+    Choice,
     Event,
     Infeasible,
     Internal,
@@ -63,6 +64,8 @@ COMPRESS_SHARE = 0.13
 BUSY, BUSY_PICTURES = 0.45, 0.6
 """How busy the machine is taken to be before trials have shown it; see `Speeds.busy`. Convolutions over many held-out rows
 are hard to foresee."""
+MOST_DELIVERY = 0.3
+"""Of the budget: architectures whose files take longer to be written aren't proposed."""
 REPORT_S = 2.0
 CONVOLVED = (Modality.IMAGE, Modality.SERIES)
 """What convolutional networks are for mostly: their time isn't told by the number of their weights."""
@@ -201,7 +204,7 @@ class Job:
     def derive(self, prepared: Any) -> Space:
         """The space of what may be proposed; fails early when the limits can't be met."""
         formats = frozenset(str(f) for f in self.spec.formats)
-        space = spaces.derive(self.task, prepared.meta.profile, self.spec.search, formats)
+        space = spaces.derive(self.task, prepared.meta.profile, self.spec.search, formats, self._too_slow(prepared))
         sizing.check_feasible(space, self.spec.constraints, self.spec.formats)
         if self.state.space is None:
             self.ledger.emit(
@@ -211,6 +214,21 @@ class Job:
                 )
             )
         return space
+
+    def _too_slow(self, prepared: Any) -> dict[str, str]:
+        """Families whose files would take too much of the budget to be written, with the reason."""
+        profile, total = prepared.meta.profile, self.spec.budget.wall_s
+        slow = {}
+        for family in entries.architectures:
+            if family.reason_against(profile) is None and family.conversion(profile) > 1:
+                recipe = Recipe(task=self.task, architecture=Choice(id=family.id))
+                seconds = BUSY * self.engine.deliver_estimate_s(
+                    self.spec.formats, recipe, profile, rows=prepared.meta.parts.get("test", 10_000),
+                    slots=self.request.slots,
+                )
+                if seconds > MOST_DELIVERY * total:
+                    slow[family.id] = f"its files take about {seconds:.0f} s to be written, too much of {total:.0f} s"
+        return slow
 
     def start_executor(self) -> None:
         """Begins to warm up what trials are forked from, while the data are prepared."""
@@ -322,11 +340,10 @@ class Job:
 
         def cost_s(count: int) -> float:
             trainings_s = bagging.duration_s(recipes[:count], runner.speeds.predict, factor, self.control.slots)
-            return trainings_s + BLEND_S + self._longer_s(runner, prepared, size, count)
+            return trainings_s + BLEND_S + self._deliver_s(runner, prepared, recipes[:count], size)
 
-        # What is kept for the delivery may be an ensemble's already: only a single network's counts here.
-        spare_s = self.budget.reserved() - self.budget.reserved("deliver") - self._deliver_s(runner, prepared, size)
-        count = bagging.affordable(wanted, cost_s, available_s + spare_s)
+        kept_s = self.budget.reserved() - self.budget.reserved("deliver")  # for the delivery, which is part of the cost
+        count = bagging.affordable(wanted, cost_s, available_s + kept_s)
         members = bagging.members(
             ranked, order, count=count, limit_parameters=None if limit is None else int(bagging.SIZE_SHARE * limit),
             seed=self.request.seed,
@@ -334,7 +351,7 @@ class Job:
         if len(members) < 2:
             return []
         self.ledger.emit(EnsemblePlanned(members=tuple(members)))
-        self.budget.reserve("deliver", self._deliver_s(runner, prepared, size, len(members)))
+        self._reserve_delivery(self._deliver_s(runner, prepared, members, size))
         families = ", ".join(sorted({m.architecture.id for m in members}))
         self.ledger.note(
             f"{len(members)} networks ({families}) are trained, each without another fold of the training and validation "
@@ -504,7 +521,7 @@ class Job:
     def _keep_reserve(self) -> None:
         """The first estimate of what the end takes; scaled down so that a short budget isn't all reserve."""
         total = self.spec.budget.wall_s
-        self.delivery_s = self.engine.deliver_estimate_s(self.spec.formats, slots=self.request.slots)
+        self.delivery_s = self.engine.deliver_estimate_s(self.spec.formats, None, None, slots=self.request.slots)
         steps = {
             "deliver": BUSY_PICTURES * self.delivery_s,
             "compress": self._compress_s(),
@@ -522,7 +539,9 @@ class Job:
         best = ranked[0].best
         parts = prepared.meta.parts
         total = self.spec.budget.wall_s
-        self.budget.reserve("deliver", self._deliver_s(runner, prepared, best.parameters or 100_000))
+        size = best.parameters or 100_000
+        single_s = self._deliver_s(runner, prepared, [best.recipe], size)
+        self._reserve_delivery(single_s)
         if self._past(JobPhase.SEARCHING) or self.spec.search.strategy == "fixed":
             return
         speed = runner.speeds.predict(best.recipe)
@@ -536,29 +555,28 @@ class Job:
                 return bagging.duration_s([best.recipe] * count, runner.speeds.predict, factor, self.request.slots)
 
             def more_s(count: int) -> float:
-                return members_s(count) + self._longer_s(runner, prepared, best.parameters or 100_000, count)
+                return members_s(count) + self._deliver_s(runner, prepared, [best.recipe] * count, size) - single_s
 
             if count := bagging.affordable(wanted_members, more_s, bagging.SHARE * total):
                 self.budget.reserve("final", members_s(count) + BLEND_S)
-                self.budget.reserve("deliver", self._deliver_s(runner, prepared, best.parameters or 100_000, count))
+                self._reserve_delivery(self._deliver_s(runner, prepared, [best.recipe] * count, size))
                 return
         # Anew when that costs little of the budget, else a continuation; a long epoch is better spent in the search.
         share = FINAL_SHARE * total / finale.SAFETY
         self.budget.reserve("final", finale.SAFETY * (wanted if wanted <= share else short if short <= share else 0.0))
 
-    def _deliver_s(self, runner: Runner, prepared: Any, parameters: int, members: int = 1) -> float:
-        """What the delivery of a network, or of an ensemble of such, is expected to take on this machine now."""
+    def _deliver_s(self, runner: Runner, prepared: Any, recipes: Sequence[Recipe], parameters: int) -> float:
+        """What the delivery of a network, or of an ensemble, is expected to take here now; `parameters` of one."""
         self.delivery_s = self.engine.deliver_estimate_s(
-            self.spec.formats, parameters=parameters * members, rows=prepared.meta.parts.get("test", 10_000),
-            slots=self.request.slots, members=members,
+            self.spec.formats, bagging.ensemble(recipes), prepared.meta.profile, parameters=parameters * len(recipes),
+            rows=prepared.meta.parts.get("test", 10_000), slots=self.request.slots,
         )
         busy = BUSY_PICTURES if prepared.meta.modality == Modality.IMAGE else runner.speeds.busy(BUSY)
-        return float(min(busy * self.delivery_s, 0.4 * self.spec.budget.wall_s))
+        return float(busy * self.delivery_s)
 
-    def _longer_s(self, runner: Runner, prepared: Any, parameters: int, members: int) -> float:
-        """By how much an ensemble's delivery takes longer than one network's."""
-        single = self._deliver_s(runner, prepared, parameters)
-        return self._deliver_s(runner, prepared, parameters, members) - single
+    def _reserve_delivery(self, seconds: float) -> None:
+        """Keeps the time of the delivery; of a short budget not more than a part."""
+        self.budget.reserve("deliver", min(seconds, 0.4 * self.spec.budget.wall_s))
 
     def _compress_s(self) -> float:
         """Seconds kept for pruning: what its rungs take, where the budget is long enough for them to have their share."""

@@ -55,6 +55,7 @@ def size(
     },
     reference="arXiv:2106.11959; arXiv:2203.05556",
     cost=6.0,
+    conversion=2.0,
     uses=("attention",),
     when=_few_columns,
     size=size,

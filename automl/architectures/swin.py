@@ -63,6 +63,7 @@ def size(profile: Profile, *, width: int, stages: int, pairs: int, window: int, 
     },
     reference="arXiv:2103.14030",
     cost=6.0,
+    conversion=3.0,
     size=size,
 )
 def build(

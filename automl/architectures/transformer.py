@@ -80,6 +80,7 @@ def size(
     },
     reference="arXiv:1706.03762; arXiv:1810.04805; arXiv:1907.11692; arXiv:1909.11942; arXiv:1910.01108",
     cost=4.0,
+    conversion=2.0,
     uses=("attention", "positions", "halting", "sequence-pooling"),
     size=size,
 )

@@ -48,6 +48,7 @@ def size(profile: Profile, *, width: int, depth: int, expansion: int, patch: int
     },
     reference="arXiv:2010.11929; arXiv:2205.01580",
     cost=4.0,
+    conversion=2.0,
     uses=("attention", "positions"),
     size=size,
 )

@@ -111,6 +111,8 @@ class Architecture:
     """Ids of catalogue techniques that are parts of this family (blocks), for listing."""
     uses: frozenset[str]
     """Parts of a network (see `slots.PARTS`) that it has: techniques may shape them."""
+    conversion: Callable[[Profile], float]
+    """Factor on the time in which an artifact is written (of dense layers and convolutions: 1)."""
     build: Callable[..., Any]
     """`build(inputs: dict[str, KerasTensor], builder: automl.architectures.builder.Builder, **params) -> KerasTensor`
     of shape [b, features]."""
@@ -270,11 +272,13 @@ def architecture(
     cost: float = 1.0,
     provides: Iterable[str] = (),
     uses: Iterable[str] = (),
+    conversion: float | Callable[[Profile], float] = 1.0,
     size: Callable[..., int] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares an architecture family by its `build(inputs, builder, **params)`; the essay is its module's docstring."""
 
     used = frozenset(uses)
+    factor = conversion if callable(conversion) else lambda profile: float(conversion)
     if unknown := used - slots.PARTS.keys():
         raise ValueError(f"architecture {id!r}: uses {sorted(unknown)}, none of {tuple(slots.PARTS)}")
 
@@ -282,7 +286,8 @@ def architecture(
         architectures.add(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
-                reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, build=build, size=size,
+                reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, conversion=factor,
+                build=build, size=size,
                 doc=_essay(build),
             )
         )

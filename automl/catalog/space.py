@@ -213,12 +213,17 @@ class Space:
         return next(d for d in self.dimensions if d.name == name)
 
 
-def derive(task: str, profile: Profile, settings: SearchSettings, formats: frozenset[str] = frozenset()) -> Space:
+def derive(
+    task: str, profile: Profile, settings: SearchSettings, formats: frozenset[str] = frozenset(),
+    unfit: Mapping[str, str] | None = None,
+) -> Space:
     """The space for a task, the data's profile and what the user allows, forbids and forces.
 
     `formats` are the artifacts asked for ("tflite:int8", "saved-model"…): a technique that can't be given in one of
-    them isn't proposed. Raises `InvalidInput` with every contradiction (forced and forbidden, forced but not
-    applicable, two forced techniques that exclude each other, a slot with nothing left).
+    them isn't proposed. `unfit` are architectures that don't fit the job for another reason, which is given; they are
+    left out unless they are forced, or nothing else is left. Raises `InvalidInput` with every contradiction (forced
+    and forbidden, forced but not applicable, two forced techniques that exclude each other, a slot with nothing
+    left).
     """
     faults: list[Violation] = []
     excluded: dict[str, str] = {}
@@ -278,6 +283,10 @@ def derive(task: str, profile: Profile, settings: SearchSettings, formats: froze
             excluded[family.id] = against
         else:
             usable.append(family)
+    fitting = [f for f in usable if f.id in forced or f.id not in (unfit or {})]
+    if fitting and unfit:
+        excluded |= {f.id: unfit[f.id] for f in usable if f not in fitting}
+        usable = fitting
     for id in sorted(forced & set(excluded)):
         faults.append(_fault("search.force", f"{id} can't be forced: {excluded[id]}", "NOT_APPLICABLE"))
     if not usable:

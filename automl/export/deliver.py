@@ -25,7 +25,18 @@ from automl import catalog
 from automl.export import candidate as candidates
 from automl.export import card, companions, verify
 from automl.report import quantities
-from automl.spec import Artifact, AutoMLError, Constraints, FormatRequest, Infeasible, Internal, Refused, Verification
+from automl.spec import (
+    Artifact,
+    AutoMLError,
+    Constraints,
+    FormatRequest,
+    Infeasible,
+    Internal,
+    Profile,
+    Recipe,
+    Refused,
+    Verification,
+)
 from automl.spec.event import ArtifactMade, ArtifactRefused, Noted
 from automl.spec.model import Json
 
@@ -134,18 +145,25 @@ def held_out_metrics(scratch: Path) -> dict[str, float]:
 
 
 def estimate_s(
-    formats: Sequence[FormatRequest], *, parameters: int = 100_000, rows: int = 10_000, slots: int = 1, members: int = 1
+    formats: Sequence[FormatRequest], *, parameters: int = 100_000, rows: int = 10_000, slots: int = 1, graphs: float = 1.0
 ) -> float:
     """Seconds that `deliver` takes for a model of so many parameters and so many held-out rows, so that they can be
-    reserved. `members`: of an ensemble.
+    reserved. `graphs`: of the model, see the function of that name.
 
     The rows' share is a guess until the model is known, and verification predicts fewer rows rather than be late. `slots`
     doesn't shorten it: with time enough artifacts are made one after the other, so that latencies are measured undisturbed.
     """
     del slots
     return _REFERENCE_S + _rows_s(parameters, rows) + sum(
-        _artifact_s(wanted, parameters, rows, members) for wanted in formats
+        _artifact_s(wanted, parameters, rows, graphs) for wanted in formats
     )
+
+
+def graphs(recipe: Recipe, profile: Profile) -> float:
+    """How many times the time of a plain network an artifact of this one takes to write: by the architecture's factor, and
+    for each further member of an ensemble `_MEMBER` of it."""
+    factors = [catalog.architectures[member.architecture.id].conversion(profile) for member in recipe.single]
+    return max(factors) + _MEMBER * (sum(factors) - max(factors))
 
 
 def infeasible(results: Sequence[Artifact | Refused], constraints: Constraints) -> Infeasible | None:
@@ -163,10 +181,9 @@ def _rows_s(parameters: int, rows: int) -> float:
     return min(_ROWS_LIMIT_S / 3, rows * (1e-5 + 16 * parameters / 2e10))
 
 
-def _artifact_s(wanted: FormatRequest, parameters: int, rows: int, members: int) -> float:
+def _artifact_s(wanted: FormatRequest, parameters: int, rows: int, graphs: float) -> float:
     entry = catalog.formats[wanted.format]
     write_s = importlib.import_module(entry.exporter.partition(":")[0]).estimate_s(parameters)
-    graphs = 1 + _MEMBER * (members - 1)
     return graphs * (float(write_s) + _VERIFY_S.get(entry.runtime, 6.0)) + _rows_s(parameters, rows)
 
 
@@ -210,8 +227,8 @@ class _Delivery:
             },
         )
         parameters, rows = int(self.source.result.get("parameters") or 100_000), int(self._account["rows"])
-        members = 1 + len(self.source.recipe.members)
-        needed_s = {artifact_id(w): _artifact_s(w, parameters, rows, members) for w in formats}
+        factor = graphs(self.source.recipe, self.prepared.meta.profile)
+        needed_s = {artifact_id(w): _artifact_s(w, parameters, rows, factor) for w in formats}
         needed = sum(needed_s.values())
         self._waiting = {id: seconds - _rows_s(parameters, rows) for id, seconds in needed_s.items()}
         self._lanes = min(2, self.slots) if self._left() < 1.3 * needed else 1
@@ -408,4 +425,4 @@ def _plain(error: AutoMLError) -> str:
     return text if len(text) <= 400 else text[:399] + "…"
 
 
-__all__ = ["RunInChild", "artifact_id", "deliver", "estimate_s", "filename", "infeasible", "held_out_metrics"]
+__all__ = ["RunInChild", "artifact_id", "deliver", "estimate_s", "filename", "graphs", "infeasible", "held_out_metrics"]

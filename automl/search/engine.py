@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from automl.execution import children
 from automl.execution.executor import Executor
 from automl.search.budget import Clock, SystemClock
-from automl.spec import JobSpec, Recipe
+from automl.spec import JobSpec, Profile, Recipe
 from automl.spec.model import Json
 
 
@@ -45,6 +45,8 @@ class Engine:
     compress_estimate_s: Callable[[], float]
     deliver: Callable[..., list[Any]]
     deliver_estimate_s: Callable[..., float]
+    """(formats, recipe, profile, parameters=…, rows=…, slots=…) → seconds on a busy machine; without recipe: of a plain
+    network."""
     held_out: Callable[[Path], dict[str, float]]
     render: Callable[..., str]
     clock: Clock
@@ -102,10 +104,11 @@ def product() -> Engine:
 
         return list(delivery.deliver(*args, **more))
 
-    def deliver_estimate_s(*args: Any, **more: Any) -> float:
+    def deliver_estimate_s(formats: Any, recipe: Recipe | None, profile: Profile | None, **more: Any) -> float:
         from automl.export import deliver as delivery
 
-        return delivery.estimate_s(*args, **more)
+        factor = 1.0 if recipe is None or profile is None else delivery.graphs(recipe, profile)
+        return delivery.estimate_s(formats, graphs=factor, **more)
 
     def held_out(scratch: Path) -> dict[str, float]:
         from automl.export import deliver as delivery

@@ -308,7 +308,7 @@ def test_a_killed_ensemble_goes_on_with_the_members_that_are_left(tmp_path: Path
     stage = Theatre(tmp_path, spec=spec(wall_s=300.0, max_trials=10))
     whole = stage.run()
     planned = next(n for n, e in enumerate(whole) if e.payload.kind == "ensemble-planned")
-    for place in range(planned, len(whole), 7):
+    for place in range(planned + 1, len(whole), 7):
         again = Theatre(tmp_path, spec=stage.spec, clock=stage.clock, deadline=stage.deadline)
         events = again.run(whole[:place])
         assert last(events).state == "SUCCEEDED"

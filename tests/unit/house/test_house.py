@@ -136,3 +136,8 @@ def test_the_changelog_has_the_current_version():
 
     text = (ROOT / "CHANGELOG.md").read_text()
     assert f"## [{__version__}]" in text or "## [Unreleased]" in text
+
+
+def test_no_merge_was_left_half_done() -> None:
+    marks = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
+    assert [str(p) for p in tracked() if p.is_file() and marks.search(p.read_bytes())] == []
