@@ -321,7 +321,8 @@ def test_an_ensemble_can_be_trained_again_from_its_recipe(tmp_path: Path) -> Non
     first = last(Theatre(tmp_path / "a", spec=spec(wall_s=300.0, max_trials=6)).run())
     assert first.recipe is not None
     assert first.recipe.members
-    events = Theatre(tmp_path / "b", spec=spec(search=SearchSettings(strategy="fixed", recipes=(first.recipe,)))).run()
+    again = SearchSettings(strategy="fixed", recipes=(first.recipe,))
+    events = Theatre(tmp_path / "b", spec=spec(wall_s=300.0, search=again)).run()
     assert last(events).state == "SUCCEEDED"
     assert last(events).recipe == first.recipe
     assert [t.recipe for t in fold(events).trials.values()] == list(first.recipe.single)

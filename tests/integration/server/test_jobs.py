@@ -149,6 +149,7 @@ async def test_slots_are_shared_and_the_share_is_told(folder: Path) -> None:
         second = await server.create_job("hold")
         assert json.loads((await server.until(second.name, "noted")).controller.json)["message"] == "slots 2"
         await server.cancel(second.name)
+        await server.watch(second.name)
         await server.cancel(first.name, finish=True)
         told = [n for n in notes(await server.watch(first.name)) if n.startswith("slots")]
         assert told == ["slots 4", "slots 2", "slots 4"]

@@ -90,7 +90,8 @@ def test_every_family_becomes_an_int8_tflite_file_of_built_in_operations(family,
         next(iter(runner(**{name: x[i : i + 1] for name, x in built.inputs.items()}).values())) for i in range(20)
     ])
     expected = model.predict({name: x[:20] for name, x in built.inputs.items()}, verbose=0)
-    np.testing.assert_allclose(given, expected, atol=0.06)
+    # Rounding errors of a recurrent net's states go on from step to step.
+    np.testing.assert_allclose(given, expected, atol=0.12 if family == "recurrent" else 0.06)
 
 
 VARIANTS = [

@@ -35,6 +35,8 @@ def test_a_step_keeps_shapes_and_types_and_its_arguments(technique, apply):
     if technique.modalities == {"text"}:
         x = {"tokens": np.random.default_rng(0).integers(2, 50, (B, 30)).astype(np.int32),
              "ngrams": np.random.default_rng(1).integers(1, 50, (B, 40)).astype(np.int32)}
+    elif technique.modalities == {"series"}:
+        x = {"series": np.random.default_rng(0).normal(size=(B, 30, 3)).astype(np.float32)}
     elif "image" not in technique.modalities or technique.id == "tabular-noise":
         x = {"numeric": np.random.default_rng(0).normal(size=(B, 3)).astype(np.float32),
              "categorical": np.random.default_rng(0).integers(0, 5, (B, 2)).astype(np.int32)}
