@@ -125,5 +125,8 @@ def merged_model(models: Sequence[keras.Model], scales: Sequence[Sequence[float]
             given["numeric"] = keras.layers.Rescaling(list(own), name=f"unit_{number}")(columns)
             start += len(own)
         model.name = f"member_{number}"
-        outputs.append(model(given))
-    return keras.Model(inputs, keras.layers.Average(name="ensemble_mean")(outputs), name="model")
+        output = model(given)
+        outputs.append(keras.layers.Reshape((1, output.shape[-1]), name=f"output_{number}")(output))
+    # A mean over an axis and not a sum: in 256 steps a sum of five probabilities has steps of a fiftieth.
+    stacked = keras.layers.Concatenate(axis=1, name="outputs")(outputs)
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling1D(name="ensemble_mean")(stacked), name="model")
