@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,3 +40,16 @@ def root() -> Path:
 def penguins(root: Path) -> Path:
     """A small real table with missing values."""
     return root / "examples" / "data" / "penguins.csv"
+
+
+_FIRST_STATES: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def _the_same_draws_in_any_order(request: pytest.FixtureRequest) -> None:
+    """A test module's generator `RNG` begins every test as it stood when the module was read: which tests ran before, on
+    which worker, changes nothing."""
+    generator = getattr(request.module, "RNG", None)
+    if hasattr(generator, "bit_generator"):
+        first = _FIRST_STATES.setdefault(request.module.__name__, generator.bit_generator.state)
+        generator.bit_generator.state = first
