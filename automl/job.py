@@ -348,27 +348,10 @@ class Job:
             ranked, order, count=count, limit_parameters=None if limit is None else int(bagging.SIZE_SHARE * limit),
             seed=self.request.seed,
         )
-        again = len(members) > 1
-        if not again:
-            # No time to train several anew: those that complement each other are delivered as the search trained them.
-            distinct = [ranked[place].best.recipe for place in dict.fromkeys(order)]
-
-            def blend_s(count: int) -> float:
-                return BLEND_S + self._deliver_s(runner, prepared, distinct[:count], size)
-
-            count = bagging.affordable(len(distinct), blend_s, available_s + kept_s)
-            weight = {c.best.recipe.identity: c.best.parameters or 0 for c in ranked}
-            members = bagging.within(distinct[:count], weight, None if limit is None else int(bagging.SIZE_SHARE * limit))
         if len(members) < 2:
             return []
         self.ledger.emit(EnsemblePlanned(members=tuple(members)))
         self._reserve_delivery(self._deliver_s(runner, prepared, members, size))
-        if not again:
-            self.ledger.note(
-                f"{len(members)} of the trained networks are delivered together, as the mean of what they predict; to train "
-                "them anew on all rows there is no time."
-            )
-            return members
         families = ", ".join(sorted({m.architecture.id for m in members}))
         self.ledger.note(
             f"{len(members)} networks ({families}) are trained, each without another fold of the training and validation "
@@ -383,11 +366,8 @@ class Job:
 
     def _ensemble(self, runner: Runner, members: list[Recipe], prepared: Any) -> Path | None:
         """Trains the members and blends those that came through; None when fewer than two did."""
-        there = {t.recipe.identity for t in self.state.trials.values() if t.usable}
-        lacking = [m for m in members if m.identity not in there]
-        runner.train_all(lacking, origin="final", deadline=self.budget.step_deadline("final"))
-        left = {t.recipe.identity: t for t in self.state.trials.values() if t.usable}
-        usable = [left[m.identity] for m in members if m.identity in left]
+        trials = runner.train_all(members, origin="final", deadline=self.budget.step_deadline("final"))
+        usable = [t for t in trials if t.usable]
         if len(usable) < 2:
             self.ledger.note("Too few of the ensemble's members came through in time.", warning=True)
             return None
@@ -408,11 +388,11 @@ class Job:
             self.ledger.note(f"The ensemble was given up: {_plain(error)}", warning=True)
             return None
         alone = sum(t.score or 0.0 for t in usable) / len(usable)
-        together = "" if any(t.recipe.fold for t in usable) else f", and {self._natural(score)} together"
         self.ledger.note(
-            f"The {len(usable)} members score {self._natural(alone)} on average, each on rows that it didn't see{together}."
+            f"The {len(usable)} members score {self._natural(alone)} on average, each on the rows that it didn't see."
             + ("" if len(usable) == len(members) else f" {len(members) - len(usable)} found no time.")
         )
+        log.info("the ensemble scores %s on validation rows that most members have seen", self._natural(score))
         return self._blended
 
     def _not_worse(self, runner: Runner, winner: Candidate, folder: Path) -> Path:

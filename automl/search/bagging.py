@@ -6,7 +6,7 @@ another fold of the rows; see the techniques `greedy-ensemble` and `bagging`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,24 +104,19 @@ def members(
 
     Members are passed over that would exceed the limit of parameters together with those before them.
     """
-    sizes = {c.best.recipe.identity: c.best.parameters or 0 for c in ranked}
-    kept = within([ranked[place].best.recipe for place in order], sizes, limit_parameters)[:count]
+    kept: list[Recipe] = []
+    weight = 0
+    for place in order:
+        best = ranked[place].best
+        size = best.parameters or 0
+        if len(kept) < count and (limit_parameters is None or weight + size <= limit_parameters):
+            kept.append(best.recipe)
+            weight += size
     folds = max(FEWEST_FOLDS, len(kept))
     return [
         recipe.model_copy(update={"seed": seed64("member", seed, k) % 2**31, "fold": f"{k}/{folds}"})
         for k, recipe in enumerate(kept)
     ]
-
-
-def within(recipes: Sequence[Recipe], sizes: Mapping[str, int], limit_parameters: int | None) -> list[Recipe]:
-    """The recipes in order without those that would exceed the limit together with those before them. `sizes`: parameters
-    by a recipe's identity."""
-    kept: list[Recipe] = []
-    for recipe in recipes:
-        weight = sum(sizes[r.identity] for r in (*kept, recipe))
-        if limit_parameters is None or weight <= limit_parameters:
-            kept.append(recipe)
-    return kept
 
 
 def ensemble(recipes: Sequence[Recipe]) -> Recipe:

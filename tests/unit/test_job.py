@@ -344,26 +344,6 @@ def test_one_network_is_delivered_where_more_are_not_wanted_or_too_large(tmp_pat
     assert not recipe.members
 
 
-def test_without_time_to_train_again_the_searchs_own_networks_are_delivered_together(tmp_path: Path) -> None:
-    """Two slots, a training of a minute and a half, four minutes: the search's networks and no others."""
-    stage = Theatre(
-        tmp_path, spec=spec(wall_s=260.0, search=SearchSettings(strategy="random")),
-        world=World(epoch_s=lambda work: 90.0 / work.recipe.epochs),
-    )
-    events = stage.run()
-    recipe = last(events).recipe
-    assert recipe is not None
-    assert len(recipe.single) > 1
-    assert not finals(events)
-    assert {r.fold for r in recipe.single} == {None}
-    searched = {t.recipe.identity for t in fold(events).trials.values()}
-    assert {r.identity for r in recipe.single} <= searched
-    planned = next(n for n, e in enumerate(events) if e.payload.kind == "ensemble-planned")
-    again = Theatre(tmp_path, spec=stage.spec, clock=stage.clock, deadline=stage.deadline).run(events[: planned + 1])
-    assert last(again).recipe == recipe
-    assert not finals(again)
-
-
 def test_a_limit_of_size_holds_for_all_members_together(tmp_path: Path) -> None:
     stage = Theatre(tmp_path, spec=spec(wall_s=300.0, max_trials=6, constraints=Constraints(max_parameters=200_000)))
     recipe = last(stage.run()).recipe
