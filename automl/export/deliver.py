@@ -32,6 +32,7 @@ from automl.spec import (
     FormatRequest,
     Infeasible,
     Internal,
+    Modality,
     Profile,
     Recipe,
     Refused,
@@ -145,7 +146,8 @@ def held_out_metrics(scratch: Path) -> dict[str, float]:
 
 
 def estimate_s(
-    formats: Sequence[FormatRequest], *, parameters: int = 100_000, rows: int = 10_000, slots: int = 1, graphs: float = 1.0
+    formats: Sequence[FormatRequest], *, parameters: int = 100_000, rows: int = 10_000, slots: int = 1, graphs: float = 1.0,
+    modality: str = "image",
 ) -> float:
     """Seconds that `deliver` takes for a model of so many parameters and so many held-out rows, so that they can be
     reserved. `graphs`: of the model, see the function of that name.
@@ -154,9 +156,8 @@ def estimate_s(
     doesn't shorten it: with time enough artifacts are made one after the other, so that latencies are measured undisturbed.
     """
     del slots
-    return _REFERENCE_S + _rows_s(parameters, rows) + sum(
-        _artifact_s(wanted, parameters, rows, graphs) for wanted in formats
-    )
+    pass_s = _rows_s(parameters, rows, modality)
+    return _REFERENCE_S + pass_s + sum(_artifact_s(wanted, parameters, graphs) + pass_s for wanted in formats)
 
 
 def graphs(recipe: Recipe, profile: Profile) -> float:
@@ -175,16 +176,18 @@ def infeasible(results: Sequence[Artifact | Refused], constraints: Constraints) 
     return Infeasible("no artifact meets the limits: " + "; ".join(reasons))
 
 
-def _rows_s(parameters: int, rows: int) -> float:
-    """One pass over the rows. Dense layers take 2 operations a parameter, convolutions a hundred and more: 16 is
-    between."""
-    return min(_ROWS_LIMIT_S / 3, rows * (1e-5 + 16 * parameters / 2e10))
+def _rows_s(parameters: int, rows: int, modality: str) -> float:
+    """One pass over the rows. Dense layers take 2 operations a parameter, and a bit around them; convolutions a hundred and
+    more: 16 is between."""
+    operations = 3 if modality == Modality.TABLE else 16
+    return min(_ROWS_LIMIT_S / 3, rows * (1e-5 + operations * parameters / 2e10))
 
 
-def _artifact_s(wanted: FormatRequest, parameters: int, rows: int, graphs: float) -> float:
+def _artifact_s(wanted: FormatRequest, parameters: int, graphs: float) -> float:
+    """Seconds for one artifact beside its pass over the rows."""
     entry = catalog.formats[wanted.format]
     write_s = importlib.import_module(entry.exporter.partition(":")[0]).estimate_s(parameters)
-    return graphs * (float(write_s) + _VERIFY_S.get(entry.runtime, 6.0)) + _rows_s(parameters, rows)
+    return graphs * (float(write_s) + _VERIFY_S.get(entry.runtime, 6.0))
 
 
 def _name(format: str, precision: str) -> str:
@@ -228,9 +231,8 @@ class _Delivery:
         )
         parameters, rows = int(self.source.result.get("parameters") or 100_000), int(self._account["rows"])
         factor = graphs(self.source.recipe, self.prepared.meta.profile)
-        needed_s = {artifact_id(w): _artifact_s(w, parameters, rows, factor) for w in formats}
-        needed = sum(needed_s.values())
-        self._waiting = {id: seconds - _rows_s(parameters, rows) for id, seconds in needed_s.items()}
+        self._waiting = {artifact_id(w): _artifact_s(w, parameters, factor) for w in formats}
+        needed = sum(self._waiting.values()) + len(formats) * _rows_s(parameters, rows, self.prepared.meta.modality)
         self._lanes = min(2, self.slots) if self._left() < 1.3 * needed else 1
         with ThreadPoolExecutor(self._lanes, thread_name_prefix="deliver") as lanes:
             tasks = [lanes.submit(self._one, wanted) for wanted in formats]

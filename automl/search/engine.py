@@ -108,6 +108,8 @@ def product() -> Engine:
         from automl.export import deliver as delivery
 
         factor = 1.0 if recipe is None or profile is None else delivery.graphs(recipe, profile)
+        if profile is not None:
+            more["modality"] = profile.modality
         return delivery.estimate_s(formats, graphs=factor, **more)
 
     def held_out(scratch: Path) -> dict[str, float]:
