@@ -15,6 +15,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from automl.layers.sequences import ChannelSlice
+
 PACKAGE = "automl"
 
 
@@ -304,24 +306,9 @@ class MemberAffine(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class MemberColumns(keras.layers.Layer):
+class MemberColumns(ChannelSlice):
     """The columns `start` to `stop` (exclusive) of the input of an ensemble: [b, columns] → [b, stop − start].
 
-    A layer of its own so that integer artifacts can leave it float: members whose columns have other ranges than their
+    A type of its own so that integer artifacts can leave it float: members whose columns have other ranges than their
     neighbours', or that encode numbers finely, would else share one scale.
     """
-
-    def __init__(self, start: int, stop: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        if not 0 <= start < stop:
-            raise ValueError(f"expected 0 ≤ start < stop, got {start} and {stop}")
-        self.start, self.stop = start, stop
-
-    def call(self, inputs: Any) -> Any:
-        return inputs[..., self.start : self.stop]
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return (*input_shape[:-1], self.stop - self.start)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "start": self.start, "stop": self.stop}
