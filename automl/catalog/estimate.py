@@ -54,7 +54,9 @@ def profile(info: DatasetInfo, task: Task, settings: DataSettings, *, separate_t
     """
     columns = [c.changed(kind=settings.kinds.get(c.name, c.kind)) for c in info.columns]
     target = next((c for c in columns if c.name == (settings.target or info.own_target)), None)
-    reserved = {settings.split_column, settings.group_column, *settings.ignore, target.name if target else None}
+    reserved = {
+        settings.split_column, settings.group_column, settings.time_column, *settings.ignore, target.name if target else None
+    }
     features = [
         c for c in columns
         if c.name not in reserved and c.kind not in _NEVER_FEATURES and c.rows_missing < info.rows
@@ -69,6 +71,7 @@ def profile(info: DatasetInfo, task: Task, settings: DataSettings, *, separate_t
     base = Profile(
         modality=task.modality, task=task.id, rows=rows.train, classes=len(counts), outputs=len(counts) or 1,
         class_min=max(1, round(rows.of(counts[-1]))) if counts else 0, imbalance=counts[0] / counts[-1] if counts else 1.0,
+        temporal=settings.time_column is not None,
     )
     if task.kind == "regression" and target is not None:
         base = base.changed(target_min=target.minimum)

@@ -21,7 +21,7 @@ def infer_task(info: DatasetInfo, target: str | None, data: DataSettings | None 
 
 def _as_set(info: DatasetInfo, data: DataSettings) -> DatasetInfo:
     """The data set without the columns that aren't features by the settings, and with the kinds that these name."""
-    spare = {data.split_column, data.group_column, *data.ignore} - {data.target}
+    spare = {data.split_column, data.group_column, data.time_column, *data.ignore} - {data.target}
     columns = tuple(c.changed(kind=data.kinds.get(c.name, c.kind)) for c in info.columns if c.name not in spare)
     return info.changed(columns=columns)
 
@@ -47,6 +47,10 @@ def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None =
                     "task", f"{task.id} takes {task.takes}, but the data set is of the form {info.format}", "WRONG_MODALITY"
                 )
             )
+        elif task.modality != Modality.SERIES and None not in (spec.data.time_column, spec.data.group_column):
+            # Of series the group column may be what tells them apart, which only reading tells.
+            message = "a split by time and a group column exclude each other: a group's rows would stand on both sides"
+            found.append(_fault("data.time_column", message, "CONTRADICTION"))
         elif task.modality == Modality.TEXT and not _has_text(spec, info):
             kinds = ", ".join(f"{c.name!r} ({c.kind})" for c in info.columns[:10] if c.name != spec.data.target)
             message = f"{task.id} needs a column of texts, and there is none ({kinds}); --kind COLUMN=text names one"
@@ -89,6 +93,7 @@ def _data_faults(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None
         ("data.target", target),
         ("data.split_column", spec.data.split_column),
         ("data.group_column", spec.data.group_column),
+        ("data.time_column", spec.data.time_column),
         *((f"data.ignore[{i}]", c) for i, c in enumerate(spec.data.ignore)),
         *((f"data.kinds[{c}]", c) for c in spec.data.kinds),
     ):
@@ -109,11 +114,15 @@ def _data_faults(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None
             )
         if target is not None and target in spec.data.ignore:
             found.append(_fault("data.ignore", f"the target {target!r} can't be ignored", "CONTRADICTION"))
+        if target is not None and target == spec.data.time_column:
+            message = f"{target!r} is the target: what is to be predicted can't order the rows"
+            found.append(_fault("data.time_column", message, "CONTRADICTION"))
     if info.modality == Modality.TABLE and target is not None and column is not None:
         features = [
             c
             for c in info.columns
-            if c.name not in (target, spec.data.split_column, spec.data.group_column, *spec.data.ignore)
+            if c.name != target
+            and c.name not in (spec.data.split_column, spec.data.group_column, spec.data.time_column, *spec.data.ignore)
             and spec.data.kinds.get(c.name, c.kind) not in (ColumnKind.CONSTANT, ColumnKind.ID)
             and c.rows_missing < info.rows
         ]
@@ -125,7 +134,7 @@ def _data_faults(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None
             found.append(_fault("test_dataset", message, "WRONG_MODALITY"))
         elif info.modality == Modality.TABLE:
             lacking = [c.name for c in info.columns if test_info.column(c.name) is None and c.name not in spec.data.ignore
-                       and c.name not in (spec.data.split_column, spec.data.group_column)
+                       and c.name not in (spec.data.split_column, spec.data.group_column, spec.data.time_column)
                        and not (c.name == "part" and info.parts)]
             if lacking:
                 message = f"lacks the columns {', '.join(map(repr, lacking[:20]))}"

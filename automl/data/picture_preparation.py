@@ -55,7 +55,7 @@ def prepare(spec: JobSpec, task: Task, data: Pictures, test: Pictures | None, wr
         labels, filename=data.filename, kind=task.kind, usable=_usable(len(data), bad), parts=_parts(settings, data, test),
         groups=_groups(settings, data, decoded, bad), test_target=test_labels,
         test_usable=None if test is None else _usable(len(test), test_bad), test_fraction=settings.test_fraction,
-        seed=spec.search.seed,
+        seed=spec.search.seed, times=table_preparation.times_of(settings, data.columns, data.filename),
     )
     findings += assignment.findings
     held = decoded if test_decoded is None else test_decoded
@@ -104,9 +104,11 @@ def _check_settings(
     faults = [
         Violation(field=field, message=f"no column {name!r}; there are: {', '.join(data.columns) or 'none but the label'}",
                   reason="COLUMN_MISSING")
-        for field, name in (("data.split_column", settings.split_column), ("data.group_column", settings.group_column))
+        for field, name in (("data.split_column", settings.split_column), ("data.group_column", settings.group_column),
+                            ("data.time_column", settings.time_column))
         if name is not None and name not in data.columns
     ]
+    faults += table_preparation.time_and_group(settings)
     if settings.split_column is not None and test is not None:
         faults.append(Violation(field="data.split_column", reason="CONTRADICTION",
                                 message="separate test data and a split column exclude each other"))
@@ -172,7 +174,9 @@ def _parts(settings: DataSettings, data: Pictures, test: Pictures | None) -> NDA
 def _groups(
     settings: DataSettings, data: Pictures, images: NDArray[np.uint8], bad: dict[int, str]
 ) -> NDArray[np.int64] | None:
-    """Numbers of the pictures that must stay together: by the group column, else identical ones."""
+    """Numbers of the pictures that must stay together: by the group column, else identical ones; none where time divides."""
+    if settings.time_column is not None:
+        return None
     if settings.group_column is not None:
         column = data.columns[settings.group_column]
         return np.where(column.rows_missing, np.arange(len(data)) + len(column.values), column.codes).astype(np.int64)

@@ -95,7 +95,7 @@ def _write(
         for opened in (data, test):
             if isinstance(opened, FilePictures):
                 opened.container.close()
-    writer.meta(meta)
+    writer.meta(meta.changed(profile=meta.profile.changed(temporal=spec.data.time_column is not None)))
 
 
 def _like(test_source: Source, data: readers.Data) -> Source:

@@ -168,6 +168,8 @@ class PreparedDataset:
 
     def _folds(self, count: int) -> NDArray[np.int16]:
         """The fold of each row of train+validation."""
+        if self.meta.profile.temporal:
+            raise ValueError("rows that follow each other in time have no folds: one would learn from what came after it")
         y = self.target("train+validation")
         strata = y.astype(np.int64) if self.meta.kind == "classification" else split.strata_of_numbers(y.astype(np.float64))
         groups = self._array("groups.npy") if (self.path / "groups.npy").exists() else None

@@ -109,7 +109,7 @@ def infer(table: Table, overrides: Mapping[str, ColumnKind] | None = None) -> di
 def _column(text: TextColumn, kind: ColumnKind | None) -> Column:
     inferred = Column(text, *_kind(text)) if kind is None else Column(text, kind)
     if inferred.kind == ColumnKind.DATE and not inferred.order:
-        order, _ = _date_order(inferred)
+        order, _ = date_order(inferred)
         return Column(text, inferred.kind, order)
     return inferred
 
@@ -129,7 +129,7 @@ def _kind(text: TextColumn) -> tuple[ColumnKind, str]:
         if codes.sum() > 0.01 * len(present):
             return ColumnKind.CATEGORICAL, ""
         return (ColumnKind.ID if numeric.all() and _is_running(text, numbers, rows) else ColumnKind.NUMERIC), ""
-    order, share = _date_order(column)
+    order, share = date_order(column)
     if share >= _SHARE:
         return ColumnKind.DATE, order
     return _kind_of_words(text, present, rows), ""
@@ -153,7 +153,7 @@ def _is_running(text: TextColumn, numbers: NDArray[np.float64], rows: int) -> bo
     return bool(rows >= 50 and (steps == steps[0]).all() and abs(steps[0]) == 1)
 
 
-def _date_order(column: Column) -> tuple[str, float]:
+def date_order(column: Column) -> tuple[str, float]:
     """The order of fields that reads most cells as dates, and the share of present cells that it reads."""
     text, present = column.text, column.present
     counts = text.counts[present]

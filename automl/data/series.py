@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.data.table import TextColumn
+from automl.data.times import Times
 from automl.spec.dataset import Finding, Severity
 
 LABEL = "label"
@@ -36,6 +37,8 @@ class Series:
     form: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"form": "ts"})
     """How a table gave them: the document's "source" (see `automl.data.series_encoder`)."""
     findings: tuple[Finding, ...] = ()
+    times: Times | None = None
+    """When each was measured, where a table's time column is named to split by."""
 
     def __len__(self) -> int:
         return len(self.values)

@@ -36,9 +36,9 @@ def prepare(
     findings = [*data.findings, *series.shape_findings(data)]
     parts = _parts(settings, data)
     assignment = targets.assign(
-        labels, filename=data.filename, kind=task.kind, usable=data.lengths > 0, parts=parts, groups=_groups(settings, data),
-        test_target=test_labels, test_usable=None if test is None else test.lengths > 0,
-        test_fraction=settings.test_fraction, seed=spec.search.seed,
+        labels, filename=data.filename, kind=task.kind, usable=data.lengths > 0, parts=parts,
+        groups=_groups(settings, data), times=data.times, test_target=test_labels,
+        test_usable=None if test is None else test.lengths > 0, test_fraction=settings.test_fraction, seed=spec.search.seed,
     )
     findings += assignment.findings
     held = data if test is None else test
@@ -102,6 +102,11 @@ def _check(settings: DataSettings, data: Series, test: Series | None, target: st
         if name is not None and name not in data.columns and name not in spent:
             there = ", ".join(map(repr, data.columns)) or "none"
             faults.append(Violation(field=field, message=f"no column {name!r}; there are: {there}", reason="COLUMN_MISSING"))
+    if settings.time_column is not None and data.times is None:
+        faults.append(Violation(field="data.time_column", reason="COLUMN_MISSING",
+                                message=f"{data.filename} has no column {settings.time_column!r}"))
+    if settings.group_column in data.columns:
+        faults += table_preparation.time_and_group(settings)
     if test is not None:
         if settings.split_column is not None:
             faults.append(Violation(field="data.split_column", reason="CONTRADICTION",
@@ -129,7 +134,9 @@ def _parts(settings: DataSettings, data: Series) -> NDArray[np.int8]:
 
 
 def _groups(settings: DataSettings, data: Series) -> NDArray[np.int64] | None:
-    """Numbers of the series that must stay together: by the group column, else identical ones."""
+    """Numbers of the series that must stay together: by the group column, else identical ones; none where time divides."""
+    if settings.time_column is not None:
+        return None
     column = data.columns.get(settings.group_column or "")
     if column is not None:
         return np.where(column.rows_missing, np.arange(len(data)) + len(column.values), column.codes).astype(np.int64)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.data import encoder, schema
+from automl.data import schema, times
 from automl.data.schema import Column
 from automl.data.series import Series, trimmed
 from automl.data.table import Table, TextColumn
+from automl.data.times import Times
 from automl.spec.dataset import ColumnKind, Finding, Severity
 from automl.spec.errors import InvalidData, Violation
 from automl.spec.job import DataSettings
@@ -75,11 +76,13 @@ def _check(table: Table, settings: DataSettings) -> None:
 
 def _form(table: Table, settings: DataSettings) -> dict[str, Any]:
     kinds = schema.infer(table, settings.kinds)
-    spare = {settings.target, settings.split_column, settings.group_column, *settings.ignore}
+    spare = {settings.target, settings.split_column, settings.group_column, settings.time_column, *settings.ignore}
     candidates = {n: c for n, c in kinds.items() if n not in spare}
     run = _numbered(candidates)
     if settings.group_column is not None and len(run) < _RUN and _is_series(table, settings):
         time = _time(candidates)
+        if time is None and settings.time_column is not None:
+            time = times.form(table.columns[settings.time_column])
         values = [n for n, c in candidates.items() if _is_number(c) and (time is None or n != time["name"])]
         if not values:
             raise InvalidData.at(table.filename, "no column of numbers is left to be a channel.",
@@ -153,7 +156,7 @@ def _wide(table: Table, settings: DataSettings, form: Mapping[str, Any]) -> Seri
     columns = [table.columns[name] for name in form["columns"]]
     matrix = np.stack([c.numbers[c.codes] for c in columns], axis=1).astype(np.float32)
     kept = (settings.split_column, settings.group_column)
-    spare = {settings.target, *kept, *settings.ignore, *form["columns"]}
+    spare = {settings.target, *kept, settings.time_column, *settings.ignore, *form["columns"]}
     findings = [
         Finding(check="series-form", severity=Severity.INFO, message=f"One row is one series: {len(columns):,} columns of "
                 f"numbers are its steps, {form['columns'][0]!r} to {form['columns'][-1]!r} in the order of the file."),
@@ -163,6 +166,7 @@ def _wide(table: Table, settings: DataSettings, form: Mapping[str, Any]) -> Seri
         table.filename, table.format, [trimmed(row[:, None]) for row in matrix], ("value",),
         table.columns.get(settings.target or ""),
         {n: table.columns[n] for n in kept if n is not None and n in table.columns}, form=form, findings=tuple(findings),
+        times=_times(table, settings),
     )
 
 
@@ -207,8 +211,12 @@ def _long(table: Table, settings: DataSettings, form: Mapping[str, Any]) -> Seri
     first = np.array([order[a:b].min() for a, b in zip(starts, ends)])
     labels = None if target is None else target.take(_first_labelled(ids, target, first))
     split = settings.split_column
-    spare = {settings.target, settings.split_column, *settings.ignore, *_needed(form)}
+    spare = {settings.target, settings.split_column, settings.time_column, *settings.ignore, *_needed(form)}
     ordered = f"ordered by {form['time']['name']!r}" if form["time"] else "in the order of the file"
+    moments = _times(table, settings)
+    if moments is not None:
+        # All of a series is known at its latest step.
+        moments = moments.take(np.array([order[a:b][moments.keys[order[a:b]].argmax()] for a, b in zip(starts, ends)]))
     channels = ", ".join(form["columns"][:10]) + (" …" if len(form["columns"]) > 10 else "")
     findings = [
         Finding(
@@ -220,7 +228,7 @@ def _long(table: Table, settings: DataSettings, form: Mapping[str, Any]) -> Seri
     return Series(
         table.filename, table.format, [trimmed(matrix[a:b]) for a, b in zip(starts, ends)], tuple(form["columns"]),
         labels, {split: table.columns[split].take(first)} if split is not None and split in table.columns else {},
-        names=tuple(ids.texts[c] for c in ids.codes[first]), form=form, findings=tuple(findings),
+        names=tuple(ids.texts[c] for c in ids.codes[first]), form=form, findings=tuple(findings), times=moments,
     )
 
 
@@ -259,27 +267,14 @@ def _keys(table: Table, form: Mapping[str, Any]) -> NDArray[np.float64] | None:
     if not time:
         return None
     column = table.columns[time["name"]]
-    keys = time_keys(column.texts, time)[column.codes]
-    bad = np.flatnonzero(np.isnan(keys))
-    if len(bad):
-        raise InvalidData(
-            Violation(field=f"{table.filename}, row {row + 1}, column {column.name!r}", reason="TIME_UNREADABLE",
-                      message=f"expected a time to order the steps by, got {column.texts[column.codes[row]][:60]!r}")
-            for row in bad[:20]
-        )
-    return keys
+    return times.read(column, table.filename, time).keys
 
 
-def time_keys(texts: list[str], time: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Numbers in the order of times; NaN for what is none."""
-    if time["kind"] == "numeric":
-        return np.array([encoder.number_of(text) for text in texts])
-    keys = []
-    for text in texts:
-        moment = encoder.date_of(text, time["format"])
-        weights = (32_140_800, 2_678_400, 86_400, 3_600, 60, 1)  # months of 31 days: the order is what counts
-        keys.append(np.nan if moment is None else float(sum(a * b for a, b in zip(moment, weights))))
-    return np.array(keys)
+def _times(table: Table, settings: DataSettings) -> Times | None:
+    """The time of each row where the split is by time; test tables may lack it."""
+    if settings.time_column is None or settings.time_column not in table.columns:
+        return None
+    return times.read(table.columns[settings.time_column], table.filename)
 
 
 def by_series(ids: NDArray[np.int32], keys: NDArray[np.float64] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Divides rows into train, validation and test: stratified, seeded, with groups kept together.
+"""Divides rows into train, validation and test: stratified, seeded, with groups kept together; or one after another by time.
 
 Sizes: test 15 % (at most 10,000 rows) unless a fraction is given; validation 15 % of what is left (10 % beyond 20,000
 rows, at most 10,000), and for small data about 30 rows where a third of the rest allows it.
@@ -83,15 +83,28 @@ def folds(strata: NDArray[np.int64], count: int, groups: NDArray[np.int64] | Non
     return dealt[unit_of]
 
 
+def newest(times: NDArray[np.float64], size: int) -> NDArray[np.bool_]:
+    """Chooses about `size` of n rows, the newest ones; True for the chosen. `times` [n] grow; equal ones stay together.
+
+    At least one moment is chosen and one is left, where there are two; of a single moment nothing is chosen.
+    """
+    _, unit_of, counts = np.unique(-times, return_inverse=True, return_counts=True)
+    before = np.cumsum(counts) - counts
+    # As in `held_out`: a moment is taken when at least half of it lies within the wanted rows.
+    taken = before + counts / 2 <= size
+    taken[0], taken[-1] = True, False
+    return taken[unit_of]
+
+
 def divide(
     parts: NDArray[np.int8], strata: NDArray[np.int64], *, test_fraction: float | None, separate_test: bool,
-    rng: np.random.Generator, groups: NDArray[np.int64] | None = None,
+    rng: np.random.Generator, groups: NDArray[np.int64] | None = None, times: NDArray[np.float64] | None = None,
 ) -> NDArray[np.int8]:
     """Completes the parts of n rows: int8 [n] of TRAIN, VALIDATION, TEST.
 
     `parts` holds -1 for rows of no named part, else what the data say. Parts that the data bring stay as they are; the
     lacking ones are cut from the rows without a part, and from the training rows when all have one. With `separate_test`
-    no test rows are cut.
+    no test rows are cut. With `times` [n] the newest rows are cut, whatever their strata and groups.
     """
     parts = parts.copy()
     named = set(np.unique(parts[parts >= 0]).tolist())
@@ -100,6 +113,9 @@ def divide(
 
     def cut(part: int, size: int) -> None:
         rows = np.flatnonzero(parts == TRAIN)
+        if times is not None:
+            parts[rows[newest(times[rows], size)]] = part
+            return
         inside = None if groups is None else groups[rows]
         parts[rows[held_out(strata[rows], size, rng, inside)]] = part
 

@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from automl.catalog.entries import Task
-from automl.data import checks, columns, drift, inspection, label_noise, schema, split, targets
+from automl.data import checks, columns, drift, inspection, label_noise, schema, split, targets, times
 from automl.data.prepared import PreparedMeta, Writer
 from automl.data.schema import Column
 from automl.data.table import Table, TextColumn
 from automl.data.targets import Assignment
+from automl.data.times import Times
 from automl.spec import sizes
 from automl.spec.dataset import ColumnKind, Finding, Modality, Profile, Severity
 from automl.spec.errors import InvalidData, Violation
@@ -35,7 +36,7 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
     target = table.columns[settings.target]
     kinds = schema.infer(table, settings.kinds)
     check_kinds(settings, kinds, table)
-    reserved = {settings.target, settings.split_column, settings.group_column, *settings.ignore}
+    reserved = {settings.target, settings.split_column, settings.group_column, settings.time_column, *settings.ignore}
     features = {
         name: column for name, column in kinds.items()
         if name not in reserved and column.kind not in (ColumnKind.CONSTANT, ColumnKind.ID)
@@ -51,6 +52,7 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
     assignment = targets.assign(
         target, filename=table.filename, kind=task.kind, usable=np.ones(table.rows, bool),
         parts=parts_named(settings, table), groups=groups_of(settings, table, features, target),
+        times=times_of(settings, table.columns, table.filename),
         test_target=None if test is None else test.columns[settings.target],
         test_usable=None if test is None else np.ones(test.rows, bool),
         test_fraction=settings.test_fraction, seed=spec.search.seed,
@@ -102,16 +104,20 @@ def check_settings(settings: DataSettings, table: Table, test: Table | None) -> 
                                 reason="TARGET_MISSING"))
     for field, name in (
         ("data.target", settings.target), ("data.split_column", settings.split_column),
-        ("data.group_column", settings.group_column), *((f"data.ignore[{i}]", c) for i, c in enumerate(settings.ignore)),
+        ("data.group_column", settings.group_column), ("data.time_column", settings.time_column),
+        *((f"data.ignore[{i}]", c) for i, c in enumerate(settings.ignore)),
         *((f"data.kinds[{c}]", c) for c in settings.kinds),
     ):
         if name is not None and name not in table.columns:
             faults.append(Violation(field=field, message=f"no column {name!r}; there are: {names}", reason="COLUMN_MISSING"))
-    if settings.target is not None and settings.target in (settings.split_column, settings.group_column, *settings.ignore):
+    if settings.target is not None and settings.target in (
+        settings.split_column, settings.group_column, settings.time_column, *settings.ignore
+    ):
         faults.append(Violation(field="data.target", reason="CONTRADICTION",
                                 message=f"{settings.target!r} is the target, and can't be ignored or divide the rows"))
+    faults += time_and_group(settings)
     if test is not None:
-        spare = {settings.split_column, settings.group_column, *settings.ignore}
+        spare = {settings.split_column, settings.group_column, settings.time_column, *settings.ignore}
         lacking = [n for n in table.columns if n not in test.columns and n not in spare]
         if lacking:
             faults.append(Violation(
@@ -123,6 +129,17 @@ def check_settings(settings: DataSettings, table: Table, test: Table | None) -> 
                                     message="separate test data and a split column exclude each other"))
     if faults:
         raise InvalidData(faults)
+
+
+def time_and_group(settings: DataSettings) -> list[Violation]:
+    """A fault where rows are to be ordered and to be held together at once."""
+    if settings.time_column is None or settings.group_column is None:
+        return []
+    return [Violation(
+        field="data.time_column", reason="CONTRADICTION",
+        message="a group's rows would stand on both sides of a moment: a split by time and groups exclude each other",
+        remedy="Name one of the two, or the parts themselves in a split column.",
+    )]
 
 
 def check_kinds(settings: DataSettings, kinds: Mapping[str, Column], table: Table) -> None:
@@ -170,6 +187,11 @@ def parts_of(column: TextColumn, filename: str) -> NDArray[np.int8]:
     return parts
 
 
+def times_of(settings: DataSettings, columns: Mapping[str, TextColumn], filename: str) -> Times | None:
+    """The time of each row, None where the split isn't by time. Raises `InvalidData` naming the rows without one."""
+    return None if settings.time_column is None else times.read(columns[settings.time_column], filename)
+
+
 def write_groups(groups: NDArray[np.int64] | None, assignment: Assignment, writer: Writer) -> None:
     """Keeps what folds have to keep together."""
     if groups is not None:
@@ -179,7 +201,10 @@ def write_groups(groups: NDArray[np.int64] | None, assignment: Assignment, write
 def groups_of(
     settings: DataSettings, table: Table, features: Mapping[str, Column], target: TextColumn
 ) -> NDArray[np.int64] | None:
-    """Numbers of the rows that must stay together: by the group column, else copies of a row when they are few."""
+    """Numbers of the rows that must stay together: by the group column, else copies of a row when they are few. Where time
+    divides the rows, nothing else does."""
+    if settings.time_column is not None:
+        return None
     alone = np.arange(table.rows, dtype=np.int64)
     if settings.group_column is not None:
         column = table.columns[settings.group_column]

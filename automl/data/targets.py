@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from automl.data import labels, split
 from automl.data.limits import LIMITS
 from automl.data.table import TextColumn
+from automl.data.times import Times, told
 from automl.spec.dataset import Finding, Severity
 from automl.spec.errors import InvalidData, Violation
 
@@ -49,12 +50,14 @@ def assign(
     test_usable: NDArray[np.bool_] | None,
     test_fraction: float | None,
     seed: int,
+    times: Times | None = None,
 ) -> Assignment:
     """Assigns every usable row to a part.
 
     `usable` [n] is False for rows to be left out from the start (pictures that can't be read); `parts` [n] is -1 where
-    the data name no part. Rows without a target, rows of a class with a single row, and test or validation rows whose
-    class training doesn't have are dropped and reported. Raises `InvalidData` when too little is left to learn from.
+    the data name no part. With `times` the parts that are cut follow each other in time. Rows without a target, rows of a
+    class with a single row, and test or validation rows whose class training doesn't have are dropped and reported. Raises
+    `InvalidData` when too little is left to learn from.
     """
     rng = np.random.default_rng([seed, 0x5EED])
     findings: list[Finding] = []
@@ -76,7 +79,7 @@ def assign(
     strata = values[kept].astype(np.int64) if kind == "classification" else split.strata_of_numbers(values[kept])
     divided = split.divide(
         parts[kept], strata, test_fraction=test_fraction, separate_test=separate, rng=rng,
-        groups=None if groups is None else groups[kept],
+        groups=None if groups is None else groups[kept], times=None if times is None else times.keys[kept],
     )
     rows = {name: kept[divided == part] for part, name in enumerate(split.NAMES)}
     if separate:
@@ -86,11 +89,14 @@ def assign(
         names = _settle(rows, y, names, findings, filename)
     faults = [
         Violation(field=filename, message=f"no row is left for the {name} part.", reason="TOO_FEW_ROWS",
-                  remedy="Give more rows, or another split.")
+                  remedy="Give more rows, or another split." if times is None else
+                  "Rows of one time stay together: a split by time needs at least three different times.")
         for name in split.NAMES if len(rows[name]) == 0
     ]
     if faults:
         raise InvalidData(faults)
+    if times is not None:
+        findings.append(told(times, {n: rows[n] for n in split.NAMES if not (separate and n == "test")}))
     for name in split.NAMES:
         order = rng.permutation(len(rows[name]))
         rows[name] = rows[name][order]

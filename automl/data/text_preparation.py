@@ -43,6 +43,7 @@ def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer:
     assignment = targets.assign(
         target, filename=table.filename, kind=task.kind, usable=_with_text(table, names, findings),
         parts=table_preparation.parts_named(settings, table),
+        times=table_preparation.times_of(settings, table.columns, table.filename),
         groups=table_preparation.groups_of(settings, table, features, target),
         test_target=None if test is None else test.columns[settings.target],
         test_usable=None if test is None else np.ones(test.rows, bool),
@@ -90,7 +91,7 @@ def _texts(
     settings: DataSettings, kinds: dict[str, Column], table: Table, task: Task, findings: list[Finding]
 ) -> dict[str, Column]:
     """The columns of text. Raises `InvalidData` where there is none."""
-    reserved = {settings.target, settings.split_column, settings.group_column, *settings.ignore}
+    reserved = {settings.target, settings.split_column, settings.group_column, settings.time_column, *settings.ignore}
     candidates = {name: column for name, column in kinds.items() if name not in reserved}
     features = {name: column for name, column in candidates.items() if column.kind == ColumnKind.TEXT}
     if not features:

@@ -249,6 +249,7 @@ def settings(view: View) -> Markup:
         ("seed", str(spec.search.seed)),
         ("split column", spec.data.split_column or ""),
         ("group column", spec.data.group_column or ""),
+        ("time column", spec.data.time_column or ""),
         ("columns not used", ", ".join(spec.data.ignore)),
         ("formats", ", ".join(map(str, spec.formats))),
         ("tolerance", f"{spec.tolerance:g}"),

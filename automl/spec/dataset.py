@@ -138,6 +138,8 @@ class Profile(Frozen):
     outputs: int = 1
     """Units of the model's output: classes, or 1."""
     sample_bytes: int = 0
+    temporal: bool = False
+    """The parts follow each other in time: rows must not be dealt into folds, which would learn from what came later."""
 
     @property
     def kind(self) -> Literal["classification", "regression"]:

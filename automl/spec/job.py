@@ -76,6 +76,8 @@ class DataSettings(Frozen):
     """A column whose values name the part: train, validation (or val, valid, dev), test."""
     group_column: str | None = None
     """Rows with an equal value here stay in one part."""
+    time_column: str | None = None
+    """Dates, or numbers that grow with time: the newest rows are the test part, those before them validation."""
     kinds: dict[str, ColumnKind] = {}
     """Overrides of the inferred column kinds, by column name."""
     ignore: tuple[str, ...] = ()

@@ -40,6 +40,7 @@ def specification(settings: types.SubmitSettings, dataset: str, test_dataset: st
             target=settings.get("target", ""),
             split_column=settings.get("split_column", ""),
             group_column=settings.get("group_column", ""),
+            time_column=settings.get("time_column", ""),
             kinds=settings.get("kinds", {}),
             ignore=tuple(settings.get("ignore", ())),
             test_fraction=settings.get("test_fraction"),

@@ -171,6 +171,7 @@ class DataSettings:
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     test_fraction: float | None = None
+    time_column: str = ""
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,8 @@ class SubmitSettings(TypedDict, total=False):
     """Recipes as JSON, tried first; under "fixed" the only ones."""
     split_column: str
     group_column: str
+    time_column: str
+    """Dates, or numbers that grow with time: the newest rows become the test part."""
     kinds: Mapping[str, ColumnKind]
     """Kinds of columns that inference got wrong, by name."""
     ignore: tuple[str, ...]

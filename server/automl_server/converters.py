@@ -181,6 +181,7 @@ def _too_much(message: job_pb.JobSpec) -> Iterable[Violation]:
         ("data.target", data.target),
         ("data.split_column", data.split_column),
         ("data.group_column", data.group_column),
+        ("data.time_column", data.time_column),
         ("search.strategy", search.strategy),
         *((f"search.parameters[{name[:MAX_TEXT]}]", name + text) for name, text in search.parameters.items()),
     ):
@@ -197,7 +198,7 @@ def _too_much(message: job_pb.JobSpec) -> Iterable[Violation]:
 
 def _data_settings(message: job_pb.DataSettings, found: list[Violation]) -> dict[str, Any]:
     values: dict[str, Any] = {"ignore": list(message.ignore)}
-    for name in ("target", "split_column", "group_column"):
+    for name in ("target", "split_column", "group_column", "time_column"):
         _set(values, name, getattr(message, name))
     if message.HasField("test_fraction"):
         values["test_fraction"] = message.test_fraction
@@ -273,6 +274,7 @@ def spec(value: JobSpec, summary: JobSummary) -> job_pb.JobSpec:
             target=value.data.target or summary.target,
             split_column=value.data.split_column or "",
             group_column=value.data.group_column or "",
+            time_column=value.data.time_column or "",
             kinds={c: _kind_to_proto(k) for c, k in value.data.kinds.items()},
             ignore=value.data.ignore,
             test_fraction=value.data.test_fraction,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from automl.catalog import TrainPlan, technique
+from automl.techniques.ensemble import out_of_order
 
 
 @technique(
-    id="greedy-ensemble", stage="ensemble", modalities=("table", "text", "series"),
+    id="greedy-ensemble", stage="ensemble", modalities=("table", "text", "series"), when=out_of_order,
     reference="Caruana et al.: Ensemble Selection from Libraries of Models (ICML 2004)",
 )
 def greedy_ensemble(plan: TrainPlan) -> TrainPlan:

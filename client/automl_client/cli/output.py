@@ -36,6 +36,7 @@ _FLAGS = {
     "data.target": "--target",
     "data.split_column": "--split-column",
     "data.group_column": "--group-column",
+    "data.time_column": "--time-column",
     "data.kinds": "--kind",
     "data.ignore": "--ignore",
     "data.test_fraction": "--test-fraction",

@@ -60,6 +60,7 @@ def reproduce(
         "target": target or str(recorded.get("target", "")),
         "split_column": str(recorded.get("split_column", "")),
         "group_column": str(recorded.get("group_column", "")),
+        "time_column": str(recorded.get("time_column", "")),
         "kinds": {column: types.ColumnKind(kind) for column, kind in recorded.get("kinds", {}).items()},
         "ignore": tuple(recorded.get("ignore", ())),
         "display_name": f"reproduction of {origin.get('job', document['task'])}",

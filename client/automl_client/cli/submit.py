@@ -39,6 +39,7 @@ DEFAULT_BUDGET_S = 600.0
 @click.option("--test-fraction", type=click.FloatRange(0, 1, True, True), help="Share held out for the last test [0.15].")
 @click.option("--split-column", metavar="COLUMN", help="Column that says train, validation or test.")
 @click.option("--group-column", metavar="COLUMN", help="Rows of equal value here stay together, or are one series.")
+@click.option("--time-column", metavar="COLUMN", help="Split by time: the newest rows here are tested on.")
 @click.option("--kind", "kinds", type=quantities.ColumnKindOf(), multiple=True, help="Mend what inference got wrong.")
 @click.option("--ignore", multiple=True, metavar="COLUMN", help="Column not to use. May be repeated.")
 @click.option("--header/--no-header", default=None, help="Whether the first line names the columns. Default: found out.")
@@ -89,7 +90,7 @@ def settings(given: dict[str, Any], budget_s: float) -> types.SubmitSettings:
         name: given[name]
         for name in (
             "target", "task", "metric", "max_parameters", "formats", "tolerance", "test_fraction", "split_column",
-            "group_column", "ignore", "strategy", "allow", "forbid", "force", "max_trials", "display_name",
+            "group_column", "time_column", "ignore", "strategy", "allow", "forbid", "force", "max_trials", "display_name",
         )
         if given.get(name)
     }

@@ -99,7 +99,7 @@ class SearchSettings(_message.Message):
     def __init__(self, strategy: _Optional[str] = ..., allow: _Optional[_Iterable[str]] = ..., forbid: _Optional[_Iterable[str]] = ..., force: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., recipes_json: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class DataSettings(_message.Message):
-    __slots__ = ("target", "split_column", "group_column", "kinds", "ignore", "test_fraction")
+    __slots__ = ("target", "split_column", "group_column", "kinds", "ignore", "test_fraction", "time_column")
     class KindsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -113,13 +113,15 @@ class DataSettings(_message.Message):
     KINDS_FIELD_NUMBER: _ClassVar[int]
     IGNORE_FIELD_NUMBER: _ClassVar[int]
     TEST_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    TIME_COLUMN_FIELD_NUMBER: _ClassVar[int]
     target: str
     split_column: str
     group_column: str
     kinds: _containers.ScalarMap[str, _dataset_service_pb2.ColumnKind]
     ignore: _containers.RepeatedScalarFieldContainer[str]
     test_fraction: float
-    def __init__(self, target: _Optional[str] = ..., split_column: _Optional[str] = ..., group_column: _Optional[str] = ..., kinds: _Optional[_Mapping[str, _dataset_service_pb2.ColumnKind]] = ..., ignore: _Optional[_Iterable[str]] = ..., test_fraction: _Optional[float] = ...) -> None: ...
+    time_column: str
+    def __init__(self, target: _Optional[str] = ..., split_column: _Optional[str] = ..., group_column: _Optional[str] = ..., kinds: _Optional[_Mapping[str, _dataset_service_pb2.ColumnKind]] = ..., ignore: _Optional[_Iterable[str]] = ..., test_fraction: _Optional[float] = ..., time_column: _Optional[str] = ...) -> None: ...
 
 class JobSpec(_message.Message):
     __slots__ = ("task", "dataset", "test_dataset", "data", "metric", "constraints", "budget", "search", "formats", "tolerance", "display_name")

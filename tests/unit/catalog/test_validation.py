@@ -47,6 +47,9 @@ def test_targets():
     assert "ONE_CLASS" in reasons(data=DataSettings(target="always"))
     assert "TARGET_NOT_NUMERIC" in reasons(task="tabular-regression", data=DataSettings(target="job"))
     assert "CONTRADICTION" in reasons(data=DataSettings(target="income", ignore=("income",)))
+    assert "CONTRADICTION" in reasons(data=DataSettings(target="income", time_column="income"))
+    assert "CONTRADICTION" in reasons(data=DataSettings(target="income", time_column="age", group_column="job"))
+    assert reasons(data=DataSettings(target="income", time_column="age")) == set()
 
 
 def test_an_override_decides_what_a_target_is():

@@ -122,6 +122,8 @@ def test_every_flag_reaches_the_specification(automl, server, table, tmp_path):
         "s",
         "--group-column",
         "g",
+        "--time-column",
+        "d",
         "--kind",
         "a=categorical",
         "--ignore",
@@ -154,6 +156,7 @@ def test_every_flag_reaches_the_specification(automl, server, table, tmp_path):
     assert (spec.task, spec.metric, spec.display_name, spec.tolerance) == ("t", "m", "n", 0.0)
     assert spec.HasField("tolerance")
     assert (spec.data.target, spec.data.split_column, spec.data.group_column) == ("label", "s", "g")
+    assert spec.data.time_column == "d"
     assert dict(spec.data.kinds) == {"a": 2}
     assert spec.data.test_fraction == 0.3
     constraints = spec.constraints

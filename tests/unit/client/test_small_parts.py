@@ -160,7 +160,7 @@ def test_a_specification_survives_the_wire():
         metric="m",
         tolerance=0.02,
         display_name="n",
-        data=types.DataSettings("y", "s", "g", {"a": types.ColumnKind.TEXT}, ("b",), 0.2),
+        data=types.DataSettings("y", "s", "g", {"a": types.ColumnKind.TEXT}, ("b",), 0.2, "d"),
         constraints=types.Constraints(10, 1.5, 100),
         budget=types.Budget(12.25, 0.5, 3),
         search=types.SearchSettings("tpe", ("a",), ("b",), ("c",), 5, ("{}",), {"dropout.rate": "0.3"}),

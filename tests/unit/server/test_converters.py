@@ -27,6 +27,7 @@ FULL = JobSpec(
         target="y",
         split_column=None,
         group_column="g",
+        time_column="d",
         kinds={"a": ColumnKind.TEXT, "b": ColumnKind.ID},
         ignore=("c",),
         test_fraction=0.2,
