@@ -184,6 +184,15 @@ def open_picture(data: bytes, limits: Limits = LIMITS) -> Image.Image:
     return picture
 
 
+def is_picture(data: bytes, limits: Limits = LIMITS) -> bool:
+    """Whether bytes begin as a picture does."""
+    try:
+        open_picture(data, limits).close()
+    except _Unreadable:
+        return False
+    return True
+
+
 def size_of(picture: Image.Image) -> Size:
     """Height, width and channels of an opened picture, as seen upright."""
     width, height = picture.size

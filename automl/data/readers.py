@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pathlib
 
-from automl.data import delimited, idx, npz, parquet, picture_files, source, text_files, ts_files
+from automl.data import delimited, examples, idx, npz, parquet, picture_files, source, text_files, tfrecords, ts_files
 from automl.data.limits import LIMITS, Limits
 from automl.data.pictures import ArrayPictures, FilePictures
 from automl.data.series import Series
-from automl.data.source import Container, Source
+from automl.data.source import Container, Entry, Source
 from automl.data.table import Table
 from automl.spec.errors import InvalidData, Unavailable
 
 FORMS = (
-    "CSV, TSV or Parquet (also .gz); series as .ts; a zip, tar or folder with one folder of pictures or of .txt files a "
-    "class, or with pictures and a CSV of paths and labels; .npz with x and y; IDX files as MNIST has them"
+    "CSV, TSV or Parquet (also .gz); TFRecord of tf.train.Example; series as .ts; a zip, tar or folder with one folder of "
+    "pictures or of .txt files a class, or with pictures and a CSV of paths and labels; .npz with x and y; IDX files as "
+    "MNIST has them"
 )
 _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an old Office file", "Save the sheet as CSV."),
@@ -43,10 +44,14 @@ def read(data: Source, target: str | None = None, limits: Limits = LIMITS) -> Da
     if (container := source.container(data, limits)) is not None:
         return _container(container, data, target, limits)
     content = source.read_file(data, limits)
-    return _file(content, data.filename, data.has_header, limits)
+    return _file(content, data.filename, data.has_header, target, limits)
 
 
-def _file(content: bytes, filename: str, has_header: bool | None, limits: Limits) -> Table | Series:
+def _file(
+    content: bytes, filename: str, has_header: bool | None, target: str | None, limits: Limits
+) -> Table | Series | FilePictures:
+    if tfrecords.is_tfrecord(content, filename):
+        return examples.read([(filename, content)], filename, target, limits)
     for magic, what, remedy in _FOREIGN:
         if content.startswith(magic):
             raise InvalidData.at(filename, f"is {what}; expected {FORMS}.", remedy, "UNKNOWN_FORM")
@@ -82,6 +87,8 @@ def _content(container: Container, data: Source, target: str | None, limits: Lim
         return picture_files.read(container, target, limits)
     if text_files.are_texts(entries):
         return text_files.read(container, limits)
+    if shards := [e for e in entries if tfrecords.is_name(e.name)]:
+        return _shards(container, shards, target, limits)
     suffixes = (".csv", ".tsv", ".tab", ".parquet", ".ts")
     tables = [e for e in entries if pathlib.PurePosixPath(e.name.lower().removesuffix(".gz")).suffix in suffixes]
     if not tables and len(entries) == 1:
@@ -90,7 +97,7 @@ def _content(container: Container, data: Source, target: str | None, limits: Lim
         content = container.read(tables[0], limits.table_bytes)
         if content.startswith(source.GZIP):
             content = source.unpack_gzip(content, limits.table_bytes, data.filename)
-        return _file(content, f"{data.filename}, {tables[0].name}", data.has_header, limits)
+        return _file(content, f"{data.filename}, {tables[0].name}", data.has_header, target, limits)
     if tables:
         raise InvalidData.at(
             data.filename, f"holds several tables ({names}).",
@@ -99,6 +106,19 @@ def _content(container: Container, data: Source, target: str | None, limits: Lim
     raise InvalidData.at(
         data.filename, f"holds nothing that can be learnt from ({names}); expected {FORMS}", "", "UNKNOWN_FORM"
     )
+
+
+def _shards(container: Container, shards: list[Entry], target: str | None, limits: Limits) -> Table | FilePictures:
+    """TFRecord files side by side, in the order of their names, as one data set."""
+    files, left = [], limits.table_bytes
+    for entry in shards:
+        content = container.read(entry, left)
+        if content.startswith(source.GZIP):
+            content = source.unpack_gzip(content, left, f"{container.filename}, {entry.name}")
+        left -= len(content)
+        files.append((f"{container.filename}, {entry.name}", content))
+    container.close()
+    return examples.read(files, container.filename, target, limits)
 
 
 def disk_full(fault: OSError, what: str) -> Unavailable:

@@ -78,7 +78,8 @@ class DatasetInfo(Frozen):
 
     modality: Modality
     format: str
-    """"csv", "tsv", "parquet", "text-folder", "image-folder", "image-manifest", "npz", "idx", "ts"."""
+    """"csv", "tsv", "parquet", "text-folder", "image-folder", "image-manifest", "npz", "idx", "ts",
+    "tfrecord"."""
     rows: int
     columns: tuple[ColumnInfo, ...] = ()
     """Tables: in file order. Pictures: "label" first, when labels are there, then a manifest's other columns."""

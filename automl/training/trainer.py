@@ -464,16 +464,23 @@ class _Training:
                 losses.append(self._run(count, done, epoch, self.engine.run_rows, self.held, rows[done : done + count]))
                 done += count
             return float(np.mean(np.concatenate(losses), dtype=np.float64))
-        ahead = PREFETCH * self.stack if self.engine.accelerated else 0
         done = 0
-        with prefetched(self.batches.stream(epoch), ahead) as stream:
+        with prefetched(self._stacks(epoch), PREFETCH if self.engine.accelerated else 0) as stacks:
             while done < self.batches.steps:
-                count = min(self._chunk(self.batches.steps - done), _power_of_two(self.stack))
                 with self.clock.on("batches"):
-                    stacked = Batch.stack(list(itertools.islice(stream, count)))
+                    stacked = next(stacks)
+                count = len(stacked.target)
                 losses.append(self._run(count, done, epoch, self.engine.run_batches, stacked))
                 done += count
         return float(np.mean(np.concatenate(losses), dtype=np.float64))
+
+    def _stacks(self, epoch: int) -> Iterator[Batch]:
+        """The epoch's batches, as many together as one call is to run."""
+        stream, left = self.batches.stream(epoch), self.batches.steps
+        while left:
+            count = min(self._chunk(left), _power_of_two(self.stack))
+            yield Batch.stack(list(itertools.islice(stream, count)))
+            left -= count
 
     def _chunk(self, left: int) -> int:
         """How many steps to run in one call: a power of two, so that a backend that compiles for each number has few."""

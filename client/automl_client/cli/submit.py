@@ -66,7 +66,7 @@ def submit(
     """Search, train, compress and verify models for DATA, and bring the files here.
 
     DATA is a table (CSV, TSV, Parquet, also .gz), a .ts file of series, a folder, .zip or .tar(.gz) of pictures or .txt
-    files in class folders, .npz, or MNIST-like idx.
+    files in class folders, .npz, MNIST-like idx, or TFRecord of rows or pictures.
     """
     from automl_client.cli import delivery
 

@@ -199,6 +199,7 @@ async def _drain(messages: AsyncIterator[pb.WriteUploadRequest]) -> None:
 def _id_of_file(filename: str) -> str:
     """Without its endings: adult-income for "Adult income.csv.gz"."""
     stem = filename
-    while (shorter := re.sub(r"\.(gz|zip|csv|tsv|txt|parquet|npz|idx|tar|tgz)$", "", stem, flags=re.IGNORECASE)) != stem:
+    endings = r"\.(gz|zip|csv|tsv|txt|parquet|npz|idx|tar|tgz|ts|tfrecords?)$"
+    while (shorter := re.sub(endings, "", stem, flags=re.IGNORECASE)) != stem:
         stem = shorter
     return names.slug(stem, "data")
