@@ -44,7 +44,7 @@ def blocks(path: Path, columns: Sequence[str], has_header: bool | None = None) -
     with path.open("rb") as file:
         start = file.read(4)
     if path.name.lower().removesuffix(".gz").endswith((".tfrecord", ".tfrecords")):
-        raise errors.InvalidData.at(str(path), "is TFRecord, which is taken to learn from. Give CSV, TSV or Parquet to predict.")
+        raise errors.InvalidData.at(str(path), "is TFRecord, taken to learn from only. Give CSV, TSV or Parquet.")
     if start == b"PAR1":
         return _parquet_blocks(path, columns)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
