@@ -12,7 +12,7 @@ import functools
 import itertools
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import google_crc32c
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory, unknown_fields
@@ -35,6 +35,12 @@ class Feature:
 
 
 Example = Mapping[str, Feature]
+
+
+class Writable(Protocol):
+    """What bytes are written to: a file, or one that packs them."""
+
+    def write(self, data: bytes, /) -> int: ...
 
 
 def is_name(filename: str) -> bool:
@@ -116,7 +122,7 @@ def example(data: bytes) -> Example:
     return found
 
 
-def write(file: BinaryIO, examples: Iterable[Example]) -> int:
+def write(file: Writable, examples: Iterable[Example]) -> int:
     """Writes the examples as records and returns their number."""
     count = 0
     for one in examples:
@@ -163,5 +169,5 @@ def _message() -> Any:
     entry.options.map_entry = True
     add(file.message_type, "Example", ("features", "Features", False))
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("automl.example.Example"))
