@@ -64,6 +64,9 @@ class Work:
     that hasn't ended `grace_s` (the executor's) after it is killed: TIMED_OUT."""
     memory_bytes: int | None = None
     """Limit on the worker's resident memory; beyond it the attempt is ended as OOM."""
+    room_bytes: int | None = None
+    """Memory that its slot offers, filled in by the executor: a training whose steps can't fit into it is refused before the
+    first one."""
     init_from: Path | None = None
     """Folder of another trial of the same recipe to go on from (see `train(continue_from=…)`)."""
     batch_scale: float = 1.0

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 GPU_QUERY_S = 10.0
@@ -98,6 +99,15 @@ def slots(count: int | None = None) -> tuple[Slot, ...]:
     if not cards:
         return tuple(Slot(n) for n in range(number))
     return tuple(Slot(n, cards[n::number] or (cards[n % len(cards)],)) for n in range(number))
+
+
+def room_bytes(slot: Slot, slots: Sequence[Slot]) -> int:
+    """Memory that each trial may count on while all `slots` are busy: its share of the slot's GPUs, on a CPU of what this
+    process may use. Of several GPUs the sum: only with data-parallel are all used, but what exceeds it fits nowhere."""
+    if not slot.gpus:
+        return memory_bytes() // max(1, len(slots))
+    users = [sum(gpu in other.gpus for other in slots) for gpu in slot.gpus]
+    return sum(gpu.memory_bytes // max(1, count) for gpu, count in zip(slot.gpus, users))
 
 
 def machine() -> str:

@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from automl.execution import outcomes, resources
+from automl.execution import outcomes
 from automl.execution.executor import Work
 from automl.spec import Fidelity, Measurement, Recipe
 from automl.training.result import TrainResult
@@ -32,6 +32,7 @@ def to_json(work: Work) -> dict[str, Any]:
         "trial": work.trial, "attempt": work.attempt, "recipe": work.recipe.to_dict(), "fidelity": work.fidelity.to_dict(),
         "prepared": str(work.prepared), "metric": work.metric, "workdir": str(work.workdir), "part": work.part,
         "deadline": work.deadline, "memory_bytes": work.memory_bytes,
+        "room_bytes": work.room_bytes,
         "init_from": None if work.init_from is None else str(work.init_from), "batch_scale": work.batch_scale,
     }
 
@@ -107,7 +108,7 @@ def train(work: Work, session: Session, threads: int) -> TrainResult:
         work.recipe, PreparedDataset.open(work.prepared), fidelity=work.fidelity, part=work.part,
         metric=work.metric, workdir=work.workdir, on_epoch=session.epoch, deadline=work.deadline, threads=threads,
         continue_from=work.init_from, batch_scale=work.batch_scale,
-        memory_bytes=work.memory_bytes or resources.memory_bytes(), beat=session.beat, should_stop=session.should_stop,
+        memory_bytes=work.room_bytes, beat=session.beat, should_stop=session.should_stop,
     )
 
 

@@ -217,6 +217,10 @@ class _Training:
             size = self.samples.rows if self.plan.full_batch else self.plan.batch_size
             size = max(1, round(size * self.batch_scale))
             self.batches = Batches(self.samples, self.plan, size, self.recipe.seed)
+            if self.plan.rate_of_batch is not None:
+                rows = self.batches.batch_size * int(self.plan.optimizer_options.get("gradient_accumulation_steps") or 1)
+                factor = self.plan.rate_of_batch.make(rows=rows)
+                self.plan = self.plan.replace(learning_rate=self.plan.learning_rate * factor)
         with self.clock.on("build"):
             self._build_core()
         if self.plan.rate_search is not None:

@@ -28,7 +28,7 @@ def lr_range_test(plan: TrainPlan, *, share: float) -> TrainPlan:
 
 
 @technique(
-    id="batch-lr-scaling", stage="gradient", order=1,
+    id="batch-lr-scaling", stage="gradient",
     params={"rule": Categorical(("linear", "square-root"), "square-root"),
             "reference_batch": Categorical((32, 64, 128, 256, 512), 128)},
     reference="arXiv:1706.02677 (linear); arXiv:1404.5997 (square root)",
@@ -36,15 +36,21 @@ def lr_range_test(plan: TrainPlan, *, share: float) -> TrainPlan:
 def batch_lr_scaling(plan: TrainPlan, *, rule: str, reference_batch: int) -> TrainPlan:
     """Batch scaling: the rate grows with the batch.
 
-    What it changes: the peak rate is multiplied by B / reference, or by its square root, where B is the recipe's batch,
-    times the batches whose gradients are accumulated. Why it may help: a mean over more rows is less noisy, so that longer
+    What it changes: the peak rate is multiplied by B / reference, or by its square root, where B is the batch that is used
+    (the recipe's, half of it after an out-of-memory, all rows where they are fewer), times the batches whose gradients are
+    accumulated. Why it may help: a mean over more rows is less noisy, so that longer
     steps are safe; without it a larger batch means fewer steps of the same length. It lets batch and rate be chosen apart.
     When it hurts: beyond some thousand rows a batch the linear rule breaks down; Adam-like optimizers follow the square
     root. How: as written; at B = reference nothing changes.
     """
-    rows = plan.batch_size * int(plan.optimizer_options.get("gradient_accumulation_steps") or 1)
+    params = {"rule": rule, "reference_batch": reference_batch}
+    return plan.replace(rate_of_batch=Component(f"{__name__}:factor_of_batch", params))
+
+
+def factor_of_batch(*, rule: str, reference_batch: int, rows: int) -> float:
+    """The factor on the rate of an update made of so many rows."""
     ratio = rows / reference_batch
-    return plan.replace(learning_rate=plan.learning_rate * (ratio if rule == "linear" else math.sqrt(ratio)))
+    return ratio if rule == "linear" else math.sqrt(ratio)
 
 
 @technique(

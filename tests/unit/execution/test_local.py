@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from automl.execution import resources
 from automl.execution.executor import Ended, Epoch, Work
 from automl.spec import Outcome
 
@@ -136,3 +137,16 @@ def _await_child(parent: int, name: str, limit_s: float = 20.0) -> int:
                 return child.pid
         time.sleep(0.02)
     raise AssertionError(f"no {name} within {limit_s} s")
+
+
+@pytest.mark.parametrize(("limit", "room"), [(None, 2**33), (2**31, 2**31), (2**40, 2**33)])
+def test_a_worker_knows_its_slots_memory_not_the_machines(
+    limit: int | None, room: int, make_work: Any, help: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "gpus", lambda: ())
+    monkeypatch.setattr(resources, "memory_bytes", lambda: 2**35)
+    work = make_work("room", memory_bytes=limit)
+    with help.local(slots=4) as executor:
+        executor.start(work)
+        help.drive(executor)
+    assert int((work.workdir / "room").read_text()) == room

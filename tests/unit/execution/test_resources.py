@@ -68,3 +68,15 @@ def test_no_credential_is_passed_on() -> None:
         "DATABASE_URL": "x", "TF_API_KEY": "x", "NVIDIA_TOKEN": "x", "OMP_NUM_THREADS": "4",
     }
     assert environment.allowed(source) == {"PATH": "/bin", "LC_ALL": "C", "CUDA_HOME": "/cuda", "OMP_NUM_THREADS": "4"}
+
+
+def test_a_slots_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slots share the machine's memory, or that of the GPUs they are dealt."""
+    monkeypatch.setattr(resources, "memory_bytes", lambda: 3 * 2**30)
+    cores = tuple(resources.Slot(n) for n in range(3))
+    assert [resources.room_bytes(slot, cores) for slot in cores] == [2**30] * 3
+    first, second = resources.Gpu("0", "a", 8 * 2**30), resources.Gpu("1", "b", 6 * 2**30)
+    dealt = (resources.Slot(0, (first,)), resources.Slot(1, (second,)), resources.Slot(2, (first,)))
+    assert [resources.room_bytes(slot, dealt) for slot in dealt] == [4 * 2**30, 6 * 2**30, 4 * 2**30]
+    whole = (resources.Slot(0, (first, second)),)
+    assert resources.room_bytes(whole[0], whole) == 14 * 2**30

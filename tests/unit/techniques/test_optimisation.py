@@ -481,17 +481,13 @@ def test_layerwise_rates_grade_decoupled_decay_too_and_work_with_adaptive_steps(
 
 
 @pytest.mark.parametrize(
-    ("rule", "batch", "accumulated", "factor"),
-    [("linear", 512, 1, 4.0), ("linear", 32, 1, 0.25), ("square-root", 512, 1, 2.0), ("square-root", 128, 1, 1.0),
-     ("linear", 128, 4, 4.0), ("square-root", 128, 4, 2.0)],
+    ("rule", "rows", "factor"),
+    [("linear", 512, 4.0), ("linear", 32, 0.25), ("square-root", 512, 2.0), ("square-root", 128, 1.0)],
 )
-def test_the_rate_scales_with_the_batch(rule, batch, accumulated, factor, apply):
+def test_the_rate_scales_with_the_rows_of_an_update(rule, rows, factor, apply):
+    """What these rows are in a training: tests/unit/training/test_trainer.py."""
     from automl.catalog import TrainPlan
 
-    plan = apply("sgd", TrainPlan(batch_size=batch), learning_rate=0.01)
-    if accumulated > 1:
-        plan = apply("gradient-accumulation", plan, steps=accumulated)
-    scaled = apply("batch-lr-scaling", plan, rule=rule, reference_batch=128)
-    assert scaled.learning_rate == pytest.approx(0.01 * factor)
-    accumulation, scaling = techniques["gradient-accumulation"], techniques["batch-lr-scaling"]
-    assert (accumulation.stage, accumulation.order) < (scaling.stage, scaling.order), "accumulation is known by then"
+    plan = apply("batch-lr-scaling", TrainPlan(), rule=rule, reference_batch=128)
+    assert plan.rate_of_batch.make(rows=rows) == pytest.approx(factor)
+    assert plan.learning_rate == TrainPlan().learning_rate

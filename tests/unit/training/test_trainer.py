@@ -373,6 +373,21 @@ class TestFidelity:
         outcome = run(classification, tmp_path / "work", 1, batch_scale=0.5)
         assert outcome.batch_size == 16
 
+    @pytest.mark.parametrize(
+        ("batch", "scale", "accumulated", "rows"),
+        [(32, 1.0, 1, 32), (32, 0.5, 1, 16), (32, 0.5, 4, 64), (4096, 1.0, 1, 450), (4096, 0.5, 1, 450)],
+    )
+    def test_the_rate_follows_the_batch_that_is_used(
+        self, batch: int, scale: float, accumulated: int, rows: int, classification: Any, tmp_path: Path, change_plan: Any
+    ) -> None:
+        """Rows of an update: of the halved batch, of no more rows than there are, of all that are accumulated."""
+        scaling = Choice(id="batch-lr-scaling", params={"rule": "linear", "reference_batch": 64})
+        recipe = classification.recipe.changed(batch_size=batch, techniques=(*classification.recipe.techniques, scaling))
+        if accumulated > 1:
+            change_plan(optimizer_options={"gradient_accumulation_steps": accumulated})
+        outcome = run(classification, tmp_path / "work", 1, recipe=recipe, batch_scale=scale)
+        assert outcome.measurements[0].learning_rate == pytest.approx(0.01 * rows / 64, rel=1e-4)
+
     def test_a_share_of_the_rows_costs_a_share_of_the_steps(self, classification: Any, tmp_path: Path) -> None:
         run(classification, tmp_path / "work", fidelity=Fidelity(epochs=1, data_fraction=0.5))
         # 225 rows in batches of 32, and the rest filled up.

@@ -130,6 +130,11 @@ def environment(work, session):
     return result(work)
 
 
+def room(work, session):
+    (work.workdir / "room").write_text(str(work.room_bytes))
+    return result(work)
+
+
 def log_and_die(work, session):
     print("something dreadful happened", file=sys.stderr, flush=True)
     os.kill(os.getpid(), signal.SIGABRT)
