@@ -141,8 +141,8 @@ class TrainPlan:
     learning_rate: float = 1e-3
     """The peak rate."""
     rate_of_batch: Component | None = None
-    """`make(rows=int) -> float`: factor on the peak rate, where an update is made of so many rows: those of the batch that is
-    used (half of it after an out-of-memory, all rows at most), times the batches whose gradients are accumulated."""
+    """`make(rows=int) -> float`: factor on the peak rate, where an update is made of so many rows: those of the batch that
+    is used (half of it after an out-of-memory, all rows at most), times the batches whose gradients are accumulated."""
     rate_search: Component | None = None
     """`make() -> automl.training.rates.RateSearch`: looks for the peak rate before the first epoch, around `learning_rate`,
     which is kept where it finds none."""

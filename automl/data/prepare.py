@@ -53,14 +53,18 @@ def prepare(
         task = entries.tasks[task]
     for given in filter(None, (source, test_source)):
         given.head(1) if not given.path.is_dir() else None
-    key = _key(spec, task, source, test_source)
+    content = source.digest()
+    key = _key(spec, task, source, content, test_source)
     if (opened := _opened(out)) is not None and opened.meta.key == key:
         return opened
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         (temporary / "test").mkdir(parents=True)
-        _write(spec, task, source, test_source, Writer(temporary), key)
+        writer = Writer(temporary)
+        meta = _write(spec, task, source, test_source, writer, key)
+        temporal = meta.profile.changed(temporal=spec.data.time_column is not None)
+        writer.meta(meta.changed(profile=temporal, content=content))
         _replace(temporary, out)
     except OSError as fault:
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -83,7 +87,8 @@ def _opened(out: pathlib.Path) -> PreparedDataset | None:
 
 def _write(
     spec: JobSpec, task: entries.Task, source: Source, test_source: Source | None, writer: Writer, key: str
-) -> None:
+) -> PreparedMeta:
+    """Writes everything but `meta.json` and returns its content."""
     data = readers.read(source, spec.data.target)
     test = None
     try:
@@ -95,7 +100,7 @@ def _write(
         for opened in (data, test):
             if isinstance(opened, FilePictures):
                 opened.container.close()
-    writer.meta(meta.changed(profile=meta.profile.changed(temporal=spec.data.time_column is not None)))
+    return meta
 
 
 def _like(test_source: Source, data: readers.Data) -> Source:
@@ -124,10 +129,10 @@ def _wrong_form(
     return InvalidData(found)
 
 
-def _key(spec: JobSpec, task: entries.Task, source: Source, test_source: Source | None) -> str:
+def _key(spec: JobSpec, task: entries.Task, source: Source, content: str, test_source: Source | None) -> str:
     return model.digest({
         "layout": LAYOUT, "task": task.id, "data": spec.data.to_dict(), "metric": spec.metric, "seed": spec.search.seed,
-        "source": source.digest(), "has_header": source.has_header,
+        "source": content, "has_header": source.has_header,
         "test": None if test_source is None else test_source.digest(),
         "test_has_header": None if test_source is None else test_source.has_header,
     })

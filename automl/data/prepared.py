@@ -60,6 +60,8 @@ class PreparedMeta(Frozen):
     findings: tuple[Finding, ...]
     key: str
     """SHA-256 of the source's bytes, the data settings, the task and the seed: the identity of these data."""
+    content: str = ""
+    """SHA-256 of the source's bytes, whose first 16 digits name the data set's version."""
     preprocess: dict[str, Json]
     """`preprocess.json` without its fitted operations (pictures: whole)."""
     target_mean: float | None = None

@@ -17,11 +17,11 @@ from automl.report import quantities
 
 
 def model_card(
-    source: candidates.Candidate, *, format: str, precision: str, filename: str, data_key: str, parts: Mapping[str, int],
-    metric: str, validation: Mapping[str, float], test: Mapping[str, float], tolerance: float,
+    source: candidates.Candidate, *, format: str, precision: str, filename: str, data_key: str, content: str,
+    parts: Mapping[str, int], metric: str, validation: Mapping[str, float], test: Mapping[str, float], tolerance: float,
 ) -> str:
     """Markdown. `validation` and `test` are the float model's metrics by id; `parts` counts rows; `data_key` names the
-    prepared data."""
+    prepared data, `content` is the SHA-256 of the bytes that they were made of."""
     preprocess, recipe = source.preprocess, source.recipe
     name = f"{format}:{precision}" if format == "tflite" else format
     target = preprocess.get("target")
@@ -36,7 +36,8 @@ def model_card(
         f"- Architecture: {recipe.architecture.id} {_settings(recipe.architecture.params)}".rstrip(),
         f"- Techniques: {', '.join(choice.id for choice in recipe.techniques) or 'none beyond the defaults'}",
         f"- Recipe: `{recipe.identity}`",
-        f"- Data: prepared data `{data_key}`, {', '.join(f'{count:,} rows {part}' for part, count in parts.items())}",
+        f"- Data: version `{content[:16]}` (the SHA-256 of the bytes is `{content}`)",
+        f"- Prepared data: `{data_key}`, {', '.join(f'{count:,} rows {part}' for part, count in parts.items())}",
         f"- This file: `{filename}`, {name}",
         "",
         "## How good it is",

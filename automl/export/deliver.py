@@ -329,8 +329,8 @@ class _Delivery:
         folder.mkdir(parents=True, exist_ok=True)
         text = card.model_card(
             self.source, format=wanted.format, precision=wanted.precision, filename=name, data_key=self.prepared.meta.key,
-            parts=self.prepared.meta.parts, metric=self.metric, validation=self.source.result.get("validation") or {},
-            test=self._account["metrics"], tolerance=self.tolerance,
+            content=self.prepared.meta.content, parts=self.prepared.meta.parts, metric=self.metric,
+            validation=self.source.result.get("validation") or {}, test=self._account["metrics"], tolerance=self.tolerance,
         )
         contents: Mapping[str, bytes] = {
             companions.PREPROCESS: json.dumps(self.source.preprocess, ensure_ascii=False, separators=(",", ":")).encode(),

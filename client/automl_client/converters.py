@@ -331,6 +331,7 @@ def technique(message: catalog_pb.Technique) -> types.Technique:
         conflicts=dict(message.conflicts),
         unsupported_formats=dict(message.unsupported_formats),
         description=message.description,
+        on_request=message.on_request,
     )
 
 

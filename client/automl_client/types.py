@@ -431,6 +431,8 @@ class Technique:
     conflicts: Mapping[str, str]
     unsupported_formats: Mapping[str, str]
     description: str
+    on_request: str = ""
+    """Why it is proposed only where it is forced or allowed by name; empty for what a search may propose by itself."""
 
 
 @dataclass(frozen=True)

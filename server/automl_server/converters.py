@@ -460,6 +460,7 @@ def technique(entry: entries.Technique, conflicts: Mapping[str, str]) -> catalog
         conflicts=conflicts,
         unsupported_formats=entry.unsupported_formats,
         description=entry.doc,
+        on_request=entry.on_request,
     )
 
 

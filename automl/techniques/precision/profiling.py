@@ -9,11 +9,11 @@ outputs, not what a compiler fuses or a library needs for itself, so models near
 though they would just have fitted.
 
 How: every job does it. A trial may use its slot's memory: the machine's (or control group's) over the number of slots, or
-that of the slot's GPUs over the slots that share them; of a limit on the trial itself the less counts. Weights count 4 bytes, again for each trainable one's gradient, and for each variable of the
-optimizer; activations are the outputs of all layers that have memory of their own, times the batch, at the width of the
-arithmetic. Multiply-adds of an example: for dense layers and convolutions, the kernel's weights times the places at which
-it is applied. A step is run twice on the first batch and the second is timed; the state before it is restored. The account
-stands in each candidate's `result.json`.
+that of the slot's GPUs over the slots that share them; of a limit on the trial itself the less counts. Weights count 4
+bytes, again for each trainable one's gradient, and for each variable of the optimizer; activations are the outputs of all
+layers that have memory of their own, times the batch, at the width of the arithmetic. Multiply-adds of an example: for
+dense layers and convolutions, the kernel's weights times the places at which it is applied. A step is run twice on the
+first batch and the second is timed; the state before it is restored. The account stands in each candidate's `result.json`.
 """
 
 from __future__ import annotations

@@ -70,11 +70,11 @@ def techniques(
         output.emit(found)
         return
     output.table(
-        ("id", "stage", "slot", "for", "kinds", "time", "default", "what it is"),
+        ("id", "stage", "slot", "for", "kinds", "time", "proposed", "what it is"),
         (
             (
                 one.id, one.stage, one.slot, ", ".join(one.modalities), ", ".join(one.kinds), f"x{one.cost:.2g}",
-                "yes" if one.is_default else "", one.summary,
+                "by default" if one.is_default else "on request" if one.on_request else "", one.summary,
             )
             for one in sorted(found, key=lambda one: (one.stage, one.id))
         ),
@@ -223,6 +223,7 @@ def _essay(one: types.Technique) -> None:
     facts = [
         ("Applies to", f"{', '.join(one.modalities)}; {', '.join(one.kinds)}"),
         ("Time of an epoch", f"x{one.cost:.2g}"),
+        ("Proposed on request only (--force, --allow)", one.on_request),
         ("Reference", one.reference),
     ]
     for name, value in facts:

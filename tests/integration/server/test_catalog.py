@@ -21,6 +21,9 @@ async def test_everything_declared_is_listed_by_id(server: Served) -> None:
     techniques = (await server.call(server.catalog.ListTechniques, pb.ListTechniquesRequest())).techniques
     assert [t.id for t in techniques] == sorted([t.id for t in entries.techniques] + [a.id for a in entries.architectures])
     assert all(t.summary and t.stage and t.modalities and t.kinds for t in techniques)
+    told = {t.id: t.on_request for t in techniques if t.on_request}
+    assert told == {t.id: t.on_request for t in entries.techniques if t.on_request}
+    assert "custom-loss" in told
     formats = (await server.call(server.catalog.ListFormats, pb.ListFormatsRequest())).formats
     assert [f.id for f in formats] == [f.id for f in entries.formats]
 

@@ -415,6 +415,9 @@ class FakeServer(
                     conflicts={"focal": "both change the loss"},
                     description="The whole essay on label smoothing.",
                 ),
+                catalog_pb.Technique(
+                    id="custom-loss", stage="loss", summary="Yours.", on_request="the formula is the user's"
+                ),
                 catalog_pb.Technique(id="mlp", stage="architecture", summary="Layers.", cost=1.0),
             ]
         )

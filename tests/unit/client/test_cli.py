@@ -338,6 +338,13 @@ def test_lists_are_arrays_of_objects_with_an_id(automl, with_job, command):
 
 
 def test_one_technique_is_printed_whole(automl):
+    rows = [line.split() for line in automl("techniques").out.splitlines()]
+    assert [row[0] for row in rows if row[-3:-1] == ["on", "request"]] == ["custom-loss"]
+    assert "on request only (--force, --allow): the formula is the user's" in automl("techniques", "custom-loss").out
+    assert "on request" not in automl("techniques", "label-smoothing").out
+    assert automl("techniques", "custom-loss", "--json").json["on_request"] == "the formula is the user's"
+    listed = {one["id"]: one["on_request"] for one in automl("techniques", "--json").json}
+    assert listed == {"label-smoothing": "", "custom-loss": "the formula is the user's", "mlp": ""}
     said = automl("techniques", "label-smoothing")
     for words in (
         "The whole essay on label smoothing.",

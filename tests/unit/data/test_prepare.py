@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import pathlib
 
 import numpy as np
@@ -301,6 +302,20 @@ def test_kinds_and_ignored_columns_are_the_users(tmp_path):
     kinds = {c["name"]: c["kind"] for c in data.meta.preprocess["columns"]}
     assert kinds["size"] == "categorical"
     assert not {"x", "since"} & set(kinds)
+
+
+def test_one_changed_byte_is_another_identity_and_the_same_bytes_are_the_same(tmp_path):
+    text = planting.csv(planting.table(60))
+    place = next(i for i, letter in enumerate(text) if letter.isdigit() and i > 40)
+    other = text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :]
+    first, again, changed = (
+        prepared(tmp_path, content, out=out).meta for content, out in ((text, "a"), (text, "b"), (other, "c"))
+    )
+    assert first.content == hashlib.sha256(text.encode()).hexdigest()
+    assert (again.content, again.key) == (first.content, first.key)
+    assert changed.content != first.content
+    assert changed.key != first.key
+    assert prepared(tmp_path, text, out="d", test_fraction=0.3).meta.key != first.key
 
 
 # --- what is refused ---------------------------------------------------------------------------

@@ -238,7 +238,7 @@ def _write_prepared(
         target=preprocess["target"],
         classes=tuple(preprocess["classes"]), parts=dict(zip(("train", "validation", "test"), parts)),
         profile=Profile(modality=Modality(preprocess["modality"]), task=preprocess["task"], rows=parts[0]),
-        findings=(), key="k" * 64,
+        findings=(), key="k" * 64, content="c" * 64,
         preprocess=preprocess,
         **({
             "target_mean": float(y.mean()), "target_std": float(y.std()),

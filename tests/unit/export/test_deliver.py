@@ -67,6 +67,7 @@ def test_the_card_tells_how_good_it_is_and_how_to_run_it(all_formats: Any) -> No
     results, _, folder = all_formats
     card = companions.read(folder / "artifacts" / results[1].filename)[companions.CARD].decode()
     assert "model-int8.tflite" in card
+    assert f"- Data: version `{'c' * 16}` (the SHA-256 of the bytes is `{'c' * 64}`)" in card
     assert "| accuracy (optimised) |" in card
     assert "uint8 [batch, 12, 12, 1]" in card
     assert "`bottom`, `middle`, `top`" in card
