@@ -43,8 +43,8 @@ def batch_lr_scaling(plan: TrainPlan, *, rule: str, reference_batch: int) -> Tra
     When it hurts: beyond some thousand rows a batch the linear rule breaks down; Adam-like optimizers follow the square
     root. How: as written; at B = reference nothing changes.
     """
-    params = {"rule": rule, "reference_batch": reference_batch}
-    return plan.replace(rate_of_batch=Component(f"{__name__}:factor_of_batch", params))
+    factor = Component(f"{__name__}:factor_of_batch", {"rule": rule, "reference_batch": reference_batch})
+    return plan.replace(rate_of_batch=factor)
 
 
 def factor_of_batch(*, rule: str, reference_batch: int, rows: int) -> float:
