@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from automl.architectures.builder import Builder
+from automl.catalog.blueprint import Blueprint
 from automl.spec import Profile
 
 
@@ -80,3 +81,35 @@ def residual_size(profile: Profile, width: int, stages: int, blocks: int) -> int
                 total += conv_size(channels, filters, 1)
             channels = filters
     return total + (channels + 1) * profile.outputs
+
+
+# --- networks laid down as blueprints ----------------------------------------------------------------------
+
+
+def profile_shape(profile: Profile) -> tuple[int, int, int]:
+    """Height, width and channels; 32 × 32 × 3 where the profile doesn't say."""
+    if not profile.image_shape:
+        return 32, 32, 3
+    height, width, channels = profile.image_shape
+    return height, width, channels
+
+
+def input_shape(inputs: dict[str, Any]) -> tuple[int, int, int]:
+    height, width, channels = inputs["image"].shape[1:]
+    return int(height), int(width), int(channels)
+
+
+def begin(shape: tuple[int, int, int], filters: int, resolution: float = 1.0) -> tuple[Blueprint, int]:
+    """A blueprint with the same entrance as `entrance`'s, behind a resizing to the share `resolution` of the side."""
+    net = Blueprint()
+    x = net.pixels(net.input(shape, name="image"))
+    height, width = (max(4, round(side * resolution)) for side in shape[:2])
+    x = net.resize(x, height, width)
+    strides = stem_strides(min(height, width))
+    return net, net.conv(x, filters, {1: 3, 2: 5, 4: 7}[strides], strides=strides, name="stem")
+
+
+def end(net: Blueprint, x: int) -> Blueprint:
+    """The same exit as `exit`'s; parts that nothing reads are gone."""
+    net.drop(net.mean(x, name="pool"))
+    return net.pruned()

@@ -120,11 +120,13 @@ class Builder:
         return self.finish(x, name=name, activate=activate) if finish else x
 
     def depthwise(
-        self, x: Any, kernel: int, *, name: str, strides: int = 1, finish: bool = True, activate: bool = True
+        self, x: Any, kernel: int | tuple[int, int], *, name: str, strides: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, int] = 1, finish: bool = True, activate: bool = True, use_bias: bool | None = None,
     ) -> Any:
-        """A depthwise convolution block: one filter for each channel."""
+        """A depthwise convolution block: one filter for each channel. Strides and dilation exclude each other."""
         layer = self.layers.DepthwiseConv2D(
-            kernel, strides=strides, padding="same", use_bias=self.plan.norm is None,
+            kernel, strides=strides, padding="same", dilation_rate=dilation,
+            use_bias=self.plan.norm is None if use_bias is None else use_bias,
             depthwise_initializer=self.initializer(), depthwise_regularizer=self.regularizer(), name=name,
         )
         return self.finish(layer(x), name=name, activate=activate) if finish else layer(x)

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import random
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from automl.spec.recipe import ParameterValue
 
@@ -29,6 +29,13 @@ class Domain(Protocol):
 
     def describe(self) -> str:
         """The domain as people write it: "[0, 0.3]", "{a, b}"."""
+
+
+@runtime_checkable
+class Structured(Protocol):
+    """A domain that knows the neighbours of its values itself."""
+
+    def neighbour(self, value: Any, rng: random.Random) -> ParameterValue: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,4 +193,6 @@ def neighbour(domain: Domain, value: ParameterValue, rng: random.Random, scale: 
                 snapped = domain.snap(value + direction * domain.step)
             return snapped
         return min(domain.high, max(domain.low, new))
+    if isinstance(domain, Structured):
+        return domain.neighbour(value, rng)
     raise TypeError(f"no neighbourhood is defined for {type(domain).__name__}")

@@ -13,7 +13,9 @@ from types import MappingProxyType
 from typing import Any
 
 from automl.catalog import registry, slots
+from automl.catalog.blueprint import Blueprint, Drawing
 from automl.catalog.domains import Domain
+from automl.catalog.genotypes import PARAMETER, Genotypes
 from automl.catalog.plan import TrainPlan
 from automl.spec import ColumnInfo, DatasetInfo, Modality, Profile
 
@@ -118,11 +120,21 @@ class Architecture:
     of shape [b, features]."""
     size: Callable[..., int] | None
     """`size(profile, **params)`: trainable parameters without building; None where only building tells."""
+    blueprint: Callable[..., Blueprint] | None
+    """`blueprint(profile, **params)`: the network's parts up to the features, without building; None where it has none."""
+    drawings: Callable[..., tuple[Drawing, ...]] | None
+    """`drawings(**params)`: the architecture as graphs for people."""
     doc: str
 
     @property
     def summary(self) -> str:
         return _first_line(self.doc)
+
+    @property
+    def genotypes(self) -> Genotypes | None:
+        """The space of its genotypes; None where it is drawn by hand."""
+        found = self.params.get(PARAMETER)
+        return found if isinstance(found, Genotypes) else None
 
     def reason_against(self, profile: Profile) -> str | None:
         if profile.modality not in self.modalities:
@@ -274,10 +286,19 @@ def architecture(
     uses: Iterable[str] = (),
     conversion: float | Callable[[Profile], float] = 1.0,
     size: Callable[..., int] | None = None,
+    blueprint: Callable[..., Blueprint] | None = None,
+    drawings: Callable[..., tuple[Drawing, ...]] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declares an architecture family by its `build(inputs, builder, **params)`; the essay is its module's docstring."""
+    """Declares an architecture family by its `build(inputs, builder, **params)`; the essay is its module's docstring. With a
+    `blueprint` the size follows from it."""
 
     used = frozenset(uses)
+    if size is None and blueprint is not None:
+        lay_down = blueprint
+
+        def size(profile: Profile, **params: Any) -> int:
+            return lay_down(profile, **params).headed(profile.outputs).parameters
+
     factor = conversion if callable(conversion) else lambda profile: float(conversion)
     if unknown := used - slots.PARTS.keys():
         raise ValueError(f"architecture {id!r}: uses {sorted(unknown)}, none of {tuple(slots.PARTS)}")
@@ -287,8 +308,7 @@ def architecture(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
                 reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, conversion=factor,
-                build=build, size=size,
-                doc=_essay(build),
+                build=build, size=size, blueprint=blueprint, drawings=drawings, doc=_essay(build),
             )
         )
         return build

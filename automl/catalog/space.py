@@ -12,14 +12,17 @@ import dataclasses
 import random
 from collections.abc import Mapping
 
-from automl.catalog import compose, entries, slots
+from automl.catalog import compose, entries, genotypes, slots
 from automl.catalog.domains import Bool, Categorical, Domain, Text, neighbour
+from automl.catalog.genotypes import Genotypes
 from automl.spec import Choice, InvalidInput, Profile, Recipe, SearchSettings, Violation
 from automl.spec.recipe import ParameterValue
 
 NONE = "none"
 Assignment = dict[str, ParameterValue]
 
+GENOTYPE_STRATEGIES = ("evolution",)
+"""Strategies that search architectures as genotypes, where the data have such; the others take families drawn by hand."""
 USED_WHEN_DEFAULT, USED_OTHERWISE = 0.85, 0.2
 """Chance of a switch in a random assignment."""
 DEFAULT_IN_SLOT = 0.4
@@ -41,6 +44,8 @@ class Dimension:
         With dozens of switches and slots, drawn evenly, every random recipe would be an unlikely heap of half of the
         catalogue.
         """
+        if isinstance(self.domain, Categorical) and len(self.domain.values) == 1:
+            return self.domain.default
         if self.name.startswith("use:"):
             return rng.random() < (USED_WHEN_DEFAULT if self.domain.default else USED_OTHERWISE)
         if self.name.startswith("slot:") and rng.random() < DEFAULT_IN_SLOT:
@@ -58,6 +63,15 @@ class Space:
     forced: frozenset[str]
     excluded: Mapping[str, str]
     """Technique or architecture id → why it isn't in the space."""
+    genotypes: Mapping[str, Genotypes] = dataclasses.field(default_factory=dict)
+    """Of the architectures that have them, by the parameter's name ("nas-cell.genotype"): each decision is a dimension."""
+
+    @property
+    def by_genotype(self) -> bool:
+        """Whether every architecture of the space is read from a genotype."""
+        families = self._dimension("architecture").domain
+        assert isinstance(families, Categorical)
+        return all(entries.architectures[str(family)].genotypes is not None for family in families.values)
 
     @property
     def techniques(self) -> tuple[str, ...]:
@@ -106,9 +120,10 @@ class Space:
         """Resolves conflicts and missing requirements; the result is complete and can be built.
 
         Forced techniques stay; between two others the switch gives way to the slot, and the later id to the earlier; a
-        slot that must give way goes back to its default. A switch whose requirement is not met is turned off.
+        slot that must give way goes back to its default. A switch whose requirement is not met is turned off. Genotypes
+        become canonical.
         """
-        values = self.complete(assignment)
+        values = self._canonical(self.complete(assignment))
         for _ in range(len(self.dimensions)):
             ids = self._ids(values)
             pairs = compose.conflicts_among(ids)
@@ -144,7 +159,9 @@ class Space:
         values: Assignment = {
             "architecture": recipe.architecture.id, "batch_size": recipe.batch_size, "epochs": recipe.epochs,
         }
-        values |= {f"{recipe.architecture.id}.{k}": v for k, v in recipe.architecture.params.items()}
+        for k, v in recipe.architecture.params.items():
+            name = f"{recipe.architecture.id}.{k}"
+            values |= self.genotypes[name].split(name, str(v)) if name in self.genotypes else {name: v}
         held = {choice.id for choice in recipe.techniques}
         for choice in recipe.techniques:
             values |= {f"{choice.id}.{k}": v for k, v in choice.params.items()}
@@ -171,7 +188,20 @@ class Space:
         return ids
 
     def _params(self, values: Mapping[str, ParameterValue], id: str) -> dict[str, ParameterValue]:
-        return {name.partition(".")[2]: v for name, v in values.items() if name.startswith(f"{id}.")}
+        found = {
+            name.partition(".")[2]: v for name, v in values.items() if name.startswith(f"{id}.") and "/" not in name
+        }
+        texts = {n: g.joined(n, values) for n, g in self.genotypes.items() if n.startswith(f"{id}.")}
+        return found | {name.partition(".")[2]: text for name, text in texts.items()}
+
+    def _canonical(self, values: Assignment) -> Assignment:
+        """The assignment with the genotype of its architecture as its space writes it."""
+        changed = dict(values)
+        for name, domain in self.genotypes.items():
+            if name.startswith(f"{values['architecture']}."):
+                wanted = domain.split(name, domain.joined(name, values))
+                changed |= {n: v for n, v in wanted.items() if self._dimension(n).domain.check(v) is None}
+        return changed
 
     def _without(self, values: Assignment, first: str, second: str) -> Assignment:
         """`values` with one of two ids removed (`second` may be empty)."""
@@ -274,9 +304,26 @@ def derive(
             return f"the user forces {', '.join(sorted(forced & set(families)))}"
         elif settings.allow and set(settings.allow) & set(families) and entry.id not in settings.allow:
             return "not among the architectures that the user allows"
+        elif not (forced | set(settings.allow)) & set(families) and (why := unsought(entry)):
+            return why
         return excluded_by_forced(entry.id)
 
+    by_genotype = settings.strategy in GENOTYPE_STRATEGIES and any(
+        f.genotypes is not None and f.id not in settings.forbid and f.reason_against(profile) is None
+        for f in families.values()
+    )
+
+    def unsought(family: entries.Architecture) -> str | None:
+        """Why the strategy leaves a family alone that the user doesn't name."""
+        if by_genotype and family.genotypes is None:
+            return f"the strategy {settings.strategy} searches genotypes; force or allow it to have it tried"
+        if family.genotypes is not None and not by_genotype:
+            names = " or ".join(GENOTYPE_STRATEGIES)
+            return f"is searched with the strategy {names}, or when it is forced or allowed"
+        return None
+
     dimensions: list[Dimension] = []
+    of_genotypes: dict[str, Genotypes] = {}
     usable = []
     for family in families.values():
         if against := reason(family):
@@ -295,10 +342,18 @@ def derive(
         ids = tuple(sorted(f.id for f in usable))
         dimensions.append(Dimension("architecture", Categorical(ids, min(usable, key=lambda f: (f.cost, f.id)).id)))
         for family in sorted(usable, key=lambda f: f.id):
-            dimensions += [
-                Dimension(f"{family.id}.{name}", domain, "architecture", (family.id,))
-                for name, domain in family.params.items()
-            ]
+            for name, domain in family.params.items():
+                named = f"{family.id}.{name}"
+                if isinstance(domain, Genotypes):
+                    of_genotypes[named] = domain
+                    if named in values_set:
+                        values_set |= domain.split(named, str(values_set.pop(named)))
+                    of_family = ("architecture", (family.id,))
+                    dimensions += [
+                        Dimension(genotypes.dimension(named, d), d.domain, *of_family) for d in domain.decisions
+                    ]
+                else:
+                    dimensions.append(Dimension(named, domain, "architecture", (family.id,)))
 
     candidates = []
     for technique in entries.techniques:
@@ -363,7 +418,7 @@ def derive(
     if faults:
         raise InvalidInput(faults)
     dimensions = [_settled(d, values_set) for d in dimensions]
-    return Space(task, profile, tuple(dimensions), frozenset(forced & {t.id for t in candidates}), excluded)
+    return Space(task, profile, tuple(dimensions), frozenset(forced & {t.id for t in candidates}), excluded, of_genotypes)
 
 
 def _settled(dimension: Dimension, values: Mapping[str, ParameterValue]) -> Dimension:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from automl.catalog import entries
+from automl.catalog import compose, entries
 from automl.spec import Fidelity, InvalidInput, Profile, Recipe, Trial
 
 MARGIN = 0.02
@@ -177,24 +177,34 @@ class Speeds:
     def _work(self, recipe: Recipe) -> float:
         """Relative time of an epoch: a step costs a fixed part and one that grows with the model and the batch."""
         factor = cost(recipe)
-        size = parameters(recipe, self._profile) or 50_000
+        size = self._weights(recipe)
         # Members of a packed ensemble share their weights, not their work.
         size *= int(recipe.architecture.params.get("members", 1))
         steps = max(1.0, self._profile.rows / recipe.batch_size)
         # About half a millisecond of overhead a step on a CPU, and 1 ns a weight and example for dense layers.
         return factor * (steps * 5e-4 + self._profile.rows * size * 1e-9)
 
+    def _weights(self, recipe: Recipe) -> float:
+        """Weights, or of a network laid down as a blueprint as many as would take its multiplications: its kernels are used
+        at each place of a picture, and far apart in that."""
+        id = recipe.architecture.id
+        if id in entries.architectures and (family := entries.architectures[id]).blueprint is not None:
+            macs = family.blueprint(self._profile, **compose.complete(recipe.architecture, family.params)).macs
+            return macs / self._places()
+        return parameters(recipe, self._profile) or 50_000
+
+    def _places(self) -> float:
+        """How often a convolution's weights are used, at a guess."""
+        if self._profile.image_shape is not None:
+            height, width, _ = self._profile.image_shape
+            return max(1.0, height * width / 16)
+        return max(1.0, self._profile.length / 16) if self._profile.modality == "series" else 1.0
+
     def _guess(self, recipe: Recipe) -> Speed:
         """Before anything was measured: dense layers at a nanosecond a weight and example; convolutions reuse each weight at
         every position, some hundred times."""
-        epoch_s = self._work(recipe)
-        if self._profile.image_shape is not None:
-            height, width, _ = self._profile.image_shape
-            epoch_s *= max(1.0, height * width / 16)
-            return Speed(6.0, epoch_s, False)
-        if self._profile.modality == "series":
-            return Speed(4.0, epoch_s * max(1.0, self._profile.length / 16), False)
-        return Speed(3.0, epoch_s, False)
+        setup_s = 6.0 if self._profile.image_shape is not None else 4.0 if self._profile.modality == "series" else 3.0
+        return Speed(setup_s, self._work(recipe) * self._places(), False)
 
 
 def cost(recipe: Recipe) -> float:

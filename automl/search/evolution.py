@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 
 from automl.catalog import domains
-from automl.catalog.space import Assignment
+from automl.catalog.space import Assignment, Space
 from automl.search.budget import Outlook
 from automl.search.sampler import Proposal, Sampler, assignment_of, evidence, recipe_seed, values_of
 
@@ -40,22 +40,23 @@ class Evolution(Sampler):
         for _ in range(50):
             drawn = rng.sample(living, k=min(TOURNAMENT, len(living)))
             winner = max(drawn, key=lambda t: t.score if t.score is not None else float("-inf"))
-            child = self.mutated(assignment_of(self.space, winner.recipe), rng)
+            child = mutated(self.space, assignment_of(self.space, winner.recipe), rng)
             if self.space.recipe(child, recipe_seed(self.seed)).identity not in tried:
                 return self.full(child)
         fresh = self.fresh(rng)
         return None if fresh is None else self.full(fresh)
 
-    def mutated(self, parent: Assignment, rng: random.Random) -> Assignment:
-        """A repaired copy with one to three active dimensions moved to a near value."""
-        values = self.space.complete(parent)
-        active = [d for d in self.space.active(values) if tunable(d.domain)]
-        weights = [WEIGHT if matters(d.name, values) else 1.0 for d in active]
-        for _ in range(min(rng.choice(CHANGES), len(active))):
-            (d,) = rng.choices(active, weights)
-            if d.name in values:
-                values[d.name] = domains.neighbour(d.domain, values[d.name], rng)
-        return self.space.repair(self.space.complete(values))
+
+def mutated(space: Space, parent: Assignment, rng: random.Random) -> Assignment:
+    """A repaired copy with one to three active dimensions moved to a near value."""
+    values = space.complete(parent)
+    active = [d for d in space.active(values) if tunable(d.domain)]
+    weights = [WEIGHT if matters(d.name, values) else 1.0 for d in active]
+    for _ in range(min(rng.choice(CHANGES), len(active))):
+        (d,) = rng.choices(active, weights)
+        if d.name in values:
+            values[d.name] = domains.neighbour(d.domain, values[d.name], rng)
+    return space.repair(space.complete(values))
 
 
 def matters(name: str, values: Assignment) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from automl.catalog import entries
 from automl.catalog.domains import Categorical, Domain, Float, Int
-from automl.catalog.space import Space
+from automl.catalog.space import Assignment, Space
 from automl.search.sampler import recipe_seed
 from automl.spec import Choice, Modality, Recipe
 from automl.spec.recipe import ParameterValue
@@ -205,19 +205,37 @@ class Start:
 def starts(space: Space, seed: int) -> list[Start]:
     """The portfolio of the space's task, adapted to it; the space's own default stands last (or alone)."""
     found: dict[str, Start] = {}
-    shape = space.profile.image_shape
     for entry in PORTFOLIOS.get(space.task, ()):
-        if shape is not None and shape[2] >= 3:
-            # Coloured pictures are mostly of things, which are the same in a mirror; grey ones mostly of signs: not so.
-            entry = dataclasses.replace(entry, techniques={**entry.techniques, "flip": {}})
-        if space.profile.modality == Modality.TABLE and space.profile.rows < FEW_ROWS:
-            smaller = {k: min(v, FOR_FEW_ROWS[k]) if k in FOR_FEW_ROWS else v for k, v in entry.params.items()}
-            entry = dataclasses.replace(entry, params=smaller)
-        if (recipe := adapted(entry, space, seed)) is not None:
+        if (recipe := adapted(_suited(entry, space), space, seed)) is not None:
             found.setdefault(recipe.identity, Start(entry.name, recipe, entry.short_clock))
     default = space.recipe(space.default(), recipe_seed(seed))
     found.setdefault(default.identity, Start("default", default, 10))
     return list(found.values())
+
+
+def _suited(entry: Entry, space: Space) -> Entry:
+    """The entry as the data want it, whatever the space."""
+    shape = space.profile.image_shape
+    if shape is not None and shape[2] >= 3:
+        # Coloured pictures are mostly of things, which are the same in a mirror; grey ones mostly of signs: not so.
+        entry = dataclasses.replace(entry, techniques={**entry.techniques, "flip": {}})
+    if space.profile.modality == Modality.TABLE and space.profile.rows < FEW_ROWS:
+        smaller = {k: min(v, FOR_FEW_ROWS[k]) if k in FOR_FEW_ROWS else v for k, v in entry.params.items()}
+        entry = dataclasses.replace(entry, params=smaller)
+    return entry
+
+
+def training(space: Space) -> Assignment:
+    """How the portfolio's first choice trains, with the space's default architecture: what a search of architectures alone
+    holds fixed. The space's own defaults where its task has no portfolio."""
+    entries_of_task = sorted(PORTFOLIOS.get(space.task, ()), key=lambda entry: entry.short_clock)
+    if not entries_of_task:
+        return space.default()
+    families = next(d.domain for d in space.dimensions if d.name == "architecture")
+    entry = _suited(entries_of_task[0], space)
+    found = adapted(dataclasses.replace(entry, architecture=str(families.default), params={}), space, 0)
+    assert found is not None
+    return space.assignment(found)
 
 
 def adapted(entry: Entry, space: Space, seed: int) -> Recipe | None:

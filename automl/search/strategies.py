@@ -21,6 +21,8 @@ STRATEGIES = {
     "tpe": "automl.search.tpe:Tpe",
     "fixed": "automl.search.fixed:Fixed",
 }
+OVER_GENOTYPES = {"evolution": "automl.search.genotypes:GenotypeEvolution"}
+"""What stands for a strategy where the space's architectures are genotypes."""
 TAKES_RECIPES = ("auto", "fixed")
 """Strategies that try the user's recipes themselves; under the others the loop tries them first."""
 
@@ -35,7 +37,8 @@ def make(
             "search.strategy", f"unknown strategy {strategy!r}; there are: {', '.join(STRATEGIES)}",
             reason="UNKNOWN_STRATEGY",
         )
-    module, _, name = STRATEGIES[strategy].partition(":")
+    named = OVER_GENOTYPES.get(strategy, "") if space.by_genotype else ""
+    module, _, name = (named or STRATEGIES[strategy]).partition(":")
     kind: type[Sampler] = getattr(importlib.import_module(module), name)
     sampler = kind(space, seed, recipes) if strategy in TAKES_RECIPES else kind(space, seed)  # type: ignore[call-arg]
     if isinstance(sampler, Auto):

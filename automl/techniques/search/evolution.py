@@ -3,7 +3,8 @@
 What it changes: who proposes the recipes. Why it may help: it needs no model of the space, so conditional and
 nominal parameters are no trouble, and it climbs steadily around what works. When it hurts: with few trials it is
 hardly more than random search near the first good point. How: a population of the 24 latest trials, tournaments of
-six, one to three changed parameters a mutation; dying of age guards against lucky scores.
+six, one to three changed parameters a mutation; dying of age guards against lucky scores. By name it searches
+architectures as genotypes where the data have such (pictures), all trained alike, under asynchronous halving.
 """
 
 from __future__ import annotations

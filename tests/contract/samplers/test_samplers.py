@@ -10,22 +10,31 @@ from collections.abc import Sequence
 
 import pytest
 
+from automl.catalog import space as spaces
 from automl.catalog.compose import violations
 from automl.catalog.space import Space
 from automl.search import strategies
 from automl.search.budget import ENDLESS, Outlook
 from automl.search.sampler import Proposal, Sampler, narrowed
-from automl.spec import Measurement, Outcome, Trial
-from tests.unit.search.fakes import TABLE, table_space, worth
+from automl.spec import Measurement, Outcome, SearchSettings, Trial
+from tests.unit.search.fakes import PICTURES, TABLE, table_space, worth
 
 SPACE = table_space()
 RECIPES = tuple(SPACE.recipe(SPACE.default() | {"batch_size": size}, n) for n, size in enumerate((64, 128, 256) * 4))
-NAMES = tuple(strategies.STRATEGIES)
+BREEDER = "evolution of genotypes"
+NAMES = (*strategies.STRATEGIES, BREEDER)
 MANY = dataclasses.replace(ENDLESS, slots=3)
 
 
 def make(name: str, seed: int = 11, space: Space = SPACE) -> Sampler:
+    if name == BREEDER:
+        return strategies.make("evolution", genotype_space(), seed)
     return strategies.make(name, space, seed, RECIPES if name == "fixed" else ())
+
+
+@functools.cache
+def genotype_space() -> Space:
+    return spaces.derive(PICTURES.task, PICTURES, SearchSettings(strategy="evolution"))
 
 
 def begun(id: str, proposal: Proposal) -> Trial:
@@ -85,10 +94,11 @@ def test_proposals_lie_in_the_space_and_can_be_built(name: str) -> None:
     play = Play(make(name)).run(12)
     assert len(play.proposals) >= 12
     for proposal in play.proposals:
-        assert not violations(proposal.recipe, TABLE)
+        profile, space = (PICTURES, genotype_space()) if name == BREEDER else (TABLE, SPACE)
+        assert not violations(proposal.recipe, profile)
         assert 1 <= proposal.fidelity.epochs <= proposal.recipe.epochs
         if name != "fixed":
-            assert SPACE.recipe(SPACE.assignment(proposal.recipe), proposal.recipe.seed).identity == proposal.recipe.identity
+            assert space.recipe(space.assignment(proposal.recipe), proposal.recipe.seed).identity == proposal.recipe.identity
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,7 +169,8 @@ def test_state_that_is_older_than_the_trials_is_caught_up(name: str, lost: str) 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "fixed"])
 def test_foreign_trials_are_learned_from(name: str) -> None:
     sampler = make(name)
-    recipe = SPACE.recipe(SPACE.default(), 3)
+    space = genotype_space() if name == BREEDER else SPACE
+    recipe = space.recipe(space.default(), 3)
     trial = Trial(id="t0001", recipe=recipe, fidelity={"epochs": recipe.epochs}, origin="portfolio")
     sampler.tell(trial)
     sampler.tell(over(trial))

@@ -31,6 +31,9 @@ SMALL = {
     "ft-transformer": {"width": 16, "depth": 1},
     "vit": {"width": 32, "depth": 2, "patch": 4},
     "swin": {"width": 32, "stages": 2, "patch": 2, "window": 4},
+    "nas-cell": {"width": 8, "stages": 2},
+    "nas-darts": {"width": 4, "cells": 2},
+    "nas-mobile": {"width": 8},
 }
 PICTURES = [a.id for a in architectures if "image" in a.modalities]
 CLASSIFIED = [a.id for a in architectures if "table" not in a.modalities]

@@ -1,0 +1,127 @@
+"""A small cell that is repeated: NAS-Bench-201's space, every cell of which can be written in six words.
+
+A cell has four nodes. The first is its input, each later one is the sum of what comes from the nodes before it, the last is
+the output; on each of the six edges stands one operation: nothing, a shortcut, a 1×1 or a 3×3 convolution, or a mean over
+3×3 places. The network is a stem, then stages of `cells` equal cells; between stages a residual block halves the resolution
+and doubles the channels. The space has 15,625 cells, few enough to be understood, and many of them train well: the first
+choice to see what a search is worth.
+
+Other than in the original an operation's activation stands behind its normalisation, not in front of the convolution, so
+that a runtime computes the three in one pass. Edges that nothing flows through, or from which nothing reaches the output,
+are written `none`; a cell through which nothing flows at all gets a shortcut, since it can't be trained.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from automl.architectures import _assembly, _pictures
+from automl.architectures.builder import Builder
+from automl.catalog import Categorical, Int, architecture
+from automl.catalog.blueprint import Blueprint, Drawing, Edge
+from automl.catalog.genotypes import Choices, Decision, Genotypes
+from automl.spec import Profile
+
+OPERATIONS = ("none", "skip", "conv1", "conv3", "avg3")
+NODES = 4
+EDGES = tuple((source, target) for target in range(1, NODES) for source in range(target))
+"""(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3): in the order of the choices."""
+SHORTCUT = EDGES.index((0, NODES - 1))
+
+
+def living(choices: Choices) -> Choices:
+    """The cell with `none` on every edge that isn't on a way from the input to the output."""
+    open_edges = {edge for edge, operation in zip(EDGES, choices) if operation != "none"}
+    fed, needed = {0}, {NODES - 1}
+    for source, target in EDGES:
+        if (source, target) in open_edges and source in fed:
+            fed.add(target)
+    for source, target in reversed(EDGES):
+        if (source, target) in open_edges and target in needed:
+            needed.add(source)
+    alive = {(s, t) for s, t in open_edges if s in fed and t in needed}
+    found = [operation if edge in alive else "none" for edge, operation in zip(EDGES, choices)]
+    if not alive:
+        found[SHORTCUT] = "skip"
+    return tuple(found)
+
+
+RESIDUAL = {(0, 1): "conv3", (1, 3): "conv3", (0, 3): "skip"}
+"""The residual block of two convolutions, as a cell."""
+GENOTYPES = Genotypes(
+    tuple(Decision(f"{source}-{target}", OPERATIONS, RESIDUAL.get((source, target), "none")) for source, target in EDGES),
+    living,
+)
+
+
+def network(shape: tuple[int, int, int], *, genotype: str, width: int, cells: int, stages: int) -> Blueprint:
+    """The parts up to the features, for pictures of that shape."""
+    net, x = _pictures.begin(shape, width)
+    stages = _pictures.stages_of(min(shape[:2]), stages)
+    count, place = stages * cells + stages - 1, 0
+    for stage in range(stages):
+        if stage:
+            place += 1
+            x = _halved(net, x, width * 2**stage, name=f"reduce_{stage}", depth=place / count)
+        for cell in range(cells):
+            place += 1
+            x = _cell(net, x, tuple(genotype.split(".")), name=f"cell_{stage + 1}_{cell + 1}")
+    return _pictures.end(net, x)
+
+
+def _cell(net: Blueprint, x: int, choices: Choices, *, name: str) -> int:
+    nodes: dict[int, int] = {0: x}
+    for target in range(1, NODES):
+        given = []
+        for (source, end), operation in zip(EDGES, choices):
+            if end == target and operation != "none" and source in nodes:
+                given.append(_operation(net, nodes[source], operation, name=f"{name}_{source}_{target}"))
+        if given:
+            nodes[target] = net.add(given, name=f"{name}_{target}")
+    return nodes[NODES - 1]
+
+
+def _operation(net: Blueprint, x: int, operation: str, *, name: str) -> int:
+    if operation == "skip":
+        return x
+    if operation == "avg3":
+        return net.pool("average-pool", x, 3, name=name)
+    return net.conv(x, net[x].channels, 1 if operation == "conv1" else 3, name=name)
+
+
+def _halved(net: Blueprint, x: int, filters: int, *, name: str, depth: float) -> int:
+    branch = net.conv(x, filters, 3, strides=2, name=f"{name}_a")
+    branch = net.conv(branch, filters, 3, name=f"{name}_b", activation="")
+    shortcut = net.conv(x, filters, 1, strides=2, name=f"{name}_shortcut", activation="")
+    return net.add((shortcut, branch), name=name, depth=depth, activation="plan")
+
+
+def blueprint(profile: Profile, **params: Any) -> Blueprint:
+    return network(_pictures.profile_shape(profile), **params)
+
+
+def drawings(*, genotype: str, cells: int, stages: int, **_: Any) -> tuple[Drawing, ...]:
+    edges = tuple(
+        Edge(source, target, operation)
+        for (source, target), operation in zip(EDGES, genotype.split(".")) if operation != "none"
+    )
+    title = f"the cell, {cells} times in each of {stages} stages"
+    return (Drawing(title, ("input", *(f"{n}" for n in range(1, NODES - 1)), "output"), edges),)
+
+
+@architecture(
+    id="nas-cell",
+    modalities=("image",),
+    params={
+        "genotype": GENOTYPES,
+        "width": Categorical((8, 12, 16, 24, 32), 16),
+        "cells": Int(1, 3, 1),
+        "stages": Int(1, 4, 3),
+    },
+    reference="Dong, Yang: NAS-Bench-201, arXiv:2001.00326 (2020)",
+    cost=2.0,
+    blueprint=blueprint,
+    drawings=drawings,
+)
+def build(inputs: dict[str, Any], builder: Builder, **params: Any) -> Any:
+    return _assembly.assemble(network(_pictures.input_shape(inputs), **params), inputs, builder)

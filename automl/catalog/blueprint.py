@@ -1,0 +1,227 @@
+"""A network layer by layer as plain data: what it costs is known, and it can be drawn, before Keras builds anything.
+
+An architecture that is read from a genotype lays down its parts here, in the order in which they are computed; from the same
+parts follow the Keras model (`automl.architectures._assembly`), the weights and multiplications (below), memory, file size
+and latency (`automl.nas`). So the structure is said once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from typing import Literal, Self
+
+Kind = Literal[
+    "input", "pixels", "resize", "conv", "depthwise", "dense", "max-pool", "average-pool", "mean", "add", "multiply",
+    "concatenate", "drop", "norm",
+]
+Activation = Literal["", "plan", "relu", "sigmoid", "softmax"]
+"""After a part: nothing, what the recipe's plan says, or this one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One operation with what belongs to it: a convolution with its normalisation and activation."""
+
+    kind: Kind
+    name: str
+    inputs: tuple[int, ...]
+    """Places of the parts that it reads."""
+    shape: tuple[int, ...]
+    """Of the output, without the batch: (height, width, channels) or (features,)."""
+    kernel: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    normalized: bool = False
+    """By the plan's normalisation, which then takes the place of the bias."""
+    bias: bool = True
+    """Whether a kernel that isn't normalised has one."""
+    activation: Activation = ""
+    depth: float = 0.0
+    """Of sums: how deep in the network, 0 to 1. With stochastic depth the last input is dropped the likelier the deeper."""
+    weights: int = 0
+    """Numbers in the kernel, without normalisation and bias."""
+    macs: int = 0
+    """Multiplications with additions, for one example."""
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1]
+
+    @property
+    def size(self) -> int:
+        """Numbers in the output."""
+        return math.prod(self.shape)
+
+    @property
+    def beside(self) -> int:
+        """Trainable weights beside the kernel's: two for each channel of a normalisation, or the bias."""
+        return self.channels * (2 if self.normalized else int(self.bias)) if self.weights else 0
+
+
+class Blueprint:
+    """Parts are appended by the methods, each of which returns the new part's place. The last one is the output."""
+
+    def __init__(self, parts: Iterable[Part] = ()):
+        self.parts: list[Part] = list(parts)
+
+    def __getitem__(self, place: int) -> Part:
+        return self.parts[place]
+
+    # --- laying down -----------------------------------------------------------------------------------
+
+    def input(self, shape: tuple[int, ...], *, name: str) -> int:
+        """What the network is given under that name."""
+        return self._put("input", name, (), shape)
+
+    def pixels(self, x: int) -> int:
+        """uint8 pictures to numbers, as the plan scales them."""
+        return self._put("pixels", "pixels", (x,), self[x].shape)
+
+    def resize(self, x: int, height: int, width: int) -> int:
+        return x if self[x].shape[:2] == (height, width) else self._put(
+            "resize", "resize", (x,), (height, width, self[x].channels)
+        )
+
+    def conv(
+        self, x: int, filters: int, kernel: int | tuple[int, int], *, name: str, strides: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, int] = 1, normalize: bool = True, activation: Activation = "plan",
+    ) -> int:
+        """A convolution with "same" padding over [height, width, channels]."""
+        over, step = _pair(kernel), _pair(strides)
+        height, width = self._strided(x, step)
+        weights = math.prod(over) * self[x].channels * filters
+        return self._put(
+            "conv", name, (x,), (height, width, filters), kernel=over, strides=step, dilation=_pair(dilation),
+            normalized=normalize, activation=activation, weights=weights, macs=weights * height * width,
+        )
+
+    def depthwise(
+        self, x: int, kernel: int | tuple[int, int], *, name: str, strides: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, int] = 1, normalize: bool = True, activation: Activation = "plan", bias: bool = True,
+    ) -> int:
+        """One filter for each channel. Strides and dilation exclude each other."""
+        over, step = _pair(kernel), _pair(strides)
+        height, width = self._strided(x, step)
+        weights = math.prod(over) * self[x].channels
+        return self._put(
+            "depthwise", name, (x,), (height, width, self[x].channels), kernel=over, strides=step, dilation=_pair(dilation),
+            normalized=normalize, activation=activation, bias=bias, weights=weights, macs=weights * height * width,
+        )
+
+    def dense(self, x: int, units: int, *, name: str, normalize: bool = True, activation: Activation = "plan") -> int:
+        weights = self[x].channels * units
+        return self._put(
+            "dense", name, (x,), (units,), normalized=normalize, activation=activation, weights=weights, macs=weights
+        )
+
+    def pool(
+        self, kind: Literal["max-pool", "average-pool"], x: int, kernel: int | tuple[int, int], *, name: str,
+        strides: int | tuple[int, int] = 1,
+    ) -> int:
+        step = _pair(strides)
+        return self._put(
+            kind, name, (x,), (*self._strided(x, step), self[x].channels), kernel=_pair(kernel), strides=step
+        )
+
+    def mean(self, x: int, *, name: str, keep: bool = False) -> int:
+        """The mean over height and width, [channels], or [1, 1, channels] when `keep`."""
+        channels = self[x].channels
+        return self._put("mean", name, (x,), (1, 1, channels) if keep else (channels,))
+
+    def add(self, xs: Iterable[int], *, name: str, depth: float = 0.0, activation: Activation = "") -> int:
+        """The sum of equally shaped parts; one alone is itself."""
+        xs = tuple(xs)
+        if len(xs) == 1 and not activation:
+            return xs[0]
+        return self._put("add", name, xs, self[xs[0]].shape, depth=depth, activation=activation)
+
+    def concatenate(self, xs: Iterable[int], *, name: str) -> int:
+        """Channels side by side; one alone is itself."""
+        xs = tuple(xs)
+        if len(xs) == 1:
+            return xs[0]
+        channels = sum(self[x].channels for x in xs)
+        return self._put("concatenate", name, xs, (*self[xs[0]].shape[:-1], channels))
+
+    def drop(self, x: int) -> int:
+        """The plan's dropout of features."""
+        return self._put("drop", "drop", (x,), self[x].shape)
+
+    def gates(self, x: int, ratio: float, *, name: str) -> int:
+        """Squeeze-and-excitation: channels scaled by what a small net makes of their means."""
+        channels = self[x].channels
+        means = self.mean(x, name=f"{name}_squeeze", keep=True)
+        hidden = self.conv(
+            means, max(4, int(channels * ratio)), 1, name=f"{name}_reduce", normalize=False, activation="relu"
+        )
+        scale = self.conv(hidden, channels, 1, name=f"{name}_excite", normalize=False, activation="sigmoid")
+        return self._put("multiply", f"{name}_scale", (x, scale), self[x].shape)
+
+    def _put(self, kind: Kind, name: str, inputs: tuple[int, ...], shape: tuple[int, ...], **more: object) -> int:
+        self.parts.append(Part(kind, name, inputs, shape, **more))  # type: ignore[arg-type]
+        return len(self.parts) - 1
+
+    def _strided(self, x: int, strides: tuple[int, int]) -> tuple[int, int]:
+        height, width = self[x].shape[:2]
+        return -(-height // strides[0]), -(-width // strides[1])
+
+    # --- what it makes -----------------------------------------------------------------------------------
+
+    def headed(self, outputs: int, *, softmax: bool = False) -> Self:
+        """A copy with the head that every network gets: a dense layer, and the softmax of an inference model."""
+        made = type(self)(self.parts)
+        made.dense(
+            len(made.parts) - 1, outputs, name="logits", normalize=False, activation="softmax" if softmax else ""
+        )
+        return made
+
+    def pruned(self) -> Self:
+        """A copy without the parts that the output doesn't depend on."""
+        needed, waiting = set(), [len(self.parts) - 1]
+        while waiting:
+            place = waiting.pop()
+            if place not in needed:
+                needed.add(place)
+                waiting += self[place].inputs
+        places = {old: new for new, old in enumerate(sorted(needed))}
+        return type(self)(
+            dataclasses.replace(self[old], inputs=tuple(places[i] for i in self[old].inputs)) for old in sorted(needed)
+        )
+
+    @property
+    def parameters(self) -> int:
+        """Trainable weights, with a normalisation's two for each channel."""
+        return sum(p.weights + p.beside for p in self.parts)
+
+    @property
+    def macs(self) -> int:
+        """Multiplications with additions of one example, in kernels."""
+        return sum(p.macs for p in self.parts)
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
+
+
+# --- drawing ---------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+    """Data flow from one node of a drawing to another."""
+
+    source: int
+    target: int
+    operation: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """A graph for people: a cell, or the row of a network's blocks."""
+
+    title: str
+    nodes: tuple[str, ...]
+    """Labels; sources stand before what they flow into."""
+    edges: tuple[Edge, ...]

@@ -1,0 +1,157 @@
+"""Evolution of architectures: regularised evolution over genotypes, under asynchronous successive halving.
+
+Architectures are compared when they are trained alike, so everything but the architecture stands as the portfolio's first
+choice trains (see `portfolio.training`). A proposal is a mutated copy of the best of a few that are drawn from the youngest
+(Real et al., arXiv:1802.01548, who found AmoebaNet so), trained for the epochs of the lowest rung; the best third of each
+rung goes on to the next (`automl.search.asha`). Who got farther is the better parent; of one rung, who scored better.
+
+How many epochs a full training has turns on the clock: a probe on a sliver of the data tells the speed, and a full training
+may take a `SHARE` of the search, so that a population can live in it. What takes longer than `RUNG_SHARE` to reach its first
+rung isn't begun: how long is foreseen from its multiplications. Towards the end nothing new begins; the leader is trained to
+the end instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+from automl.catalog.domains import Categorical
+from automl.catalog.space import Assignment, Space
+from automl.search import portfolio
+from automl.search.asha import FACTOR, SHORTEST, Asha, rungs
+from automl.search.auto import PROBE_EPOCHS, PROBE_ROWS
+from automl.search.budget import ENDLESS, SAFETY, Outlook
+from automl.search.evolution import FIRST, POPULATION, TOURNAMENT, mutated
+from automl.search.sampler import NOT_EVIDENCE, Proposal, assignment_of, evidence, recipe_seed
+from automl.spec import Fidelity, Recipe, Trial
+
+SHARE = 0.2
+"""Most of a slot's time for the search that one full training may take…"""
+RUNG_SHARE = 0.15
+"""… and that one may take to reach the lowest rung."""
+
+
+class GenotypeEvolution(Asha):
+    """Breeds genotypes; see the module's docstring."""
+
+    name = "evolution"
+
+    def __init__(self, space: Space, seed: int):
+        super().__init__(architectures_alone(space), seed)
+        self._settled = False
+        self._outlook = ENDLESS
+        """Of the ask that is being answered."""
+
+    def ask(self, trial: str, outlook: Outlook) -> Proposal | None:
+        if (probe := self._probe(outlook)) is not None:
+            return probe
+        if any(t.origin == "probe" and t.outcome is None for t in self.trials.values()):
+            return None  # the probe tells in a moment how many epochs a full training may have
+        self._outlook = outlook
+        self._settle(outlook)
+        if self._closing(outlook):
+            return self._to_the_end(outlook)
+        return super().ask(trial, outlook)
+
+    # --- breeding ----------------------------------------------------------------------------------------
+
+    def fresh(self, rng: random.Random, attempts: int = 50) -> Assignment | None:
+        """A new architecture that the clock has time for; the quickest that was met where it has time for none."""
+        living, tried = self._living(), self.tried()
+        begun = sum(t.origin not in NOT_EVIDENCE for t in self.trials.values())
+        slow: dict[float, Assignment] = {}
+        for attempt in range(attempts):
+            if begun == attempt == 0:
+                candidate = self.space.default()
+            elif begun < FIRST or len(living) < 2:
+                candidate = self.space.sample(rng)
+            else:
+                winner = max(rng.sample(living, k=min(TOURNAMENT, len(living))), key=standing)
+                candidate = mutated(self.space, assignment_of(self.space, winner.recipe), rng)
+            recipe = self._recipe(candidate)
+            if recipe.identity in tried:
+                continue
+            seconds = self._outlook.speed(recipe).total_s(self.rungs[0])
+            if seconds <= RUNG_SHARE * self._outlook.total_s:
+                return candidate
+            slow[seconds] = candidate
+        return slow[min(slow)] if slow else super().fresh(rng, attempts)
+
+    def _living(self) -> list[Trial]:
+        """The youngest recipes, each as the trial in which it got farthest."""
+        farthest: dict[str, Trial] = {}
+        for t in evidence(self.trials.values()):
+            known = farthest.get(t.recipe.identity)
+            if known is None or standing(t) > standing(known):
+                farthest[t.recipe.identity] = t
+        return list(farthest.values())[-POPULATION:]
+
+    def _recipe(self, assignment: Assignment) -> Recipe:
+        return self.space.recipe(assignment | {"epochs": self.epochs}, recipe_seed(self.seed))
+
+    # --- the clock ---------------------------------------------------------------------------------------
+
+    def _probe(self, outlook: Outlook) -> Proposal | None:
+        """A sliver of the data, before anything else, where an epoch is long enough for that to matter."""
+        if self.trials or self.space.profile.image_shape is None or outlook.remaining_s == float("inf"):
+            return None
+        share = min(1.0, PROBE_ROWS / max(1, self.space.profile.rows))
+        recipe = self.space.recipe(self.space.default(), recipe_seed(self.seed))
+        return Proposal(recipe, Fidelity(epochs=PROBE_EPOCHS, data_fraction=share), "probe", fits=True)
+
+    def _settle(self, outlook: Outlook) -> None:
+        """Fixes the epochs of a full training, once: as the first trial was given them, else by the clock."""
+        if self._settled:
+            return
+        self._settled = True
+        own = [t for t in self.trials.values() if t.origin == self.name]
+        if own:
+            self.epochs = own[0].recipe.epochs
+        elif outlook.remaining_s != float("inf"):
+            speed = outlook.speed(self._recipe(self.space.default()))
+            if speed.measured:
+                self.epochs = max(SHORTEST, min(self.epochs, speed.epochs_within(SHARE * outlook.total_s)))
+        self.rungs = rungs(self.epochs)
+
+    def _closing(self, outlook: Outlook) -> bool:
+        """Whether the time that is left is what the leader's full training takes, with one more of the lowest rung."""
+        leader = self._leader()
+        if leader is None or outlook.remaining_s == float("inf"):
+            return False
+        speed = outlook.speed(leader.recipe)
+        return outlook.remaining_s < SAFETY * (speed.total_s(self.epochs) + speed.total_s(self.rungs[0]))
+
+    def _to_the_end(self, outlook: Outlook) -> Proposal | None:
+        """The best trial that wasn't trained to the end and still can be."""
+        running = {t.recipe.identity for t in self.trials.values() if t.outcome is None}
+        done = {t.recipe.identity for t in evidence(self.trials.values()) if t.fidelity.epochs >= self.epochs}
+        for t in sorted(self._living(), key=standing, reverse=True)[:FACTOR]:
+            speed = outlook.speed(t.recipe)
+            left_s = speed.setup_s + (self.epochs - t.fidelity.epochs) * speed.epoch_s
+            if t.recipe.identity not in running | done and t.recipe.epochs == self.epochs and left_s <= outlook.remaining_s:
+                return Proposal(t.recipe, Fidelity(epochs=self.epochs), self.name, resume=t.id, fits=True)
+        return None
+
+    def _leader(self) -> Trial | None:
+        return max((t for t in self._living() if t.recipe.epochs == self.epochs), key=standing, default=None)
+
+
+def standing(trial: Trial) -> tuple[int, float]:
+    """What a trial is ranked by: how far it got, then its score."""
+    return trial.fidelity.epochs, trial.score if trial.score is not None else float("-inf")
+
+
+def architectures_alone(space: Space) -> Space:
+    """The space with everything but the architecture as the portfolio's first choice has it."""
+    base = portfolio.training(space)
+    families = next(d.domain for d in space.dimensions if d.name == "architecture")
+    assert isinstance(families, Categorical)
+    free = ("architecture", *(f"{family}." for family in families.values))
+    dimensions = []
+    for d in space.dimensions:
+        if not d.name.startswith(free):
+            value = base.get(d.name, d.domain.default)
+            d = dataclasses.replace(d, domain=Categorical((value,), value))
+        dimensions.append(d)
+    return dataclasses.replace(space, dimensions=tuple(dimensions))

@@ -1,0 +1,119 @@
+"""Evolution of genotypes: what it holds fixed, what it breeds, and how it lives with the clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+import pytest
+
+from automl.catalog import architectures, space
+from automl.search import genotypes, portfolio, strategies
+from automl.search.budget import ENDLESS, Outlook, Speed
+from automl.spec import Fidelity, Measurement, Outcome, Recipe, SearchSettings, Trial
+from tests.unit.search.fakes import PICTURES
+
+SPACE = space.derive(PICTURES.task, PICTURES, SearchSettings(strategy="evolution"))
+
+
+def macs(recipe: Recipe) -> int:
+    return architectures[recipe.architecture.id].blueprint(PICTURES, **recipe.architecture.params).macs
+
+
+def by_macs(remaining_s: float, total_s: float, epoch_s: float) -> Outlook:
+    """A clock on which the default network's epoch takes `epoch_s`, and the others as their multiplications say."""
+    base = macs(SPACE.recipe(SPACE.default(), 0))
+    return Outlook(remaining_s, total_s, 2, 0, lambda r: Speed(2.0, epoch_s * macs(r) / base, True))
+
+
+def ended(id: str, proposal, score: float) -> Trial:
+    last = Measurement(
+        epoch=proposal.fidelity.epochs, train_loss=None, validation={}, score=score, elapsed_s=1.0, step_s=1.0
+    )
+    return Trial(
+        id=id, recipe=proposal.recipe, fidelity=proposal.fidelity, origin=proposal.origin, outcome=Outcome.COMPLETED,
+        score=score, measurements=(last,), best_epoch=last.epoch,
+    )
+
+
+def grown(trials: int, worth) -> tuple[genotypes.GenotypeEvolution, list[Trial]]:
+    """A search without a clock in which a trial scores what its recipe is worth."""
+    sampler = strategies.make("evolution", SPACE, 5)
+    told = []
+    for n in range(trials):
+        proposal = sampler.ask(f"t{n}", ENDLESS)
+        told.append(ended(f"t{n}", proposal, worth(proposal.recipe)))
+        sampler.tell(told[-1])
+    return sampler, told
+
+
+def test_the_strategy_breeds_genotypes_only_where_the_space_is_made_of_them():
+    assert isinstance(strategies.make("evolution", SPACE, 1), genotypes.GenotypeEvolution)
+    mixed = space.derive(PICTURES.task, PICTURES, SearchSettings(strategy="evolution", allow=("convnet",)))
+    assert not isinstance(strategies.make("evolution", mixed, 1), genotypes.GenotypeEvolution)
+
+
+def test_all_candidates_are_trained_alike_as_the_portfolios_first_choice():
+    _, told = grown(30, lambda recipe: 0.5)
+    assert len({t.recipe.architecture.params["genotype"] for t in told}) > 10
+    assert all(t.recipe.techniques == told[0].recipe.techniques for t in told)
+    assert {t.recipe.batch_size for t in told} == {128}
+    ids = {c.id: c.params for c in told[0].recipe.techniques}
+    first = min(portfolio.PICTURES, key=lambda entry: entry.short_clock)
+    for id, params in first.techniques.items():
+        assert params.items() <= ids[id].items()
+    assert "flip" in ids
+
+
+def test_children_come_from_the_good_and_the_good_go_on():
+    """Planted: what has many 3×3 convolutions is good."""
+    def worth(recipe: Recipe) -> float:
+        return 0.1 * str(recipe.architecture.params["genotype"]).split(".").count("conv3")
+
+    def mean(trials):
+        return sum(worth(t.recipe) for t in trials) / len(trials)
+
+    _, told = grown(120, worth)
+    new = [t for t in told if t.fidelity.epochs == min(x.fidelity.epochs for x in told)]
+    assert mean(new[-20:]) > mean(new[:10]) + 0.1
+    promoted = [t for t in told if t.fidelity.epochs > new[0].fidelity.epochs]
+    assert promoted
+    assert mean(promoted) > mean(new) + 0.1
+
+
+def test_a_probe_comes_first_and_settles_the_epochs():
+    sampler = strategies.make("evolution", SPACE, 1)
+    outlook = by_macs(600, 600, epoch_s=20.0)
+    probe = sampler.ask("t1", outlook)
+    assert (probe.origin, probe.fits) == ("probe", True)
+    assert probe.fidelity.data_fraction == pytest.approx(2_500 / PICTURES.rows)
+    sampler.tell(Trial(id="t1", recipe=probe.recipe, fidelity=probe.fidelity, origin="probe"))
+    assert sampler.ask("t2", outlook) is None
+    sampler.tell(ended("t1", probe, 0.2))
+    # A fifth of 600 s, less what a training takes beside its epochs: 5 epochs of 20 s.
+    assert sampler.ask("t2", outlook).recipe.epochs == 5
+
+
+def test_what_the_clock_has_no_time_for_is_not_begun():
+    sampler = strategies.make("evolution", SPACE, 1)
+    sampler.tell(ended("t1", dataclasses.replace(sampler.ask("t1", by_macs(600, 600, 60.0))), 0.2))
+    outlook = by_macs(550, 600, epoch_s=60.0)
+    for n in range(2, 12):
+        proposal = sampler.ask(f"t{n}", outlook)
+        assert outlook.speed(proposal.recipe).total_s(proposal.fidelity.epochs) <= genotypes.RUNG_SHARE * 600
+        sampler.tell(ended(f"t{n}", proposal, 0.3))
+
+
+def test_towards_the_end_the_leader_is_trained_to_the_end():
+    sampler, told = grown(2, lambda recipe: random.Random(recipe.identity).random())
+    best = max(told, key=lambda t: t.score)
+    left = by_macs(100, 1_000, epoch_s=3.0)
+    closing = dataclasses.replace(left, remaining_s=left.speed(best.recipe).total_s(best.recipe.epochs))
+    proposal = sampler.ask("t9", closing)
+    assert proposal.recipe == best.recipe
+    assert proposal.resume == best.id
+    assert proposal.fidelity == Fidelity(epochs=best.recipe.epochs)
+    sampler.tell(Trial(id="t9", recipe=best.recipe, fidelity=proposal.fidelity, origin=proposal.origin))
+    others = {t.recipe.identity for t in told} - {best.recipe.identity}
+    more = sampler.ask("t10", closing)
+    assert more is None or more.recipe.identity in others
