@@ -7,6 +7,7 @@ functions that a `plan.Component` names, or imports it where it is used.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -183,12 +184,25 @@ class Format:
     raw_input: bool
     """The file takes raw columns (preprocessing inside); else the tables for it travel with the file."""
     exporter: str
-    """"module:function" that writes, called in a fresh child process (see `automl.export.child`)."""
+    """"module:function" that writes, called in a fresh child process (see `automl.export`)."""
+    needs: tuple[str, ...]
+    """Modules beyond the server's own that writing takes…"""
+    extra: str
+    """… and the extra of this distribution that brings them; "" for none."""
     doc: str
 
     @property
     def summary(self) -> str:
         return _first_line(self.doc)
+
+    @property
+    def lacking(self) -> str:
+        """Why this machine can't write the format, with what to do; "" where it can. Imports nothing."""
+        absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
+        if not absent:
+            return ""
+        names = " and ".join(absent)
+        return f"{self.id} is written with {names}, which the server lacks: pip install 'automl[{self.extra}]' there"
 
 
 techniques: registry.Registry[Technique] = registry.Registry("technique", "automl.techniques")
@@ -347,12 +361,14 @@ def task(
 
 
 def format(
-    *, id: str, precisions: Iterable[str], suffix: str, runtime: str, raw_input: bool, exporter: str, doc: str
+    *, id: str, precisions: Iterable[str], suffix: str, runtime: str, raw_input: bool, exporter: str, doc: str,
+    needs: Iterable[str] = (), extra: str = "",
 ) -> Format:
-    """Declares an artifact format; `doc` is usually the module's docstring."""
+    """Declares an artifact format; `doc` is usually the module's docstring. `needs` are modules that writing takes beyond
+    the server's own, which the distribution's `extra` brings."""
     entry = Format(
         id=id, precisions=tuple(precisions), suffix=suffix, runtime=runtime, raw_input=raw_input, exporter=exporter,
-        doc=inspect.cleandoc(doc),
+        needs=tuple(needs), extra=extra, doc=inspect.cleandoc(doc),
     )
     formats.add(entry)
     return entry

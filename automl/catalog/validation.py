@@ -162,6 +162,8 @@ def _format_faults(spec: JobSpec) -> list[Violation]:
                     f"formats[{i}]", f"{wanted.format} comes in {offered}, not in {wanted.precision}", "UNKNOWN_PRECISION"
                 )
             )
+        elif lacking := entries.formats[wanted.format].lacking:
+            found.append(_fault(f"formats[{i}]", lacking, "FORMAT_UNAVAILABLE"))
         if wanted in spec.formats[:i]:
             found.append(_fault(f"formats[{i}]", f"{wanted} is asked for twice", "DUPLICATE"))
     return found

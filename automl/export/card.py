@@ -14,6 +14,7 @@ from automl import layers
 from automl.export import candidate as candidates
 from automl.export import raw
 from automl.report import quantities
+from automl.spec import FormatRequest
 
 
 def model_card(
@@ -23,7 +24,7 @@ def model_card(
     """Markdown. `validation` and `test` are the float model's metrics by id; `parts` counts rows; `data_key` names the
     prepared data, `content` is the SHA-256 of the bytes that they were made of."""
     preprocess, recipe = source.preprocess, source.recipe
-    name = f"{format}:{precision}" if format == "tflite" else format
+    name = str(FormatRequest.parse(f"{format}:{precision}"))
     target = preprocess.get("target")
     lines = [
         f"# Model card: {raw.cell(str(target))}" if target else f"# Model card: {recipe.task}",
@@ -106,6 +107,17 @@ def _how_to_run(format: str, filename: str, preprocess: Mapping[str, Any]) -> li
             "from ai_edge_litert.interpreter import Interpreter",
             f'runner = Interpreter(model_path="{filename}").get_signature_runner("serving_default")',
             f"outputs = runner({', '.join(f'{n}={n}' for n in raw.of(preprocess).card_names(preprocess))})",
+            "```",
+        ]
+    if format == "onnx":
+        names = raw.of(preprocess).card_names(preprocess)
+        return [
+            "or in Python, with encoded inputs by name:",
+            "",
+            "```python",
+            "import onnxruntime",
+            f'session = onnxruntime.InferenceSession("{filename}", providers=["CPUExecutionProvider"])',
+            f"outputs = session.run(None, {{{', '.join(f'{n!r}: {n}' for n in names)}}})",
             "```",
         ]
     if format == "saved-model":

@@ -2,11 +2,13 @@
 
 A `.tflite` file gets them as a zip archive appended to its end: TFLite runtimes read the flatbuffer from the front by its
 own offsets and ignore what follows, zip readers find their directory from the end. A `.keras` file and a zipped
-SavedModel are zip archives already and get them as further members. So one reader, `read`, serves all three.
+SavedModel are zip archives already and get them as further members. An `.onnx` file has the archive in its last field
+(`onnx_file.appendix`). So one reader, `read`, serves all.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
@@ -57,6 +59,11 @@ def read(artifact: Path | bytes) -> dict[str, bytes]:
                     raise ValueError(f"{info.filename} claims {info.file_size} bytes; at most {MAX_MEMBER_BYTES} are read")
                 found[info.filename] = archive.read(info)
     return found
+
+
+def digests(artifact: Path) -> dict[str, str]:
+    """SHA-256 of each companion in an artifact, by its name."""
+    return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(read(artifact).items())}
 
 
 def labels(classes: tuple[str, ...]) -> bytes:

@@ -49,7 +49,9 @@ Emit = Callable[[Any], None]
 
 CHILD_MEMORY_BYTES = 6 * 2**30
 _REFERENCE_S = 4.0
-_VERIFY_S = {"ai-edge-litert": 1.0, "tensorflow": 3.0, "keras": 3.0}
+_LIGHT = ("ai-edge-litert", "onnxruntime")
+"""Runtimes that need no TensorFlow: their children start as bare interpreters."""
+_VERIFY_S = {"ai-edge-litert": 1.0, "onnxruntime": 1.0, "tensorflow": 3.0, "keras": 3.0}
 """Beside the time for the rows. These and the formats' own: measured with a warm fork server on two cores, of which other
 work took one (idle: half of it; a bare interpreter instead of the fork server: 4 s more for each child with TensorFlow)."""
 _MEMBER = 0.3
@@ -251,6 +253,8 @@ class _Delivery:
     def _one(self, wanted: FormatRequest) -> Artifact | Refused | _Outsized:
         """One format from nothing to its verdict."""
         fixed_s = self._waiting[artifact_id(wanted)]
+        if lacking := catalog.formats[wanted.format].lacking:
+            return self._refuse(wanted.format, wanted.precision, lacking)
         if self._left() < _WORTH * fixed_s:
             return self._refuse(
                 wanted.format, wanted.precision,
@@ -293,7 +297,7 @@ class _Delivery:
             self.run_in_child(
                 target="automl.export.verify:artifact", env=CHILD_ENV, memory_bytes=CHILD_MEMORY_BYTES,
                 timeout_s=self._limit_s(fixed_s + rows_s),
-                preload=None if entry.runtime == "ai-edge-litert" else warm(),
+                preload=None if entry.runtime in _LIGHT else warm(),
                 request={
                     "artifact": str(temporary), "format": wanted.format, "sha256": digest,
                     "prepared": str(self.prepared.path), "part": self.part, "metric": self.metric,
@@ -316,6 +320,7 @@ class _Delivery:
             id=id, format=wanted.format, precision=wanted.precision, filename=final.name, size_bytes=size,
             compressed_bytes=len(gzip.compress(temporary.read_bytes(), compresslevel=6, mtime=0)), sha256=digest,
             parameters=int(written["parameters"]), sparsity=float(written["sparsity"]), verification=verdict,
+            members=companions.digests(temporary),
         )
         _appear(temporary, final)
         for note in written.get("notes") or ():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl import catalog
 from automl.export import candidate as candidates
-from automl.export import companions, predictor
+from automl.export import companions, inference, predictor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,11 +69,7 @@ class KerasPredictor:
         return lambda: self._model.predict_on_batch(given)
 
     def _given(self, rows: predictor.Rows) -> Any:
-        named = predictor.required(rows, self._names)
-        if isinstance(self._model.input, dict):
-            return named
-        values = [named[name] for name in self._names]
-        return values[0] if len(values) == 1 else values
+        return inference.arranged(self._model, predictor.required(rows, self._names))
 
 
 def load(path: Path, threads: int) -> KerasPredictor:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl import catalog
 from automl.export import candidate as candidates
-from automl.export import companions, predictor, raw
+from automl.export import companions, inference, predictor, raw
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,8 +74,7 @@ def serving(source: candidates.Candidate) -> tuple[Any, Any]:
 
     def serve(*columns: Any) -> dict[str, Any]:
         inputs = module.preprocessing.encode(columns)
-        given = inputs if isinstance(model.input, dict) else [inputs[tensor.name] for tensor in model.inputs]
-        output = model(given[0] if isinstance(given, list) and len(given) == 1 else given, training=False)
+        output = model(inference.arranged(model, inputs), training=False)
         if not classes:
             return {"prediction": output[:, 0]}
         return {"prediction": tf.gather(tf.constant(classes), tf.argmax(output, axis=1)), "probabilities": output}

@@ -13,14 +13,16 @@ Precisions:
   no data. Tensors under 1,024 elements stay float, so tiny models shrink less.
 - `int8`: weights and activations integer, the activations' ranges taken from training rows. A quarter of the size, and
   the fastest on CPUs and on integer-only accelerators. What has no integer kernel, and what 8 bits don't resolve
-  (`FLOAT_LAYERS`), stays float between a dequantise and a quantise; the job's notes then say what.
+  (`inference.FLOAT_LAYERS`), stays float between a dequantise and a quantise; the job's notes then say what.
+- `int16x8`: integer weights of 8 bits, activations of 16: as small as int8 and nearly as exact as float, for integer-only
+  hardware with 16-bit kernels. On a CPU several times slower than float, so a job makes it on request only. For models
+  whose inputs are numbers alone: pictures (then float32 pixels from 0 to 255), series, tables without categories.
 
 Only TFLite's built-in operations are used, never TensorFlow's ("flex"), which the small runtimes can't execute.
 """
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,24 +30,17 @@ from typing import TYPE_CHECKING, Any
 
 from automl import catalog
 from automl.export import candidate as candidates
-from automl.export import companions, predictor
+from automl.export import companions, inference, predictor
 
 if TYPE_CHECKING:
     import numpy as np
 
 SIGNATURE = "serving_default"
-FLOAT_LAYERS = (
-    "PeriodicEmbedding", "PiecewiseLinearEncoding", "DeformableSampling", "LayerNormalization", "MemberColumns",
-)
-"""Layers that stay float in int8 files: 8 bits resolve neither a phase of several turns, nor bins of very different widths,
-nor a place between pixels, nor the squares that a variance is made of. Integer throughout, the first cost a census model 0.1
-points of ROC-AUC, the second gave scales at which the runtime aborts, and the last moved a transformer's probabilities by
-0.14 instead of 0.01. The columns of an ensemble's members have different ranges, and encodings behind them need all bits."""
-REPRESENTATIVE_ROWS = 300
-"""Calibration takes minimum and maximum of each activation: a few hundred rows settle them."""
+INTEGER = ("int8", "int16x8")
+"""Precisions with integer activations: they are calibrated on training rows."""
 
 FORMAT = catalog.format(
-    id="tflite", precisions=("float32", "float16", "dynamic", "int8"), suffix=".tflite", runtime="ai-edge-litert",
+    id="tflite", precisions=("float32", "float16", "dynamic", "int8", "int16x8"), suffix=".tflite", runtime="ai-edge-litert",
     raw_input=False, exporter=f"{__name__}:write", doc=__doc__ or "",
 )
 
@@ -64,19 +59,24 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
     source = candidates.Candidate(Path(request["candidate"]))
     precision = str(request["precision"])
     out = Path(request["out"])
-    rows = _representative(source, Path(request["prepared"]), int(request["seed"])) if precision == "int8" else None
+    rows = None
+    if precision in INTEGER:
+        rows = inference.representative(source, Path(request["prepared"]), int(request["seed"]))
     content = convert(source.model, precision, rows)
     out.write_bytes(content)
     folder = Path(request["companions"])
     companions.append(out, {name: (folder / name).read_bytes() for name in companions.NAMES})
     notes = []
-    if precision == "int8":
-        kept = [layer.name for layer in _float_layers(source.model)]
+    if precision in INTEGER:
+        layers = inference.float_layers(source.model) if precision == "int8" else []
+        kept = [layer.name for layer in layers]
         if kept:
-            kinds = sorted({type(layer).__name__ for layer in _float_layers(source.model)})
+            kinds = sorted({type(layer).__name__ for layer in layers})
             notes.append(f"tflite:int8: {', '.join(kinds)} stay float: 8 bits don't resolve what they compute.")
         if floats := float_operations(content, apart_from=kept):
-            notes.append(f"tflite:int8: {', '.join(floats)} stay float: TFLite has no integer kernel for them here.")
+            notes.append(
+                f"tflite:{precision}: {', '.join(floats)} stay float: TFLite has no integer kernel for them here."
+            )
     weights = weight_arrays(content)
     total = sum(w.size for w in weights)
     return {
@@ -89,19 +89,24 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
 def convert(model: Any, precision: str, representative: dict[str, np.ndarray] | None = None) -> bytes:
     """A Keras 3 model as a TFLite flatbuffer.
 
-    `representative` (int8 only): encoded training rows by input name, from which the ranges of activations come.
+    `representative` (`INTEGER` only): encoded training rows by input name, from which the ranges of activations come.
     """
     import tensorflow as tf
 
-    if precision == "int8":
+    codes = sorted(i.name for i in model.inputs if str(i.dtype).startswith("int"))
+    if precision == "int16x8" and codes:
+        raise inference.Unconvertible(
+            f"TFLite's converter with 16-bit activations takes no integer inputs, and this model has {' and '.join(codes)}; "
+            "tflite:int8 takes them"
+        )
+    if precision in INTEGER:
         model = _with_float_pictures(model)
         if representative is None:
-            raise ValueError("int8 needs representative rows")
-    _unroll(model)
+            raise ValueError(f"{precision} needs representative rows")
+    inference.unroll(model)
     module = _inference_module(model)
-    name = "prediction" if model.outputs[0].shape[-1] == 1 else "probabilities"
     with tempfile.TemporaryDirectory(prefix="automl-tflite-") as folder:
-        tf.saved_model.save(module, folder, signatures={SIGNATURE: module.signature(name)})
+        tf.saved_model.save(module, folder, signatures={SIGNATURE: module.signature(inference.output_name(model))})
 
         def converter() -> Any:
             made = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
@@ -109,21 +114,25 @@ def convert(model: Any, precision: str, representative: dict[str, np.ndarray] | 
                 made.optimizations = [tf.lite.Optimize.DEFAULT]
             if precision == "float16":
                 made.target_spec.supported_types = [tf.float16]
-            if precision == "int8":
+            if precision in INTEGER:
                 assert representative is not None
                 made.representative_dataset = lambda: _calibration(representative)
-                if "image" in representative:
+                if "image" in representative and precision == "int8":
                     made.inference_input_type = tf.uint8
             return made
 
-        if precision != "int8":
-            made = converter()
-            made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-            return bytes(made.convert())
         made = converter()
+        builtins = tf.lite.OpsSet.TFLITE_BUILTINS
+        if precision == "int16x8":
+            integer = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+            made.target_spec.supported_ops = [integer, builtins]
+            return bytes(made.convert())
+        if precision != "int8":
+            made.target_spec.supported_ops = [builtins]
+            return bytes(made.convert())
         # Both sets: an operation without an integer kernel stays float rather than failing the whole model.
-        made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-        kept = [layer.name for layer in _float_layers(model)]
+        made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, builtins]
+        kept = [layer.name for layer in inference.float_layers(model)]
         if not kept:
             return bytes(made.convert())
         # Selective quantisation as `tf.lite.experimental.QuantizationDebugger` does it, without its debug model.
@@ -131,19 +140,10 @@ def convert(model: Any, precision: str, representative: dict[str, np.ndarray] | 
 
         made._experimental_calibrate_only = True
         calibrated = bytes(made.convert())
-        apart = {name for name in _output_names(calibrated) if _belongs_to(name, kept)}
+        apart = {name for name in _output_names(calibrated) if inference.belongs_to(name, kept)}
         assert representative is not None
         given = tf.uint8 if "image" in representative else tf.float32
         return bytes(steps.mlir_quantize(calibrated, input_data_type=given, denylisted_nodes=apart))
-
-
-def _unroll(model: Any) -> None:
-    """Writes recurrent layers out step by step: their loop has no form among the built-in operations when the batch is free,
-    and one with batch 1 crashes the calibration of int8. Changes the model, which lives in this process for the
-    conversion."""
-    for layer in model._flatten_layers():
-        if hasattr(layer, "unroll"):
-            layer.unroll = True
 
 
 def _inference_module(model: Any) -> Any:
@@ -162,11 +162,9 @@ def _inference_module(model: Any) -> Any:
 
         def signature(self, output: str) -> Any:
             specs = {i.name: tf.TensorSpec((None, *i.shape[1:]), i.dtype, name=i.name) for i in model.inputs}
-            structure = model.input if isinstance(model.input, dict) else None
 
             def call(**inputs: Any) -> dict[str, Any]:
-                given = inputs if structure is not None else [inputs[i.name] for i in model.inputs]
-                return {output: model(given[0] if isinstance(given, list) and len(given) == 1 else given, training=False)}
+                return {output: model(inference.arranged(model, inputs), training=False)}
 
             return tf.function(call, autograph=False).get_concrete_function(**specs)
 
@@ -189,32 +187,11 @@ def _with_float_pictures(model: Any) -> Any:
     return clone
 
 
-def _float_layers(model: Any) -> list[Any]:
-    return [layer for layer in model._flatten_layers() if type(layer).__name__ in FLOAT_LAYERS]
-
-
 def _output_names(content: bytes) -> Iterator[str]:
     """The name of each operation's first output: the layers' names are parts of it ("model/periodic_1/Cos")."""
     graph = _flatbuffer(content).Subgraphs(0)
     for o in range(graph.OperatorsLength()):
         yield graph.Tensors(graph.Operators(o).Outputs(0)).Name().decode()
-
-
-def _belongs_to(tensor: str, layers: list[str]) -> bool:
-    """TensorFlow may have put a number behind a layer's name."""
-    return any(re.search(rf"(^|[/;]){re.escape(layer)}(_\d+)?/", tensor) for layer in layers)
-
-
-def _representative(source: candidates.Candidate, prepared: Path, seed: int) -> dict[str, np.ndarray]:
-    """Encoded training rows drawn at random, at most `REPRESENTATIVE_ROWS`."""
-    import numpy as np
-
-    from automl.data.prepared import PreparedDataset
-
-    inputs = PreparedDataset.open(prepared).inputs("train")
-    count = len(next(iter(inputs.values())))
-    chosen = np.sort(np.random.default_rng(seed).permutation(count)[:REPRESENTATIVE_ROWS])
-    return source.encode({name: np.asarray(value[chosen]) for name, value in inputs.items()})
 
 
 def _calibration(rows: dict[str, np.ndarray]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
@@ -271,7 +248,7 @@ def float_operations(content: bytes, apart_from: list[str] | None = None) -> lis
             outputs = [graph.Tensors(operator.Outputs(k)) for k in range(operator.OutputsLength())]
             if name in ("DEQUANTIZE", "CAST") or all(t.Type() != schema.TensorType.FLOAT32 for t in outputs):
                 continue
-            if not _belongs_to(outputs[0].Name().decode(), apart_from or []):
+            if not inference.belongs_to(outputs[0].Name().decode(), apart_from or []):
                 found.add(name)
     return sorted(found)
 
@@ -294,11 +271,12 @@ class TFLitePredictor:
             raise ValueError(f"expected the signature {SIGNATURE!r}, the file has {sorted(signatures)}")
         self._names = list(signatures[SIGNATURE]["inputs"])
         self._runner = self._interpreter.get_signature_runner(SIGNATURE)
+        self._types = {name: detail["dtype"] for name, detail in self._runner.get_input_details().items()}
 
     def predict(self, rows: predictor.Rows) -> np.ndarray:
         import numpy as np
 
-        (output,) = self._runner(**predictor.required(rows, self._names)).values()
+        (output,) = self._runner(**self._given(rows)).values()
         return np.array(output, dtype=np.float32)
 
     def single(self, row: predictor.Rows) -> Callable[[], object]:
@@ -306,7 +284,7 @@ class TFLitePredictor:
 
         interpreter = Interpreter(model_content=self._content, num_threads=1)
         interpreter.allocate_tensors()
-        given = predictor.required(row, self._names)
+        given = self._given(row)
         # The runner knows the signature's names, the interpreter only tensors called "serving_default_<name>:0".
         tensors = {d["name"]: d["index"] for d in interpreter.get_input_details()}
         inputs = [(tensors[f"{SIGNATURE}_{name}:0"], given[name]) for name in self._names]
@@ -319,6 +297,12 @@ class TFLitePredictor:
             return interpreter.get_tensor(output)
 
         return predict
+
+    def _given(self, rows: predictor.Rows) -> dict[str, np.ndarray]:
+        """The inputs in the file's own types: int16x8 takes pixels as float32."""
+        import numpy as np
+
+        return {n: np.asarray(value, self._types[n]) for n, value in predictor.required(rows, self._names).items()}
 
 
 def load(path: Path, threads: int) -> TFLitePredictor:

@@ -218,7 +218,10 @@ def measure_latency(predictor: Predictor, row: dict[str, Any]) -> tuple[Latency,
         single()
         times.append(time.perf_counter() - start)
     median, p90 = np.percentile(np.array(times) * 1e3, [50, 90])
-    return Latency(median_ms=float(median), p90_ms=float(p90), runs=len(times), threads=1, machine=machine()), outputs
+    latency = Latency(
+        median_ms=float(median), p90_ms=float(p90), runs=len(times), threads=1, machine=machine(), warm_up=warm
+    )
+    return latency, outputs
 
 
 def model_outputs(source: candidates.Candidate, inputs: dict[str, np.ndarray]) -> np.ndarray:

@@ -9,7 +9,7 @@ from automl.search.sampler import assignment_of
 from automl.spec import Constraints, FormatRequest, Infeasible, Recipe
 from automl.spec.recipe import ParameterValue
 
-BYTES = {"float32": 4.0, "float16": 2.0, "dynamic": 1.05, "int8": 1.1}
+BYTES = {"float32": 4.0, "float16": 2.0, "dynamic": 1.05, "int8": 1.1, "int16x8": 1.1}
 """A weight in a file of that precision; biases and scales of quantised ones stay wider."""
 OVERHEAD_BYTES = 6_000
 """Of a file beside its weights: the graph, and what travels with it."""

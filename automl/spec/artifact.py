@@ -14,6 +14,8 @@ class Latency(Frozen):
     runs: int
     threads: int
     machine: str
+    warm_up: int = 0
+    """Calls before the first that counts; 0 in results of versions that didn't say."""
 
 
 class Verification(Frozen):
@@ -55,6 +57,10 @@ class Artifact(Frozen):
     sparsity: float = 0.0
     """Share of exact zeros among the weights."""
     verification: Verification
+    members: dict[str, str] = {}
+    """SHA-256 of each companion inside the file, by its name."""
+    proof: str = ""
+    """What was measured, signed by the server's key, as JSON; "" before it is registered."""
 
 
 class Refused(Frozen):

@@ -10,7 +10,7 @@ from automl.spec.dataset import ColumnKind
 from automl.spec.model import Frozen
 from automl.spec.recipe import Recipe
 
-Precision = Literal["float32", "float16", "dynamic", "int8"]
+Precision = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
 
 STRATEGIES = ("auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "fixed")
 """`fixed` evaluates `SearchSettings.recipes` and nothing else (`automl reproduce`)."""

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from automl_client.errors import AutoMLError
     from automl_client.predictor import Predictor
     from automl_client.types import Artifact, Dataset, Event, Job, JobSpec, ModelVersion, Trial
+    from automl_client.verification import verify
 
 __all__ = [
     "Artifact", "AsyncClient", "AsyncJobHandle", "AutoMLError", "Client", "Dataset", "Event", "Job", "JobHandle", "JobSpec",
-    "ModelVersion", "Predictor", "Tls", "Trial",
+    "ModelVersion", "Predictor", "Tls", "Trial", "verify",
 ]
 
 _HOMES = {
     "AsyncClient": "aio", "AsyncJobHandle": "aio", "Client": "client", "JobHandle": "client", "Tls": "endpoint",
     "AutoMLError": "errors", "Predictor": "predictor", "Artifact": "types", "Dataset": "types", "Event": "types",
-    "Job": "types", "JobSpec": "types", "ModelVersion": "types", "Trial": "types",
+    "Job": "types", "JobSpec": "types", "ModelVersion": "types", "Trial": "types", "verify": "verification",
 }
 
 

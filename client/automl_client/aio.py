@@ -235,7 +235,7 @@ class AsyncClient:
         """See `client.Client.download`."""
         download = transfer.Download(artifact, Path(folder))
         if await asyncio.to_thread(lambda: download.done):
-            return download.path
+            return download.proven()
         attempts = self._attempts()
         with download.writing() as file:
             while (offset := file.tell()) < artifact.size_bytes:

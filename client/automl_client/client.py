@@ -255,7 +255,7 @@ class Client:
         """
         download = transfer.Download(artifact, Path(folder))
         if download.done:
-            return download.path
+            return download.proven()
         attempts = self._attempts()
         with download.writing() as file:
             while (offset := file.tell()) < artifact.size_bytes:

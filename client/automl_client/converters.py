@@ -271,6 +271,7 @@ def artifact(message: model_pb.Artifact) -> types.Artifact:
         parameters=message.parameters,
         sparsity=message.sparsity,
         verification=verification(message.verification) if message.HasField("verification") else None,
+        proof_json=message.proof_json,
     )
 
 

@@ -5,8 +5,9 @@
     result.labels            # ["<=50K", ">50K"]
     result.outputs           # float32 [2, 2]: probabilities; for numbers [n, 1]
 
-A `.tflite` file runs in this process, without TensorFlow, from the tables that travel in it. SavedModel and `.keras` files
-need TensorFlow and run in a process of their own, `python -m automl.export.run`, which is part of the server's installation.
+A `.tflite` or `.onnx` file runs in this process, without TensorFlow, from the tables that travel in it; `.onnx` takes
+onnxruntime. SavedModel and `.keras` files need TensorFlow and run in a process of their own, `python -m automl.export.run`,
+which is part of the server's installation.
 """
 
 from __future__ import annotations
@@ -22,21 +23,18 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_client import encoder, errors, forms
+from automl_client import encoder, errors, forms, runtimes
 
-if TYPE_CHECKING:
-    from ai_edge_litert.interpreter import SignatureRunner
-
-SIGNATURE = "serving_default"
-BATCH = 256
+SUFFIXES = (".tflite", ".onnx", ".keras", ".zip")
+"""Of artifacts."""
 
 _MAX_DOCUMENT_BYTES = 64 << 20
-_PRECISIONS = ("float32", "float16", "dynamic", "int8")
+_PRECISIONS = ("float32", "float16", "int16x8", "dynamic", "int8")
 """Best first: the closer to the float model, the better."""
 
 
@@ -60,22 +58,23 @@ class Predictions:
 class Predictor:
     """An artifact, ready to run. Not safe for several threads.
 
-    `path` is a .tflite or .keras file, a SavedModel's .zip, or a folder that `automl submit` wrote: then its best file.
+    `path` is a .tflite, .onnx or .keras file, a SavedModel's .zip, or a folder that `automl submit` wrote: then its best
+    file. `threads`: of LiteRT or onnxruntime; None for one each core.
     Raises `NotFound`, `InvalidInput` for a file that is no artifact of ours, `Unavailable` for what this machine can't run.
     """
 
-    def __init__(self, path: str | Path):
-        self.path = _chosen(Path(path))
-        self.preprocess = _document(self.path)
+    def __init__(self, path: str | Path, *, threads: int | None = None):
+        self.path = chosen(Path(path))
+        self.preprocess = document(self.path)
         self.classes: tuple[str, ...] = tuple(self.preprocess.get("classes", ()))
         self.modality = str(self.preprocess["modality"])
         self.task = str(self.preprocess.get("task", ""))
         self._run: Callable[[encoder.Inputs], NDArray[np.float32]] | None = None
         self.form = forms.of(self.preprocess)
-        if self.path.suffix.lower() == ".tflite":
-            self._run = _TFLite(self.path)
+        if runtimes.light(self.path):
+            self._run = runtimes.open(self.path, threads)
         else:
-            _check_runnable(self.path)
+            check_runnable(self.path)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -124,7 +123,7 @@ class Predictor:
     def _in_child(self, data: Path, folder: Path) -> Predictions:
         out = folder / "predictions.csv"
         run_child(self.path, data, out)
-        return _read_back(out, self.classes)
+        return read_back(out, self.classes)
 
 
 def header(classes: Sequence[str], heading: str) -> list[str]:
@@ -140,50 +139,10 @@ def lines(block: Predictions) -> Iterator[list[str]]:
         yield [*([block.names[place]] if block.names else []), prediction, *shares]
 
 
-# --- TensorFlow Lite ------------------------------------------------------------------------------------------------------
-
-
-class _TFLite:
-    """A .tflite file in ai-edge-litert's interpreter."""
-
-    def __init__(self, path: Path):
-        from ai_edge_litert.interpreter import Interpreter
-
-        try:
-            interpreter = Interpreter(model_content=path.read_bytes(), num_threads=os.cpu_count() or 1)
-            signatures = interpreter.get_signature_list()
-        except ValueError as error:
-            raise errors.InvalidInput.at(str(path), f"is no TensorFlow Lite model: {error}.") from error
-        if SIGNATURE not in signatures:
-            raise errors.InvalidInput.at(
-                str(path), f"expected a model with the signature {SIGNATURE!r}, as automl writes them; it has "
-                f"{', '.join(signatures) or 'none'}."
-            )
-        self._names: list[str] = list(signatures[SIGNATURE]["inputs"])
-        # A recurrent model may have been converted for one row at a time.
-        free = all(detail["shape_signature"][0] == -1 for detail in interpreter.get_input_details())
-        self._batch = BATCH if free else 1
-        self._runner: SignatureRunner = interpreter.get_signature_runner(SIGNATURE)
-        self._details = self._runner.get_input_details()
-
-    def __call__(self, inputs: encoder.Inputs) -> NDArray[np.float32]:
-        """float32 [n, outputs]."""
-        count = len(next(iter(inputs.values())))
-        made = [self._one({name: inputs[name][at : at + self._batch] for name in self._names})
-                for at in range(0, count, self._batch)]
-        return np.concatenate(made) if made else np.zeros((0, 1), np.float32)
-
-    def _one(self, inputs: encoder.Inputs) -> NDArray[np.float32]:
-        given = {name: np.asarray(value, self._details[name]["dtype"]) for name, value in inputs.items()}
-        (output,) = self._runner(**given).values()
-        # A copy: the interpreter reuses its memory at the next call.
-        return np.array(output, np.float32).reshape(len(next(iter(given.values()))), -1)
-
-
 # --- TensorFlow, in a process of its own ----------------------------------------------------------------------------------
 
 
-def _check_runnable(path: Path) -> None:
+def check_runnable(path: Path) -> None:
     missing = [name for name in ("automl", "tensorflow") if importlib.util.find_spec(name) is None]
     if missing:
         raise errors.Unavailable(
@@ -192,11 +151,12 @@ def _check_runnable(path: Path) -> None:
         )
 
 
-def run_child(artifact: Path, data: Path, out: Path) -> None:
-    """`python -m automl.export.run` writes the predictions to `out`. Raises `InvalidData` with what it says of the data."""
+def run_child(artifact: Path, data: Path, out: Path, *options: str) -> None:
+    """`python -m automl.export.run` writes the predictions to `out`; `options` are further ones of it. Raises `InvalidData`
+    with what it says of the data."""
     if not data.exists():
         raise errors.InvalidData.at(str(data), "there is no such file or folder.", "FILE_NOT_FOUND")
-    command = [sys.executable, "-m", "automl.export.run", str(artifact), str(data), "--out", str(out)]
+    command = [sys.executable, "-m", "automl.export.run", str(artifact), str(data), "--out", str(out), *options]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, errors="replace")
     said = done.stderr.strip()
@@ -207,7 +167,7 @@ def run_child(artifact: Path, data: Path, out: Path) -> None:
         raise errors.Internal(f"Running {artifact.name} in TensorFlow ended with code {done.returncode}: {last}")
 
 
-def _read_back(path: Path, classes: tuple[str, ...]) -> Predictions:
+def read_back(path: Path, classes: tuple[str, ...]) -> Predictions:
     """The predictions that a child wrote."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
@@ -221,8 +181,9 @@ def _read_back(path: Path, classes: tuple[str, ...]) -> Predictions:
 # --- which file, and what travels in it -----------------------------------------------------------------------------------
 
 
-def _chosen(path: Path) -> Path:
-    """The file itself, or the best in a folder: TFLite before what needs TensorFlow, the most exact precision first."""
+def chosen(path: Path) -> Path:
+    """The file itself, or the best in a folder: TFLite before ONNX before what needs TensorFlow, the most exact precision
+    first."""
     if path.is_file():
         return path
     if not path.exists():
@@ -230,13 +191,13 @@ def _chosen(path: Path) -> Path:
     precision = _recorded_precisions(path)
 
     def rank(file: Path) -> tuple[int, int, str]:
-        kind = {".tflite": 0, ".keras": 2}.get(file.suffix.lower(), 1)
+        kind = {".tflite": 0, ".onnx": 1, ".keras": 3}.get(file.suffix.lower(), 2)
         said = precision.get(file.name) or next((one for one in reversed(_PRECISIONS) if one in file.name), "float32")
         return kind, _PRECISIONS.index(said) if said in _PRECISIONS else len(_PRECISIONS), file.name
 
-    files = [file for file in path.iterdir() if file.suffix.lower() in (".tflite", ".keras", ".zip") and file.is_file()]
+    files = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
     if not files:
-        raise errors.NotFound(f"{path}: there is no .tflite, .keras or .zip file in this folder.")
+        raise errors.NotFound(f"{path}: there is no {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file in this folder.")
     return min(files, key=rank)
 
 
@@ -252,18 +213,18 @@ def _recorded_precisions(folder: Path) -> dict[str, str]:
     return {Path(one["path"]).name: str(one["precision"]) for one in artifacts if one.get("path")}
 
 
-def _document(path: Path) -> dict[str, Any]:
+def document(path: Path) -> dict[str, Any]:
     """`preprocess.json` from the zip that every artifact is or ends with. Raises `InvalidInput`."""
     try:
         with zipfile.ZipFile(path) as archive:
             info = archive.getinfo("preprocess.json")
             if info.file_size > _MAX_DOCUMENT_BYTES:
                 raise ValueError(f"preprocess.json claims {info.file_size:,} bytes")
-            document = json.loads(archive.read(info))
+            found = json.loads(archive.read(info))
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise errors.InvalidInput.at(
             str(path), "is no artifact of automl: it should carry a preprocess.json, and that can't be read."
         ) from error
-    if not isinstance(document, dict) or document.get("modality") not in forms.FORMS:
+    if not isinstance(found, dict) or found.get("modality") not in forms.FORMS:
         raise errors.InvalidInput.at(str(path), "its preprocess.json is of a kind that this version does not know.")
-    return document
+    return found

@@ -171,6 +171,15 @@ def read_ts(path: Path, channels: int) -> list[Values]:
     return found
 
 
+def ts_labels(path: Path) -> list[str]:
+    """The label of each series, in order. Raises `InvalidData` for a file whose header says that there are none."""
+    lines = iter(enumerate(_lines(path), 1))
+    flags = _header(path, lines)
+    if flags.get("classlabel", flags.get("targetlabel")) == "false":
+        raise errors.InvalidData.at(str(path), "its header says @classLabel false: there are no labels.", "LABELS_MISSING")
+    return [text.rpartition(":")[2].strip() for _, line in lines if (text := line.strip()) and not text.startswith("#")]
+
+
 def _lines(path: Path) -> list[str]:
     if not path.is_file():
         raise errors.InvalidData.at(str(path), "there is no such file.", "FILE_NOT_FOUND")

@@ -20,7 +20,7 @@ from typing import IO
 
 import google_crc32c
 
-from automl_client import errors, types
+from automl_client import errors, proofs, types
 from automl_protos.v1 import dataset_service_pb2 as dataset_pb
 from automl_protos.v1 import model_service_pb2 as model_pb
 
@@ -213,4 +213,13 @@ class Download:
         with self._part.open("rb") as file:
             os.fsync(file.fileno())
         self._part.replace(self.path)
+        return self.proven()
+
+    def proven(self) -> Path:
+        """Puts the server's proof beside the file, which is there; returns the file's path."""
+        if self.artifact.proof_json:
+            proof = proofs.path_of(self.path)
+            temporary = proof.with_name(f".{proof.name}.part")
+            temporary.write_text(self.artifact.proof_json + "\n", encoding="utf-8")
+            temporary.replace(proof)
         return self.path

@@ -355,6 +355,8 @@ class Artifact:
     parameters: int
     sparsity: float
     verification: Verification | None
+    proof_json: str = ""
+    """What was measured, signed by the server (see `proofs`); "" of an old server."""
 
     @property
     def id(self) -> str:

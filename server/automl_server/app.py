@@ -48,6 +48,7 @@ from automl_server.services.catalog import CatalogService
 from automl_server.services.dataset import DatasetService
 from automl_server.services.job import JobService
 from automl_server.services.model import ModelService
+from automl_server.signing import Signer
 from automl_server.store import Store
 from automl_server.supervisor import Supervisor
 from automl_server.uploads import Uploads
@@ -82,7 +83,8 @@ class App:
         self.hub = Hub(store)
         workdirs = Workdirs(settings.data / "jobs")
         self.uploads = Uploads(store, content, settings.data / "uploads", settings)
-        self.supervisor = Supervisor(store, content, workdirs, self.hub, settings)
+        signer = Signer.of(settings.data)
+        self.supervisor = Supervisor(store, content, workdirs, self.hub, signer, settings)
         self._activity = ActivityInterceptor(self.metrics)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         interceptors: list[grpc.aio.ServerInterceptor] = [self._activity, ErrorsInterceptor()]

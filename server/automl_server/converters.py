@@ -410,6 +410,7 @@ def _artifact(owner: names.ModelVersion, value: Artifact) -> model_pb.Artifact:
         sha256=value.sha256,
         parameters=value.parameters,
         sparsity=value.sparsity,
+        proof_json=value.proof,
         verification=model_pb.Verification(
             part=proof.part,
             rows=proof.rows,

@@ -31,6 +31,7 @@ from automl_server.ballast import Ballast
 from automl_server.config import Settings
 from automl_server.content import ContentStore
 from automl_server.controller import Controller, ProtocolFault, describe_exit
+from automl_server.signing import Signer
 from automl_server.store import Store, datasets, events, jobs, models
 from automl_server.store.events import NewEvent
 from automl_server.store.jobs import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, JobRecord
@@ -80,7 +81,10 @@ class _Job:
 class Supervisor:
     """All methods run in the event loop. `start` before anything else, `stop` at the end."""
 
-    def __init__(self, store: Store, content: ContentStore, workdirs: Workdirs, hub: Hub, settings: Settings):
+    def __init__(
+        self, store: Store, content: ContentStore, workdirs: Workdirs, hub: Hub, signer: Signer, settings: Settings
+    ):
+        self._signer = signer
         self._store = store
         self._content = content
         self._workdirs = workdirs
@@ -509,6 +513,10 @@ class Supervisor:
             recipe = finished.recipe if finished else None
             if recipe is None and job.state.best is not None and (trial := job.state.trials.get(job.state.best.trial)):
                 recipe = trial.recipe
+            data = await self._proven_data(record)
+            proven = tuple(
+                artifact.changed(proof=self._signer.proof(artifact, job=str(record.name), data=data)) for artifact in taken
+            )
             return await self._store.write(
                 models.insert,
                 ModelVersionRecord(
@@ -524,9 +532,17 @@ class Supervisor:
                     test_metrics=summary.test_metrics,
                     recipe=recipe.canonical_json().decode() if recipe else "",
                     create_time=time.time(),
-                    artifacts=tuple(taken),
+                    artifacts=proven,
                 ),
             )
+
+    async def _proven_data(self, record: JobRecord) -> dict[str, Any]:
+        """The data that an artifact was measured on, as a proof names them."""
+        said: dict[str, Any] = {"dataset": record.dataset, "sha256": (await self._dataset(record.dataset))["sha256"]}
+        if record.test_dataset is not None:
+            held = await self._dataset(record.test_dataset)
+            said |= {"test_dataset": record.test_dataset, "test_sha256": held["sha256"]}
+        return said
 
     async def _end(
         self, job: _Job, state: str, message: str, reason: str = "", kept: ModelVersionRecord | None = None

@@ -18,6 +18,7 @@ INTERRUPTED = 130
 _HOMES = {
     "submit": "submit",
     "predict": "predict",
+    "verify": "verify",
     "jobs": "jobs",
     "datasets": "datasets",
     "models": "models",

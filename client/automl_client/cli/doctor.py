@@ -49,7 +49,7 @@ def doctor(as_json: bool) -> int:
 
 
 def _checks() -> list[Check]:
-    from automl_client import embedded
+    from automl_client import embedded, proofs
 
     place = embedded.Place.of()
     checks = [
@@ -72,6 +72,7 @@ def _checks() -> list[Check]:
         checks.append(Check("server running", embedded.is_running(place)))
         checks.append(Check("socket", str(place.socket)))
     checks.append(Check("store size", _store_bytes(place.data)))
+    checks.append(Check("signing keys", sorted(proofs.known_keys(place.home))))
     return checks
 
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$automl_protos/v1/model_service.proto\x12\tautoml.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x10\n\x08versions\x18\x04 \x01(\x05\x12\x16\n\x0elatest_version\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x03\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x0c\n\x04task\x18\x04 \x01(\t\x12\x0e\n\x06metric\x18\x05 \x01(\t\x12\x1e\n\x11validation_metric\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0btest_metric\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0brecipe_json\x18\x08 \x01(\t\x12&\n\tartifacts\x18\t \x03(\x0b\x32\x13.automl.v1.Artifact\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x0ctest_metrics\x18\x0b \x03(\x0b\x32(.automl.v1.ModelVersion.TestMetricsEntry\x1a\x32\n\x10TestMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x14\n\x12_validation_metricB\x0e\n\x0c_test_metric\"\xe0\x01\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x10\n\x08\x66ilename\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x18\n\x10\x63ompressed_bytes\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x12\n\nparameters\x18\x08 \x01(\x03\x12\x10\n\x08sparsity\x18\t \x01(\x01\x12-\n\x0cverification\x18\n \x01(\x0b\x32\x17.automl.v1.Verification\"\xf4\x02\n\x0cVerification\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0e\n\x06metric\x18\x03 \x01(\t\x12\x13\n\x0b\x66loat_value\x18\x04 \x01(\x01\x12\x16\n\x0e\x61rtifact_value\x18\x05 \x01(\x01\x12\x11\n\tagreement\x18\x06 \x01(\x01\x12\x16\n\x0emax_difference\x18\x07 \x01(\x01\x12\x11\n\ttolerance\x18\x08 \x01(\x01\x12\x1e\n\x11latency_median_ms\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0elatency_p90_ms\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07threads\x18\x0b \x01(\x05\x12\x0f\n\x07machine\x18\x0c \x01(\t\x12\x1e\n\x11peak_memory_bytes\x18\r \x01(\x03H\x02\x88\x01\x01\x12\x0f\n\x07runtime\x18\x0e \x01(\tB\x14\n\x12_latency_median_msB\x11\n\x0f_latency_p90_msB\x14\n\x12_peak_memory_bytes\"D\n\x0fRefusedArtifact\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x11\n\tprecision\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"J\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"O\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.automl.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x17GetModelVersionResponse\x12.\n\rmodel_version\x18\x01 \x01(\x0b\x32\x17.automl.v1.ModelVersion\"7\n\x17\x44ownloadArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"H\n\x18\x44ownloadArtifactResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63rc32c\x18\x03 \x01(\x07\x32\x92\x02\n\x0cModelService\x12I\n\nListModels\x12\x1c.automl.v1.ListModelsRequest\x1a\x1d.automl.v1.ListModelsResponse\x12X\n\x0fGetModelVersion\x12!.automl.v1.GetModelVersionRequest\x1a\".automl.v1.GetModelVersionResponse\x12]\n\x10\x44ownloadArtifact\x12\".automl.v1.DownloadArtifactRequest\x1a#.automl.v1.DownloadArtifactResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$automl_protos/v1/model_service.proto\x12\tautoml.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x10\n\x08versions\x18\x04 \x01(\x05\x12\x16\n\x0elatest_version\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x03\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x0c\n\x04task\x18\x04 \x01(\t\x12\x0e\n\x06metric\x18\x05 \x01(\t\x12\x1e\n\x11validation_metric\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0btest_metric\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0brecipe_json\x18\x08 \x01(\t\x12&\n\tartifacts\x18\t \x03(\x0b\x32\x13.automl.v1.Artifact\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x0ctest_metrics\x18\x0b \x03(\x0b\x32(.automl.v1.ModelVersion.TestMetricsEntry\x1a\x32\n\x10TestMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x14\n\x12_validation_metricB\x0e\n\x0c_test_metric\"\xf4\x01\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x10\n\x08\x66ilename\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x18\n\x10\x63ompressed_bytes\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x12\n\nparameters\x18\x08 \x01(\x03\x12\x10\n\x08sparsity\x18\t \x01(\x01\x12-\n\x0cverification\x18\n \x01(\x0b\x32\x17.automl.v1.Verification\x12\x12\n\nproof_json\x18\x0b \x01(\t\"\xf4\x02\n\x0cVerification\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0e\n\x06metric\x18\x03 \x01(\t\x12\x13\n\x0b\x66loat_value\x18\x04 \x01(\x01\x12\x16\n\x0e\x61rtifact_value\x18\x05 \x01(\x01\x12\x11\n\tagreement\x18\x06 \x01(\x01\x12\x16\n\x0emax_difference\x18\x07 \x01(\x01\x12\x11\n\ttolerance\x18\x08 \x01(\x01\x12\x1e\n\x11latency_median_ms\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0elatency_p90_ms\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07threads\x18\x0b \x01(\x05\x12\x0f\n\x07machine\x18\x0c \x01(\t\x12\x1e\n\x11peak_memory_bytes\x18\r \x01(\x03H\x02\x88\x01\x01\x12\x0f\n\x07runtime\x18\x0e \x01(\tB\x14\n\x12_latency_median_msB\x11\n\x0f_latency_p90_msB\x14\n\x12_peak_memory_bytes\"D\n\x0fRefusedArtifact\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x11\n\tprecision\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"J\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"O\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.automl.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x17GetModelVersionResponse\x12.\n\rmodel_version\x18\x01 \x01(\x0b\x32\x17.automl.v1.ModelVersion\"7\n\x17\x44ownloadArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"H\n\x18\x44ownloadArtifactResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63rc32c\x18\x03 \x01(\x07\x32\x92\x02\n\x0cModelService\x12I\n\nListModels\x12\x1c.automl.v1.ListModelsRequest\x1a\x1d.automl.v1.ListModelsResponse\x12X\n\x0fGetModelVersion\x12!.automl.v1.GetModelVersionRequest\x1a\".automl.v1.GetModelVersionResponse\x12]\n\x10\x44ownloadArtifact\x12\".automl.v1.DownloadArtifactRequest\x1a#.automl.v1.DownloadArtifactResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,23 +41,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELVERSION_TESTMETRICSENTRY']._serialized_start=558
   _globals['_MODELVERSION_TESTMETRICSENTRY']._serialized_end=608
   _globals['_ARTIFACT']._serialized_start=649
-  _globals['_ARTIFACT']._serialized_end=873
-  _globals['_VERIFICATION']._serialized_start=876
-  _globals['_VERIFICATION']._serialized_end=1248
-  _globals['_REFUSEDARTIFACT']._serialized_start=1250
-  _globals['_REFUSEDARTIFACT']._serialized_end=1318
-  _globals['_LISTMODELSREQUEST']._serialized_start=1320
-  _globals['_LISTMODELSREQUEST']._serialized_end=1394
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1396
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1475
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1477
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1515
-  _globals['_GETMODELVERSIONRESPONSE']._serialized_start=1517
-  _globals['_GETMODELVERSIONRESPONSE']._serialized_end=1590
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=1592
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=1647
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=1649
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=1721
-  _globals['_MODELSERVICE']._serialized_start=1724
-  _globals['_MODELSERVICE']._serialized_end=1998
+  _globals['_ARTIFACT']._serialized_end=893
+  _globals['_VERIFICATION']._serialized_start=896
+  _globals['_VERIFICATION']._serialized_end=1268
+  _globals['_REFUSEDARTIFACT']._serialized_start=1270
+  _globals['_REFUSEDARTIFACT']._serialized_end=1338
+  _globals['_LISTMODELSREQUEST']._serialized_start=1340
+  _globals['_LISTMODELSREQUEST']._serialized_end=1414
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1416
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1495
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1497
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1535
+  _globals['_GETMODELVERSIONRESPONSE']._serialized_start=1537
+  _globals['_GETMODELVERSIONRESPONSE']._serialized_end=1610
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=1612
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=1667
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=1669
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=1741
+  _globals['_MODELSERVICE']._serialized_start=1744
+  _globals['_MODELSERVICE']._serialized_end=2018
 # @@protoc_insertion_point(module_scope)

@@ -59,7 +59,7 @@ class ModelVersion(_message.Message):
     def __init__(self, name: _Optional[str] = ..., job: _Optional[str] = ..., dataset: _Optional[str] = ..., task: _Optional[str] = ..., metric: _Optional[str] = ..., validation_metric: _Optional[float] = ..., test_metric: _Optional[float] = ..., recipe_json: _Optional[str] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., test_metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Artifact(_message.Message):
-    __slots__ = ("name", "format", "precision", "filename", "size_bytes", "compressed_bytes", "sha256", "parameters", "sparsity", "verification")
+    __slots__ = ("name", "format", "precision", "filename", "size_bytes", "compressed_bytes", "sha256", "parameters", "sparsity", "verification", "proof_json")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,7 @@ class Artifact(_message.Message):
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     SPARSITY_FIELD_NUMBER: _ClassVar[int]
     VERIFICATION_FIELD_NUMBER: _ClassVar[int]
+    PROOF_JSON_FIELD_NUMBER: _ClassVar[int]
     name: str
     format: str
     precision: str
@@ -80,7 +81,8 @@ class Artifact(_message.Message):
     parameters: int
     sparsity: float
     verification: Verification
-    def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., precision: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., compressed_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., parameters: _Optional[int] = ..., sparsity: _Optional[float] = ..., verification: _Optional[_Union[Verification, _Mapping]] = ...) -> None: ...
+    proof_json: str
+    def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., precision: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., compressed_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., parameters: _Optional[int] = ..., sparsity: _Optional[float] = ..., verification: _Optional[_Union[Verification, _Mapping]] = ..., proof_json: _Optional[str] = ...) -> None: ...
 
 class Verification(_message.Message):
     __slots__ = ("part", "rows", "metric", "float_value", "artifact_value", "agreement", "max_difference", "tolerance", "latency_median_ms", "latency_p90_ms", "threads", "machine", "peak_memory_bytes", "runtime")

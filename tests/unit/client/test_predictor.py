@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from automl_client import errors, predictor
+from automl_client import errors, predictor, runtimes
 from tests.unit.client import tiny_artifacts
 
 ENCODED = np.array([[4.0, 2.0, 0.0], [0.0, 3.0, 1.0], [-1.0, 2.0, 0.0]], np.float32)
@@ -38,7 +38,7 @@ def test_columns_and_rows_give_the_same(table_model):
 
 @pytest.mark.parametrize("batch", [-1, 1])
 def test_a_file_of_many_rows_whatever_batch_the_model_takes(tmp_path, batch, monkeypatch):
-    monkeypatch.setattr(predictor, "BATCH", 4)
+    monkeypatch.setattr(runtimes, "BATCH", 4)
     model = predictor.Predictor(tiny_artifacts.write(tmp_path / "m.tflite", tiny_artifacts.tflite(batch=batch)))
     data = tmp_path / "new.csv"
     data.write_text("b,extra,a\n" + "".join(f"{i % 5},x,{i}\n" for i in range(11)))

@@ -1,0 +1,206 @@
+"""`automl verify` on artifacts of a few hundred bytes: what it measures, and everything that was changed is named."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from automl.spec import Artifact, Latency, Verification
+from automl_client import cli, errors, proofs, verification
+from automl_server.signing import Signer
+from tests.unit.client import tiny_artifacts
+
+ROWS = [(4, 2), (0, 3), (-1, 2), (5, 1), (-2, 4), (3, 0)]
+ENCODED = np.array([[a, b, 0] for a, b in ROWS], np.float32)
+
+
+def bundle(path, content=None, preprocess=tiny_artifacts.PREPROCESS, labels="no\nyes\n", rows=ENCODED):
+    """An artifact with all its companions."""
+    path.write_bytes(content if content is not None else tiny_artifacts.tflite())
+    samples = {
+        "inputs": [{"a": float(row[0]), "b": float(row[1])} for row in rows[:3]],
+        "outputs": tiny_artifacts.expected(rows[:3]).tolist(),
+    }
+    members = {
+        "preprocess.json": json.dumps(preprocess), "labels.txt": labels, "recipe.json": "{}", "model_card.md": "# card",
+        "samples.json": json.dumps(samples),
+    }
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return path
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    return bundle(tmp_path / "model-float32.tflite")
+
+
+@pytest.fixture
+def data(tmp_path):
+    outputs = tiny_artifacts.expected(ENCODED)
+    labels = [("no", "yes")[k] for k in outputs.argmax(axis=1)]
+    labels[0] = "yes" if labels[0] == "no" else "no"  # one of six is wrong
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b,y\n" + "".join(f"{a},{b},{label}\n" for (a, b), label in zip(ROWS, labels)))
+    return path
+
+
+@pytest.fixture
+def signer(tmp_path):
+    return Signer.of(tmp_path)
+
+
+def prove(artifact, signer):
+    """As the server does it."""
+    proof = Verification(
+        part="test", rows=6, metric="accuracy", float_value=0.8, artifact_value=0.8, agreement=1.0, max_difference=0.0,
+        tolerance=0.01, passed=True, runtime="ai-edge-litert",
+        latency=Latency(median_ms=0.1, p90_ms=0.2, runs=5, threads=1, machine="m"),
+    )
+    made = Artifact(
+        id="tflite-float32", format="tflite", precision="float32", filename=artifact.name,
+        sha256=verification._sha256(artifact), size_bytes=artifact.stat().st_size, compressed_bytes=1, parameters=6,
+        verification=proof,
+        members=proofs.digests(proofs.members_of(artifact)),
+    )
+    text = signer.proof(made, job="projects/p/jobs/j", data={"dataset": "projects/p/datasets/d", "sha256": "0" * 64})
+    proofs.path_of(artifact).write_text(text)
+    return text
+
+
+def faults(result):
+    return {fault.about: fault.message for fault in result.faults}
+
+
+def test_what_is_measured_is_right(artifact, data):
+    result = verification.verify(artifact, data, threads=(1, 2))
+    assert result.faults == ()
+    assert result.metric == "accuracy"
+    assert result.value == pytest.approx(5 / 6)
+    assert (result.rows, result.compared) == (6, 6)
+    assert result.interval.method == "Wilson"
+    assert result.interval.low < 5 / 6 < result.interval.high
+    assert [one["threads"] for one in result.latency] == [1, 2]
+    assert all(0 < one["median_ms"] <= one["p90_ms"] for one in result.latency)
+    assert result.size_bytes == artifact.stat().st_size
+    assert result.sample_difference < 1e-6
+    assert result.sample_agreement == 1.0
+    assert (result.proof, result.key) == ("absent", "")
+    assert result.runtime.startswith("ai-edge-litert")
+
+
+def test_a_proof_of_the_server_holds(artifact, data, signer):
+    prove(artifact, signer)
+    result = verification.verify(artifact, data, keys=frozenset({signer.public}))
+    assert (result.faults, result.proof, result.key_known) == ((), "valid", True)
+    stranger = verification.verify(artifact, data)
+    assert (stranger.faults, stranger.proof, stranger.key_known) == ((), "valid", False)
+    assert "isn't one of yours" in stranger.notes[0]
+
+
+def test_tampered_bytes_are_found(artifact, data, signer):
+    prove(artifact, signer)
+    content = bytearray(artifact.read_bytes())
+    weights = content.find(tiny_artifacts.WEIGHTS.tobytes())
+    content[weights : weights + 4] = np.float32(0.51).tobytes()
+    artifact.write_bytes(content)
+    result = verification.verify(artifact, data)
+    assert result.proof == "broken"
+    assert "the model's own bytes were changed" in faults(result)["artifact"]
+
+
+def test_a_swapped_labels_file_is_named_with_a_proof_and_without(tmp_path, artifact, data, signer):
+    text = prove(artifact, signer)
+    other = bundle(artifact, labels="yes\nno\n")
+    proofs.path_of(other).write_text(text)
+    found = faults(verification.verify(other, data))
+    assert "is another one than was proven" in found["labels.txt"]
+    proofs.path_of(other).unlink()
+    found = faults(verification.verify(other, data))
+    assert found == {"labels.txt": "doesn't belong to this model: line 1 is 'yes', and preprocess.json has 'no' there."}
+
+
+def test_another_models_preprocessing_is_named_without_a_proof(artifact, data):
+    shifted = {**tiny_artifacts.PREPROCESS, "operations": [
+        *tiny_artifacts.PREPROCESS["operations"], {"op": "affine", "shift": [3.0, 0.0], "scale": [2.0, 1.0]},
+    ]}
+    found = faults(verification.verify(bundle(artifact, preprocess=shifted), data))
+    assert "doesn't belong to this model" in found["preprocess.json"]
+
+
+def test_preprocessing_of_another_width_is_refused(artifact, data):
+    operations = [{"op": "indicators", "columns": [0, 1]}, {"op": "impute", "values": [0, 2]}]
+    wider = {**tiny_artifacts.PREPROCESS, "operations": operations}
+    with pytest.raises(errors.InvalidInput, match=r"it makes numeric \[4\], and the model takes numeric \[3\]"):
+        verification.verify(bundle(artifact, preprocess=wider), data)
+
+
+def test_a_changed_proof_is_forged(artifact, data, signer):
+    text = prove(artifact, signer)
+    proofs.path_of(artifact).write_text(text.replace('"artifact_value": 0.8', '"artifact_value": 0.9'))
+    result = verification.verify(artifact, data)
+    assert result.proof == "broken"
+    assert "signature is not that of what it says" in faults(result)["proof"]
+
+
+def test_a_proof_with_another_key_is_not_this_servers(artifact, data, signer, tmp_path):
+    (tmp_path / "other").mkdir()
+    prove(artifact, Signer.of(tmp_path / "other"))
+    assert not verification.verify(artifact, data, keys=frozenset({signer.public})).key_known
+
+
+def test_the_float_file_beside_is_compared_with(tmp_path, artifact, data):
+    worse = tiny_artifacts.tflite().replace(tiny_artifacts.WEIGHTS.tobytes(), (-tiny_artifacts.WEIGHTS).tobytes())
+    other = bundle(tmp_path / "model-int8.tflite", worse)
+    result = verification.verify(other, data)
+    assert result.comparison.file == artifact.name
+    assert result.comparison.agreement == 0.0
+    assert result.comparison.loss == pytest.approx(5 / 6 - 1 / 6)
+    assert "0.6667 worse, and the tolerance is 0.01" in faults(result)["metric"]
+    assert result.comparison.calibration_shift > 0.3
+
+
+def test_a_file_that_hangs_or_dies_ends_its_own_process(artifact, data, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/cat")  # never answers with an account
+    with pytest.raises(errors.Internal, match="could not be run"):
+        verification.verify(artifact, data)
+
+
+def test_damaged_bytes_are_no_traceback(artifact, data):
+    content = bytearray(artifact.read_bytes())
+    content[0:8] = b"\0" * 8
+    artifact.write_bytes(content)
+    with pytest.raises(errors.InvalidInput, match="is no TensorFlow Lite model"):
+        verification.verify(artifact, data)
+
+
+def test_the_command_tells_signs_and_fails(artifact, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("AUTOML_HOME", str(tmp_path / "home"))
+    out = tmp_path / "result.json"
+    assert cli.main(["verify", str(artifact), str(data), "--out", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["passed"] is True
+    assert said["value"] == pytest.approx(5 / 6)
+    proof = proofs.read(out)
+    assert proof.artifact_sha256 == verification._sha256(artifact)
+    assert proof.statement["data"]["sha256"] == verification._sha256(data)
+    assert proof.key in proofs.known_keys(tmp_path / "home")
+    assert (tmp_path / "home" / proofs.KEY_FILE).stat().st_mode & 0o077 == 0
+
+    bundle(artifact, labels="yes\nno\n")
+    assert cli.main(["verify", str(artifact), str(data)]) == 1
+    told = capsys.readouterr()
+    assert "did NOT pass" in told.err
+    assert "labels.txt: doesn't belong to this model" in told.err
+    assert "accuracy:" in told.out
+
+
+def test_rows_are_drawn_when_fewer_are_wanted(artifact, data):
+    result = verification.verify(artifact, data, limits=verification.Limits(rows=2))
+    assert (result.rows, result.compared) == (6, 2)
+    assert any("2 of 6 rows were predicted" in note for note in result.notes)
