@@ -60,7 +60,9 @@ SERVER_GONE = 3
 FINAL_SHARE = 0.1
 """Of the budget, kept for the final fit until the speed is known."""
 COMPRESS_SHARE = 0.13
-"""Of the budget, at most kept for pruning; what takes more is tried only when time is left."""
+"""Of the budget, at most kept for compression; what takes more is tried only when time is left."""
+LIMITED_SHARE = 0.25
+"""The same of jobs with limits."""
 BUSY, BUSY_PICTURES = 0.45, 0.6
 """How busy the machine is taken to be before trials have shown it; see `Speeds.busy`. Convolutions over many held-out rows
 are hard to foresee."""
@@ -155,7 +157,7 @@ class Job:
                 winner = self.choose(runner)
                 candidate = self.final_fit(runner, winner, prepared)
             self._mark_running("it was not taken up again after a restart")
-            candidate = self.compress(candidate, prepared)
+            candidate = self.compress(runner, space, winner, candidate, prepared)
             delivered = self.deliver(candidate, prepared)
             return self.conclude(winner, candidate, delivered, prepared)
         except ServerGone:
@@ -431,12 +433,13 @@ class Job:
             return own
         return runner.place.folder(final.id)
 
-    def compress(self, candidate: Path, prepared: Any) -> Path:
+    def compress(self, runner: Runner, space: Space, winner: Candidate, candidate: Path, prepared: Any) -> Path:
         """The candidate after the compression ladder; itself when nothing was accepted or there is no time."""
         folder = self.workdir / "compressed"
         if self._past(JobPhase.COMPRESSING):
             return account.pointed(folder / "chosen", candidate)
-        self.ledger.phase(JobPhase.COMPRESSING)
+        if self.state.phase != JobPhase.COMPRESSING:
+            self.ledger.phase(JobPhase.COMPRESSING)
         self.budget.reserve("final", 0.0)
         if prepared.meta.modality in CONVOLVED:
             # Pruning only makes the download smaller: it may not take the time of an artifact that was asked for. How long
@@ -448,16 +451,20 @@ class Job:
         if self.control.finish or self.spec.search.strategy == "fixed" or available <= 0:
             self.ledger.note(f"Nothing is compressed beyond quantisation: {max(0.0, available):.0f} s are left for it.")
             return candidate
+        share = LIMITED_SHARE if self._limited else COMPRESS_SHARE
         deadline = min(
             self.budget.step_deadline("compress"),
-            self.clock.now() + max(1.2 * self.engine.compress_estimate_s(), COMPRESS_SHARE * self.spec.budget.wall_s),
+            self.clock.now() + max(1.2 * self.engine.compress_estimate_s(), share * self.spec.budget.wall_s),
         )
         try:
             chosen = self._meanwhile(
                 lambda: self.engine.compress(
-                    candidate, prepared, metric=self.metric, tolerance=self.spec.tolerance, out=folder,
+                    candidate, prepared, spec=self.spec, metric=self.metric, out=folder,
                     run_in_child=engine.one_at_a_time(executor.run_in_child), deadline=deadline,
-                    emit=self.ledger.emit, forbidden=self.spec.search.forbid, seed=self.request.seed,
+                    emit=self.ledger.emit, done=self.state.compressed,
+                    honest=self._unseen(runner, winner, candidate, prepared),
+                    shrunk=lambda recipe, limit: sizing.within(space, recipe, limit), speed=runner.speeds.predict,
+                    threads=max(1, self.control.slots), seed=self.request.seed,
                 )
             )
         except (Cancelled, ServerGone, Closed):
@@ -468,6 +475,25 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         account.replace(folder / "chosen", str(chosen))
         return Path(chosen)
+
+    def _unseen(self, runner: Runner, winner: Candidate, candidate: Path, prepared: Any) -> float | None:
+        """What the chosen model scores on validation rows that it hasn't seen, where it has seen them in its final fit: of a
+        network that of the same recipe in the search, of an ensemble that of its recipes' networks there, averaged. None
+        where its own figure is that, or nothing tells."""
+        recipe = account.recipe_of(candidate)
+        if not recipe.members:
+            return self._value(winner.mean) if account.has_seen_validation(candidate) else None
+        trials = selection.of_recipes(self.state.trials.values(), recipe.single)
+        if trials is None:
+            return None
+        from automl.tasks import metrics
+
+        outputs = [self.engine.predictions(runner.place.folder(trial.id)) for trial in trials]
+        return float(metrics.value(self.metric, prepared.target("validation"), sum(outputs) / len(outputs)))
+
+    @property
+    def _limited(self) -> bool:
+        return self.spec.constraints != type(self.spec.constraints)()
 
     def deliver(self, candidate: Path, prepared: Any) -> list[Any]:
         """Writes, runs and verifies every artifact that was asked for, on the sealed test rows."""
@@ -579,11 +605,14 @@ class Job:
         self.budget.reserve("deliver", min(seconds, 0.4 * self.spec.budget.wall_s))
 
     def _compress_s(self) -> float:
-        """Seconds kept for pruning: what its rungs take, where the budget is long enough for them to have their share."""
+        """Seconds kept for the ladder: what its first rung takes, where the budget is long enough for that to have its
+        share; with limits, which the ladder may have to meet, more."""
         if self.spec.search.strategy == "fixed":
             return 0.0
-        needed = self.engine.compress_estimate_s()
-        return needed if needed <= COMPRESS_SHARE * self.spec.budget.wall_s else 0.0
+        needed, total = self.engine.compress_estimate_s(), self.spec.budget.wall_s
+        if self._limited:
+            return max(needed, COMPRESS_SHARE * total) if needed <= LIMITED_SHARE * total else 0.0
+        return needed if needed <= COMPRESS_SHARE * total else 0.0
 
     # --- small things ------------------------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ from automl.catalog.entries import (
     techniques,
 )
 from automl.catalog.plan import Component, TrainPlan
+from automl.catalog.rung import Rung
 
 __all__ = [
-    "Bool", "Categorical", "Component", "Float", "Int", "Text", "TrainPlan", "architecture", "architectures", "capability",
-    "format", "formats", "task", "tasks", "technique", "techniques",
+    "Bool", "Categorical", "Component", "Float", "Int", "Rung", "Text", "TrainPlan", "architecture", "architectures",
+    "capability", "format", "formats", "task", "tasks", "technique", "techniques",
 ]

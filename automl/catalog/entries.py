@@ -18,6 +18,7 @@ from automl.catalog.blueprint import Blueprint, Drawing
 from automl.catalog.domains import Domain
 from automl.catalog.genotypes import PARAMETER, Genotypes
 from automl.catalog.plan import TrainPlan
+from automl.catalog.rung import Rung
 from automl.spec import ColumnInfo, DatasetInfo, Modality, Profile
 
 When = Callable[[Profile], str | None]
@@ -71,6 +72,8 @@ class Technique:
     apply: Callable[..., TrainPlan]
     doc: str
     """The essay: what it changes, why it may help, when it hurts, how it is computed."""
+    rung: Rung | None = None
+    """Of the stage `compress`: how the ladder tries it. Whether it does say needs that are measured, and the user."""
 
     @property
     def summary(self) -> str:
@@ -231,6 +234,7 @@ def technique(
     cost: float = 1.0,
     default: bool | Iterable[str] = False,
     order: int = 0,
+    rung: Rung | None = None,
 ) -> Callable[[Callable[..., TrainPlan]], Callable[..., TrainPlan]]:
     """Declares a technique. The decorated `apply(plan, *, …) -> plan` brings the essay as its docstring (or its
     module's).
@@ -248,6 +252,8 @@ def technique(
             raise ValueError(f"technique {id!r}: slot {slot!r} is none of {tuple(slots.SLOTS)}")
         if part is not None and (part not in slots.PARTS or slot is not None):
             raise ValueError(f"technique {id!r}: part {part!r} is none of {tuple(slots.PARTS)}, or its slot's part counts")
+        if rung is not None and stage != "compress":
+            raise ValueError(f"technique {id!r}: rungs of the ladder are of the stage compress")
         techniques.add(
             Technique(
                 id=id, stage=stage, slot=slot, modalities=frozenset(map(Modality, kept)), kinds=frozenset(kinds),
@@ -257,7 +263,7 @@ def technique(
                 unsupported_formats=MappingProxyType(dict(unsupported_formats or {})), on_request=on_request, when=when,
                 cost=cost,
                 default_for=frozenset(map(Modality, kept if default is True else default or ())), order=order, apply=apply,
-                doc=_doc(apply),
+                doc=_doc(apply), rung=rung,
             )
         )
         return apply

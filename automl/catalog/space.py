@@ -411,7 +411,10 @@ def derive(
                 dimensions += [Dimension(f"{t.id}.{n}", d, f"use:{t.id}", (True,)) for n, d in t.params.items()]
     dimensions += [Dimension("batch_size", batch_sizes(profile)), Dimension("epochs", epochs(profile))]
     for name in values_set:
-        if not any(d.name == name for d in dimensions):
+        rung = (id := name.partition(".")[0]) in entries.techniques and entries.techniques[id].rung is not None
+        if rung and id in settings.forbid:
+            faults.append(_fault(f"search.parameters[{name}]", f"{id} is forbidden by the user", "CONTRADICTION"))
+        elif not rung and not any(d.name == name for d in dimensions):
             id = name.partition(".")[0]
             message = f"{id} isn't in the search space: {excluded.get(id, 'no other technique leaves it a place')}"
             faults.append(_fault(f"search.parameters[{name}]", message, "NOT_APPLICABLE"))

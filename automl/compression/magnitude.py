@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from automl.compression import bridge as bridges
+from automl.compression import finetuning
 from automl.export import candidate as candidates
-from automl.spec import AutoMLError, Choice
+from automl.spec import AutoMLError
 
 if TYPE_CHECKING:
     from automl.data.prepared import PreparedMeta
@@ -33,6 +34,7 @@ MASK_EVERY = 5
 """Steps between two choices of which weights are zero."""
 LEARNING_RATE = 5e-4
 BATCH = 64
+EPOCHS = 5
 FEWEST_STEPS = 30
 """Fewer make no fine-tuning."""
 TAIL = 0.15
@@ -57,9 +59,9 @@ class TooSlow(AutoMLError):
 def prune(request: dict[str, Any]) -> dict[str, Any]:
     """Prunes a candidate to a sparsity and writes the pruned candidate.
 
-    `request`: candidate, prepared, out (folder), sparsity, metric, epochs, time_s (for all of it), seed.
-    Returns `{"before", "after"}` (the metric on the validation rows in its natural sign), `"sparsity"` (share of exact
-    zeros among all weights of rank 2 and more) and `"steps"`. Raises `bridge.Unconvertible`, `NothingToPrune` or `TooSlow`.
+    `request`: candidate, prepared, out (folder), metric, time_s (for all of it), seed, and settings: "sparsity" and
+    "pattern". Returns "settings" (what came of them) and "notes". Raises `bridge.Unconvertible`, `NothingToPrune` or
+    `TooSlow`.
     """
     time_s = float(request["time_s"])
     end = time.monotonic() + time_s
@@ -67,53 +69,36 @@ def prune(request: dict[str, Any]) -> dict[str, Any]:
     import tensorflow_model_optimization as tfmot
 
     from automl.data.prepared import PreparedDataset
-    from automl.export import keras_file
-    from automl.tasks import metrics
-    from automl.training import candidate as written
-    from automl.training import prediction, result
 
     source, prepared = candidates.Candidate(Path(request["candidate"])), PreparedDataset.open(Path(request["prepared"]))
-    metric, sparsity = str(request["metric"]), float(request["sparsity"])
+    settings = dict(request["settings"])
+    pattern = str(settings["pattern"])
+    sparsity = float(settings["sparsity"]) if pattern == "free" else 0.5
     tf_keras.utils.set_random_seed(int(request["seed"]) % 2**32)
     x, y = source.encode(prepared.inputs("train")), np.asarray(prepared.target("train"))
-    held, y_held = source.encode(prepared.inputs("validation")), np.asarray(prepared.target("validation"))
     model = source.model
     if (share := _prunable_share(model)) < WORTH:
         raise NothingToPrune(f"only {share:.1%} of the weights are of dense layers and convolutions, which can be pruned")
-    began = time.monotonic()
-    before = metrics.value(metric, y_held, prediction.predict(model, held))
-    evaluation_s = time.monotonic() - began
-
-    pruning = _Pruning(tfmot, model, sparsity)
+    pruning = _Pruning(tfmot, model, sparsity, pattern)
     bridge = bridges.build(model, {name: value[:CHECK_ROWS] for name, value in x.items()}, wrap=pruning.wrap)
-    steps = _fine_tune(
-        bridge, pruning, x, y, prepared.meta, epochs=int(request["epochs"]), end=end - max(evaluation_s, TAIL * time_s),
-    )
+    _fine_tune(bridge, pruning, x, y, prepared.meta, end=end - TAIL * time_s)
     pruning.mask()
     bridge.copy_back()
-
-    outputs = prediction.predict(model, held)
-    values = metrics.evaluate(prepared.meta.task, y_held, outputs)
-    others = tuple(choice for choice in source.recipe.techniques if choice.id != TECHNIQUE)
-    recipe = source.recipe.changed(techniques=(*others, Choice(id=TECHNIQUE, params={"sparsity": sparsity})))
-    out = Path(request["out"])
-    out.mkdir(parents=True, exist_ok=True)
-    written.write(
-        out, written.Files(model, source.preprocess, recipe, outputs),
-        result.read(source.path).changed(
-            recipe=recipe.identity, validation=values, score=metrics.score(metric, y_held, outputs),
-        ),
+    params = {"sparsity": sparsity, "pattern": pattern}
+    finetuning.rewritten(
+        Path(request["out"]), model, finetuning.with_technique(source.recipe, TECHNIQUE, params), source, prepared
     )
-    return {"before": before, "after": values[metric], "sparsity": keras_file.sparsity(model), "steps": steps}
+    return {"settings": params, "notes": []}
 
 
 class _Pruning:
     """The wrappers around a twin's layers, with the schedule that all of them follow."""
 
-    def __init__(self, tfmot: Any, model: Any, sparsity: float):
+    def __init__(self, tfmot: Any, model: Any, sparsity: float, pattern: str):
         import tensorflow as tf
 
         self._tfmot = tfmot
+        self._block = {} if pattern == "free" else {"sparsity_m_by_n": tuple(int(n) for n in pattern.split(":"))}
         self._kept = {f"twin_{layer.name}" for layer in model._flatten_layers() if _kernel_size(layer) < SMALLEST_KERNEL}
         self.progress = tf.Variable(0.0, trainable=False, dtype=tf.float32)
         """From 0 to 1 over the fine-tuning."""
@@ -138,7 +123,9 @@ class _Pruning:
     def wrap(self, layer: Any) -> Any:
         if type(layer).__name__ not in PRUNED_LAYERS or layer.name in self._kept:
             return layer
-        wrapper = self._tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=self._schedule)
+        wrapper = self._tfmot.sparsity.keras.prune_low_magnitude(
+            layer, pruning_schedule=self._schedule, **self._block
+        )
         self._wrappers.append(wrapper)
         return wrapper
 
@@ -163,16 +150,15 @@ def _kernel_size(layer: Any) -> int:
 
 
 def _fine_tune(
-    bridge: bridges.Bridge, pruning: _Pruning, x: dict[str, np.ndarray], y: np.ndarray, meta: PreparedMeta, *, epochs: int,
-    end: float,
+    bridge: bridges.Bridge, pruning: _Pruning, x: dict[str, np.ndarray], y: np.ndarray, meta: PreparedMeta, *, end: float
 ) -> int:
-    """Trains the twin on, for `epochs` (of few rows, `USUAL_STEPS`) or till `end` (monotonic); the steps that were made."""
+    """Trains the twin on, for `EPOCHS` (of few rows, `USUAL_STEPS`) or till `end` (monotonic); the steps that were made."""
     import tf_keras
 
     rows = len(y)
     batch = min(BATCH, rows)
     a_pass = -(-rows // batch)
-    total = max(epochs * a_pass, USUAL_STEPS)
+    total = max(EPOCHS * a_pass, USUAL_STEPS)
 
     class Clock(tf_keras.callbacks.Callback):
         """Moves the progress, the learning rate (half a cosine, as the progress goes) and the end."""

@@ -45,6 +45,12 @@ class Candidate:
     def model_file(self) -> Path:
         return self.path / MODEL
 
+    def trained_for(self, precision: str) -> Path | None:
+        """The TFLite flatbuffer (without companions) that compression has left for a precision: quantisation-aware training
+        knows ranges that a conversion of the model would have to guess. None where there is none."""
+        found = self.path / f"model-{precision}.tflite"
+        return found if found.is_file() else None
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the outputs; empty for numbers."""

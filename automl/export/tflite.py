@@ -59,10 +59,7 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
     source = candidates.Candidate(Path(request["candidate"]))
     precision = str(request["precision"])
     out = Path(request["out"])
-    rows = None
-    if precision in INTEGER:
-        rows = inference.representative(source, Path(request["prepared"]), int(request["seed"]))
-    content = convert(source.model, precision, rows)
+    content = contents(source, Path(request["prepared"]), precision, int(request["seed"]))
     out.write_bytes(content)
     folder = Path(request["companions"])
     companions.append(out, {name: (folder / name).read_bytes() for name in companions.NAMES})
@@ -84,6 +81,14 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
         "sparsity": float(sum(int((w == 0).sum()) for w in weights) / total) if total else 0.0,
         "notes": notes,
     }
+
+
+def contents(source: candidates.Candidate, prepared: Path, precision: str, seed: int) -> bytes:
+    """The flatbuffer of a candidate: what compression has trained for this precision, else a conversion of its model."""
+    if (trained := source.trained_for(precision)) is not None:
+        return trained.read_bytes()
+    rows = inference.representative(source, prepared, seed) if precision in INTEGER else None
+    return convert(source.model, precision, rows)
 
 
 def convert(model: Any, precision: str, representative: dict[str, np.ndarray] | None = None) -> bytes:

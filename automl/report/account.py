@@ -1,4 +1,4 @@
-"""Sections on how it came about: what was lost, the data, the space, compression, decisions, the recipe, the request."""
+"""Sections on how it came about: what was lost, the data, the space, decisions, the recipe, the request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from automl.catalog import entries
 from automl.report.markup import Markup, element, join, short
-from automl.report.quantities import count, duration, figure, number, parameter, share, size
+from automl.report.quantities import count, duration, number, parameter, share, size
 from automl.report.view import View, tabulate
 from automl.spec import REMEDIES, Severity
 
@@ -131,31 +131,6 @@ def space(view: View) -> Markup | None:
             element("details", element("summary", f"Left out: {number(len(space.excluded), 'technique')}, and why"), table)
         )
     return join(parts)
-
-
-def compression(view: View) -> Markup | None:
-    if not view.state.compressed:
-        return None
-    rows = [
-        (
-            c.technique,
-            share(c.sparsity),
-            figure(c.validation_before),
-            figure(c.validation_after),
-            element("span", "kept", class_="badge good") if c.accepted else element("span", "dropped", class_="badge warn"),
-            c.reason,
-        )
-        for c in view.state.compressed
-    ]
-    return tabulate(
-        ("step", "zeros", f"{view.metric} before", "after", "", "why"),
-        rows,
-        numeric=(1, 2, 3),
-        wide=(5,),
-        names=(0,),
-        caption="Each step was tried on the chosen model and kept only where its loss on the validation rows "
-        "stayed within the tolerance.",
-    )
 
 
 def decisions(view: View) -> Markup | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.resources
 from pathlib import Path
 
-from automl.report import account, architecture, evaluation, head, results
+from automl.report import account, architecture, compression, evaluation, head, results
 from automl.report.markup import Markup, element, join, short
 from automl.report.view import View
 from automl.spec import JobSpec, JobState
@@ -33,7 +33,7 @@ def render(state: JobState, spec: JobSpec, *, job: str = "", dataset: str = "", 
         _section("failures", "What was lost", account.failures(view)),
         _section("data", "Data", account.data(view)),
         _section("space", "What was searched", account.space(view)),
-        _section("compression", "Compression", account.compression(view)),
+        _section("compression", "Compression", compression.section(view)),
         _section("decisions", "Decisions", account.decisions(view)),
         _section("recipe", "Recipe", account.how_to_repeat(view)),
         _section("settings", "As it was asked for", account.settings(view)),

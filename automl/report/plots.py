@@ -160,38 +160,50 @@ class Point:
     """One model in the Pareto plot."""
 
     name: str
-    size_bytes: float
+    cost: float
+    """Along the axis: bytes, or milliseconds."""
     metric: float
     kind: str
     """"trial", "front", "best" or "artifact": a class in page.css."""
 
 
-def pareto(points: Sequence[Point], *, metric: str, larger_is_better: bool, limit_bytes: float | None) -> Markup:
-    """The metric against size (log), with the trials that no other beats in both joined by a line."""
+def pareto(
+    points: Sequence[Point],
+    *,
+    metric: str,
+    larger_is_better: bool,
+    limit: float | None,
+    label: str = "size (log scale)",
+    show: Callable[[float], str] = quantities.size,
+    limited: str = "size",
+) -> Markup:
+    """The metric against a cost (log), with the models that no other beats in both joined by a line."""
     front = [p for p in points if p.kind in ("front", "best")]
-    front.sort(key=lambda p: p.size_bytes)
+    front.sort(key=lambda p: p.cost)
     values = sorted((p.metric for p in points), reverse=larger_is_better)
     # The weakest fifth would squeeze the interesting part of the scale; what falls off it is counted in the caption.
     kept = values[: max(2, math.ceil(len(values) * 0.8))]
     kept += [p.metric for p in points if p.kind != "trial"]
-    sizes = [p.size_bytes for p in points] + ([limit_bytes] if limit_bytes else [])
-    x = Axis.around(sizes, LEFT, WIDTH - RIGHT, "size (log scale)", log=True, show=quantities.size)
+    costs = [p.cost for p in points] + ([limit] if limit else [])
+    x = Axis.around(costs, LEFT, WIDTH - RIGHT, label, log=True, show=show)
     y = Axis.around(kept, HEIGHT - BOTTOM, TOP, metric, margin=0.08)
     drawn = []
-    if limit_bytes:
-        at = x.at(limit_bytes)
+    if limit:
+        at = x.at(limit)
         drawn.append(
-            element("line", element("title", "size limit"), class_="limit", x1=at, x2=at, y1=TOP, y2=HEIGHT - BOTTOM)
+            element(
+                "line", element("title", f"limit of {limited}"), class_="limit", x1=at, x2=at, y1=TOP, y2=HEIGHT - BOTTOM
+            )
         )
     if len(front) > 1:
-        steps = [f"{x.at(front[0].size_bytes):.1f},{y.at(front[0].metric):.1f}"]
+        steps = [f"{x.at(front[0].cost):.1f},{y.at(front[0].metric):.1f}"]
         for before, after in itertools.pairwise(front):
-            steps.append(f"{x.at(after.size_bytes):.1f},{y.at(before.metric):.1f}")
-            steps.append(f"{x.at(after.size_bytes):.1f},{y.at(after.metric):.1f}")
+            steps.append(f"{x.at(after.cost):.1f},{y.at(before.metric):.1f}")
+            steps.append(f"{x.at(after.cost):.1f},{y.at(after.metric):.1f}")
         drawn.append(element("polyline", class_="front-line", points=" ".join(steps)))
     for point in sorted(points, key=lambda p: ("trial", "front", "best", "artifact").index(p.kind)):
-        title = element("title", f"{point.name}: {quantities.figure(point.metric)}, {quantities.size(point.size_bytes)}")
-        px, py = x.at(point.size_bytes), y.at(point.metric)
+        title = element("title", f"{point.name}: {quantities.figure(point.metric)}, {show(point.cost)}")
+        px, py = x.at(point.cost), y.at(point.metric)
         if point.kind == "artifact":
             drawn.append(
                 element(
@@ -209,7 +221,7 @@ def pareto(points: Sequence[Point], *, metric: str, larger_is_better: bool, limi
             drawn.append(
                 element("circle", title, class_=f"mark {point.kind}", cx=px, cy=py, r=5.5 if point.kind == "best" else 4.0)
             )
-    return _frame(x, y, *drawn, description=f"{metric} against model size for {len(points)} models")
+    return _frame(x, y, *drawn, description=f"{metric} against {limited} for {len(points)} models")
 
 
 def pareto_front(points: Sequence[tuple[float, float]], larger_is_better: bool) -> list[int]:

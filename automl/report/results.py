@@ -279,7 +279,7 @@ def pareto(view: View) -> Markup | None:
                 points,
                 metric=view.phrase(),
                 larger_is_better=view.larger_is_better,
-                limit_bytes=float(limit) if limit else None,
+                limit=float(limit) if limit else None,
             ),
             legend,
             element("figcaption", caption, " The dashed line is the size limit." if limit else None),

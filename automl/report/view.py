@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from automl.catalog import entries
 from automl.report.markup import Markup, element
 from automl.spec import Artifact, JobSpec, JobState, Outcome, Trial
 
 USABLE = (Outcome.COMPLETED, Outcome.PRUNED)
+
+
+def _of_compression(id: str) -> bool:
+    """What the ladder adds to a recipe that the search found."""
+    return id in entries.techniques and entries.techniques[id].stage == "compress"
 
 
 class View:
@@ -45,10 +51,9 @@ class View:
         length and seed; of a running one the best so far."""
         recipe = self.finished.recipe if self.finished else None
         if recipe is not None:
+            searched = tuple(c for c in recipe.techniques if not _of_compression(c.id))
             same = [
-                t
-                for t in self.ranked
-                if (t.recipe.architecture, t.recipe.techniques) == (recipe.architecture, recipe.techniques)
+                t for t in self.ranked if (t.recipe.architecture, t.recipe.techniques) == (recipe.architecture, searched)
             ]
             exactly = [t for t in same if t.recipe.identity == recipe.identity]
             if same:

@@ -53,6 +53,11 @@ def score_of(candidate: Path) -> float:
     return -math.inf if found is None else found
 
 
+def has_seen_validation(candidate: Path) -> bool:
+    """Whether a candidate was trained on the validation rows."""
+    return results.read(candidate).validation_seen
+
+
 def write_recipe(
     path: Path, candidate: Path, spec: JobSpec, *, task: str, metric: str, data_key: str, seed: int, made: float
 ) -> None:

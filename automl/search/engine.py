@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from automl.execution import children
 from automl.execution.executor import Executor
-from automl.search.budget import Clock, SystemClock
+from automl.search.budget import Clock, SystemClock, parameters
 from automl.spec import JobSpec, Profile, Recipe
 from automl.spec.model import Json
 
@@ -42,6 +42,8 @@ class Engine:
     """(folders of members, prepared folder, recipe, metric=…, out=…, run_in_child=…, timeout_s=…) → score; writes the
     ensemble's candidate to `out`."""
     compress: Callable[..., Path]
+    """(candidate, prepared, spec=…, metric=…, out=…, run_in_child=…, deadline=…, emit=…, done=events of an earlier run,
+    honest=…, shrunk=(recipe, weights) → recipe or None, speed=recipe → `Speed`, threads=…, seed=…) → candidate."""
     compress_estimate_s: Callable[[], float]
     deliver: Callable[..., list[Any]]
     deliver_estimate_s: Callable[..., float]
@@ -89,10 +91,27 @@ def product() -> Engine:
         )
         return float(answer["score"])
 
-    def compress(*args: Any, **more: Any) -> Path:
+    def compress(
+        candidate: Path, prepared: Any, *, spec: JobSpec, metric: str, shrunk: Any, speed: Any, **more: Any
+    ) -> Path:
         from automl.compression import ladder
+        from automl.compression.distillation import Student
+        from automl.search.account import recipe_of
 
-        return Path(ladder.compress(*args, **more))
+        wish = ladder.Wish(metric, spec.tolerance, spec.constraints, spec.formats, spec.search)
+        single = recipe_of(candidate).single[0].changed(fold=None)
+
+        def student(limit: int | None) -> Student | None:
+            recipe = single if limit is None else shrunk(single, limit)
+            if recipe is None:
+                return None
+            size = parameters(recipe, prepared.meta.profile)
+            if limit is not None and (size is None or size > limit):
+                return None
+            known = speed(recipe)
+            return Student(recipe, known.setup_s, known.epoch_s, size)
+
+        return Path(ladder.compress(candidate, prepared, wish=wish, students=student, **more))
 
     def compress_estimate_s() -> float:
         from automl.compression import ladder

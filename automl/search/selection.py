@@ -61,6 +61,17 @@ def ranking(trials: Iterable[Trial], limit_parameters: int | None = None) -> lis
     return sorted(found, key=lambda c: (-c.judged, _log_loss(c.best), c.best.parameters or 0))
 
 
+def of_recipes(trials: Iterable[Trial], recipes: Iterable[Recipe]) -> list[Trial] | None:
+    """For each recipe, whatever its seed and fold, the trial of the search that judged it best; None where one has none."""
+    known: dict[str, Trial] = {}
+    for t in evidence(trials):
+        id = family(t.recipe)
+        if t.usable and (id not in known or _score(t) > _score(known[id])):
+            known[id] = t
+    found = [known.get(family(recipe.model_copy(update={"fold": None}))) for recipe in recipes]
+    return None if None in found else [t for t in found if t is not None]
+
+
 def seed_deviation(groups: Iterable[list[Trial]]) -> float:
     """Standard deviation of a score over seeds, pooled over recipes that have several; 0 when none has."""
     squares, freedom = 0.0, 0

@@ -15,7 +15,7 @@ import pydantic
 from automl.spec.artifact import Artifact, Refused
 from automl.spec.dataset import Finding, Profile
 from automl.spec.model import Frozen, Json
-from automl.spec.recipe import Recipe
+from automl.spec.recipe import ParameterValue, Recipe
 from automl.spec.trial import Fidelity, Measurement, Outcome, Trial
 
 
@@ -127,15 +127,40 @@ class EnsemblePlanned(Frozen):
 
 
 class Compressed(Frozen):
-    """One rung of the compression ladder was tried."""
+    """One rung of the compression ladder was tried, and what it gave was measured as the file that it would become."""
 
     kind: Literal["compressed"] = "compressed"
     technique: str
     sparsity: float
     validation_before: float
+    """The metric before the ladder, in the same precision where it is an artifact's."""
     validation_after: float
     accepted: bool
     reason: str = ""
+    """Why it was not accepted."""
+    need: str = ""
+    """What called for it (see `automl.catalog.rung`); "" where the user did, or of the measurement that comes first."""
+    settings: dict[str, ParameterValue] = {}
+    attempt: int = 1
+    """Of this technique, counted from 1."""
+    precision: str = ""
+    """Of the artifact that was measured ("int8"), "" where none could be."""
+    float_after: float | None = None
+    """The metric of the float model."""
+    size_bytes: int | None = None
+    """Of the file, with what travels in it."""
+    compressed_bytes: int | None = None
+    latency_ms: float | None = None
+    """Median of one example on one thread."""
+    parameters: int | None = None
+    macs: int | None = None
+    """Multiply-adds for one example."""
+    rows: int | None = None
+    """Validation rows that were measured on."""
+    candidate: str = ""
+    """The folder's name, below the ladder's; "" where there is none."""
+    recipe: Recipe | None = None
+    wall_s: float = 0.0
 
 
 class ArtifactMade(Frozen):

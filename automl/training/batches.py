@@ -84,7 +84,7 @@ class Batches:
 
     def whole(self, epoch: int) -> Batch:
         """All rows at once, for an epoch that gathers its batches by row number. Only where not `per_batch`."""
-        target = self._targets(self.samples.target, np.random.default_rng([self._seed, 3, epoch]))
+        target = self._targets(slice(None), np.random.default_rng([self._seed, 3, epoch]))
         return Batch(self.samples.inputs, target, self._weights(target))
 
     @property
@@ -99,7 +99,7 @@ class Batches:
             # Rows in ascending order read memory-mapped pictures from front to back; their order in a batch means nothing.
             rows = np.sort(rows)
             inputs = {name: array[rows] for name, array in self.samples.inputs.items()}
-            target = self._targets(self.samples.target[rows], rng)
+            target = self._targets(rows, rng)
             for step in self._batch_steps:
                 inputs, target = step(inputs, target, rng)
             yield Batch(inputs, np.asarray(target, np.float32), self._weights(target))
@@ -109,10 +109,11 @@ class Batches:
         for rows in self.rows(epoch):
             yield {name: array[np.sort(rows)] for name, array in self.samples.inputs.items()}
 
-    def _targets(self, target: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
-        if not self.samples.classes:
-            return np.asarray(target, np.float32)
-        soft = one_hot(target, self.samples.classes)
+    def _targets(self, rows: NDArray[np.int32] | slice, rng: np.random.Generator) -> NDArray[np.float32]:
+        samples = self.samples
+        if not samples.classes:
+            return np.asarray(samples.target[rows], np.float32)
+        soft = one_hot(samples.target[rows], samples.classes) if samples.soft is None else samples.soft[rows]
         for step in self._target_steps:
             soft = step(soft, rng)
         return np.asarray(soft, np.float32)

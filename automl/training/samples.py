@@ -36,6 +36,8 @@ class Samples:
     """int32 [m] classes, or float32 [m] in the target's own unit: what metrics take."""
     preprocess: dict[str, Any]
     """The fitted preprocess.json, with the resolution of this training."""
+    soft: NDArray[np.float32] | None = None
+    """Of classes, the probabilities [n, classes] that are learned in the place of the labels."""
 
     @property
     def rows(self) -> int:
@@ -86,6 +88,22 @@ def load(
     return Samples(
         inputs, target, len(meta.classes), validation, np.asarray(prepared.target(held)), fitted
     )
+
+
+def taught(samples: Samples, teacher: NDArray[np.float32], weight: float, meta: Any) -> Samples:
+    """The samples with targets that are the teacher's outputs by `weight`, and the truth by the rest.
+
+    `teacher` is what the other model gives for the same rows: probabilities [n, classes], or numbers [n, 1] in the target's
+    unit. The cross-entropy is linear in its target, so this is Hinton's sum of two losses at temperature 1.
+    """
+    if len(teacher) != samples.rows:
+        raise ValueError(f"the teacher gave outputs for {len(teacher)} rows, and {samples.rows} are trained on")
+    if samples.classes:
+        truth = np.zeros((samples.rows, samples.classes), np.float32)
+        truth[np.arange(samples.rows), samples.target] = 1.0
+        return dataclasses.replace(samples, soft=np.asarray(weight * teacher + (1 - weight) * truth, np.float32))
+    mixed = weight * head.standardised(teacher[:, 0], meta) + (1 - weight) * samples.target
+    return dataclasses.replace(samples, target=np.asarray(mixed, np.float32))
 
 
 def subset(

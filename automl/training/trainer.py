@@ -35,6 +35,7 @@ from automl.tasks import head, metrics
 from automl.training import backends, candidate, checkpoint, profile, rates, samples
 from automl.training.batches import Batch, Batches, one_hot, prefetched
 from automl.training.engine import Engine
+from automl.training.given import Given
 from automl.training.profile import StepProfile
 from automl.training.result import TrainResult
 
@@ -75,6 +76,7 @@ def train(
     memory_bytes: int | None = None,
     beat: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
+    given: Given | None = None,
 ) -> TrainResult:
     """Trains a recipe and writes its candidate to `workdir`.
 
@@ -93,6 +95,8 @@ def train(
     (`TrainResult.validation_seen`). On "fold:2/5" (see `automl.data.prepared.Part`) the rows of that fold are what is
     validated on, and the candidate's `validation.npy` has their predictions.
 
+    `given` is what compression brings along: a network that is trained on, a teacher's outputs.
+
     A loss or predictions that aren't finite end it as NAN, without a candidate. `batch_scale` is a factor on the batch size.
     With `memory_bytes` a model whose weights and optimizer can't fit is refused before its first step (OVERSIZE), and
     `profile.TooLarge`, a MemoryError, is raised where the activations of its batch don't.
@@ -100,7 +104,7 @@ def train(
     """
     training = _Training(
         recipe, prepared, fidelity, metric, Path(workdir), on_epoch, part, deadline, batch_scale, memory_bytes, beat,
-        should_stop,
+        should_stop, given or Given(),
     )
     with _globals_restored():
         return training.run(resume, continue_from, threads)
@@ -178,8 +182,9 @@ class _Training:
     def __init__(
         self, recipe: Recipe, prepared: PreparedDataset, fidelity: Fidelity, metric: str, workdir: Path,
         on_epoch: Callable[[Measurement], bool], part: str, deadline: float | None, batch_scale: float,
-        memory_bytes: int | None, beat: Callable[[], None], should_stop: Callable[[], bool],
+        memory_bytes: int | None, beat: Callable[[], None], should_stop: Callable[[], bool], given: Given,
     ):
+        self.given = given
         self.recipe, self.prepared, self.fidelity, self.part = recipe, prepared, fidelity, part
         self.meta = prepared.meta
         self.metric = metrics.get(metric)
@@ -212,8 +217,10 @@ class _Training:
             self._seed()
             self.plan = self._plan()
         with self.clock.on("data"):
-            known = candidate.preprocess(continue_from) if self.warm and continue_from is not None else None
+            known = candidate.preprocess(continue_from) if self.warm and continue_from is not None else self.given.preprocess
             self.samples = samples.load(self.prepared, self.plan, self.part, self.fidelity, self.recipe.seed, known)
+            if self.given.teacher is not None:
+                self.samples = samples.taught(self.samples, self.given.teacher, self.given.teacher_weight, self.meta)
             size = self.samples.rows if self.plan.full_batch else self.plan.batch_size
             size = max(1, round(size * self.batch_scale))
             self.batches = Batches(self.samples, self.plan, size, self.recipe.seed)
@@ -273,7 +280,7 @@ class _Training:
         plan = compose.plan_of(self.recipe, self.meta.profile)
         if self.warm:
             plan = plan.replace(learning_rate=plan.learning_rate * WARM_RATE, epochs=self.fidelity.epochs)
-        return plan
+        return self.given.changed(plan)
 
     # --- building ------------------------------------------------------------------------------
 
@@ -307,6 +314,9 @@ class _Training:
         self.each_step = any(_overrides(c, "on_train_batch_begin", "on_train_batch_end") for c in self.callbacks)
 
     def _core(self, plan: TrainPlan) -> keras.Model:
+        if self.given.network is not None:
+            return self.given.network()
+
         from automl.architectures import model
 
         return model.build_core(self.recipe, plan, self.meta.profile, self.samples.preprocess, self.samples.shown)

@@ -87,8 +87,7 @@ class JobProgress:
             case "noted":
                 return f"{'Warning: ' if said.get('severity') == 'warning' else ''}{said['message']}"
             case "compressed":
-                taken = "taken" if said["accepted"] else f"not taken{': ' + said['reason'] if said.get('reason') else ''}"
-                return f"{said['technique']} at sparsity {said['sparsity']:.2f}: {taken}."
+                return _compressed(said, self.metric)
             case "artifact-made":
                 self.artifacts.append(said["artifact"])
                 return f"Verified {said['artifact']['filename']}."
@@ -165,6 +164,19 @@ _PHASES = {
     types.JobPhase.VERIFYING: "Verifying the files in their own runtimes",
     types.JobPhase.REPORTING: "Writing the report",
 }
+
+
+def _compressed(said: Mapping[str, Any], metric: str) -> str:
+    """An attempt of the ladder as a line."""
+    value = f"{metric or 'metric'} {said['validation_after']:.4f}"
+    file = f", {said['size_bytes'] / 1000:.1f} KB" if said.get("size_bytes") else ""
+    file += f", {said['latency_ms']:.3g} ms" if said.get("latency_ms") else ""
+    if said.get("need") == "first":
+        precision = f" as {said['precision']}" if said.get("precision") else ""
+        return f"The model{precision}: {value}{file}{'. ' + said['reason'] if said.get('reason') else ''}."
+    taken = "taken" if said["accepted"] else f"not taken{': ' + said['reason'] if said.get('reason') else ''}"
+    settings = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in said.get("settings", {}).items())
+    return f"{said['technique']}{f' ({settings})' if settings else ''}: {value}{file}: {taken}."
 
 
 def phase_text(phase: types.JobPhase | None) -> str:

@@ -1,9 +1,11 @@
-"""Rungs are kept behind the guard; what fails leaves the candidate as it is and says so."""
+"""Rungs are tried where a measured need calls for them and kept behind the guard; what fails leaves the candidate as it
+is."""
 
 from __future__ import annotations
 
 import json
 import pathlib
+import shutil
 import time
 from typing import Any
 
@@ -11,148 +13,267 @@ import numpy as np
 import pytest
 
 from automl.catalog import techniques
-from automl.compression import ladder, magnitude
-from automl.execution import children
-from automl.export import candidate, keras_file, tflite, verify
-from automl.spec import AutoMLError, Internal
+from automl.compression import ladder
+from automl.compression.distillation import Student
+from automl.export import candidate as candidates
+from automl.spec import AutoMLError, Choice, Constraints, FormatRequest, Internal, Recipe, SearchSettings
 from automl.spec.event import Compressed, Noted
 from tests.unit.export import planted
 
+MEASURE = "automl.compression.point:measure"
+INT8 = (FormatRequest(format="tflite", precision="int8"),)
 
-class Child:
-    """Stands for the child process: gives prepared answers, keeps the requests."""
 
-    def __init__(self, *answers: dict[str, Any] | AutoMLError):
-        self.answers = list(answers)
-        self.requests: list[dict[str, Any]] = []
+def point(value: float, floating: float | None = None, **more: Any) -> dict[str, Any]:
+    """What a measurement answers."""
+    return {
+        "value": value, "float": value if floating is None else floating, "rows": 80, "size_bytes": 20_000,
+        "compressed_bytes": 15_000, "latency_ms": 1.0, "parameters": 10_000, "macs": 100_000, "sparsity": 0.0, **more,
+    }
+
+
+class World:
+    """Stands for the child processes: rungs by their techniques' ids, measurements in the order in which they come."""
+
+    def __init__(self, *points: dict[str, Any] | AutoMLError, fails: str = "", members: int = 0):
+        self.points, self.fails = list(points), fails
+        self.requests: list[tuple[str, dict[str, Any]]] = []
 
     def __call__(self, *, target: str, request: dict[str, Any], **_: Any) -> dict[str, Any]:
-        assert target == "automl.compression.magnitude:prune"
-        self.requests.append(request)
-        answer = self.answers.pop(0)
-        if isinstance(answer, AutoMLError):
-            raise answer
-        return answer
+        if target == MEASURE:
+            answer = self.points.pop(0)
+            if isinstance(answer, AutoMLError):
+                raise answer
+            return answer
+        id = next(t.id for t in techniques if t.rung is not None and t.rung.target == target)
+        self.requests.append((id, request))
+        if id == self.fails:
+            raise Internal("the process was ended by SIGSEGV")
+        shutil.copytree(request["candidate"], request["out"], dirs_exist_ok=True)
+        if "recipe" in request:
+            (pathlib.Path(request["out"]) / "recipe.json").write_text(json.dumps(request["recipe"]))
+        return {"settings": request["settings"], "notes": []}
 
-
-def answer(before: float, after: float, sparsity: float = 0.5) -> dict[str, Any]:
-    return {"before": before, "after": after, "sparsity": sparsity, "steps": 100}
+    @property
+    def tried(self) -> list[str]:
+        return [id for id, _ in self.requests]
 
 
 def climbed(
-    model: planted.Planted, out: pathlib.Path, child: Any, metric: str = "accuracy", **more: Any
+    model: planted.Planted, out: pathlib.Path, world: Any, metric: str = "accuracy", *, wish: dict[str, Any] | None = None,
+    **more: Any,
 ) -> tuple[pathlib.Path, list[Any]]:
     events: list[Any] = []
-    given = {"tolerance": 0.02, "deadline": None, **more}
+    given = {"tolerance": 0.02, "formats": INT8, "constraints": Constraints(), "settings": SearchSettings(), **(wish or {})}
+    asked = ladder.Wish(metric=metric, **given)
     best = ladder.compress(
-        model.candidate, model.data, metric=metric, out=out, run_in_child=child, emit=events.append, **given
+        model.candidate, model.data, wish=asked, out=out, run_in_child=world, emit=events.append,
+        **{"deadline": None, **more},
     )
     return best, events
 
 
-def test_each_rung_goes_on_from_the_last_and_is_compared_with_the_original(
+def only(*ids: str, **more: Any) -> dict[str, Any]:
+    """A wish in which the ladder has these rungs alone."""
+    return {"settings": SearchSettings(allow=ids, **more)}
+
+
+def attempts(events: list[Any]) -> list[Compressed]:
+    return [e for e in events if isinstance(e, Compressed) and e.need != "first"]
+
+
+@pytest.fixture
+def ensemble(table: planted.Planted, tmp_path: pathlib.Path) -> planted.Planted:
+    """The planted table's model under the recipe of an ensemble of three."""
+    shutil.copytree(table.candidate, tmp_path / "ensemble")
+    single = Recipe(task="tabular-classification", architecture=Choice(id="mlp"))
+    whole = single.changed(members=tuple(single.changed(seed=n) for n in (1, 2)))
+    (tmp_path / "ensemble" / "recipe.json").write_bytes(whole.canonical_json())
+    return planted.Planted(table.data, tmp_path / "ensemble")
+
+
+def students(limit: int | None) -> Student:
+    return Student(Recipe(task="tabular-classification", architecture=Choice(id="mlp"), epochs=20), 1.0, 0.1, limit)
+
+
+def test_the_model_is_measured_first_and_the_measurement_is_an_event(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    best, events = climbed(table, tmp_path, World(point(0.88, 0.90)), wish=only("compress-distillation"))
+    (first,) = events
+    assert best == table.candidate
+    assert (first.technique, first.accepted) == ("quantization-ptq", True)
+    assert (first.validation_before, first.validation_after, first.precision) == (0.90, 0.88, "int8")
+    assert (first.size_bytes, first.latency_ms, first.recipe is not None) == (20_000, 1.0, True)
+
+
+def test_pruning_goes_on_from_the_last_attempt_and_is_compared_with_the_original(
     table: planted.Planted, tmp_path: pathlib.Path
 ) -> None:
-    child = Child(answer(0.90, 0.895), answer(0.895, 0.891, 0.75))
-    best, events = climbed(table, tmp_path, child)
-    assert best == tmp_path / "pruned-75"
-    assert [r["candidate"] for r in child.requests] == [str(table.candidate), str(tmp_path / "pruned-50")]
-    assert [r["sparsity"] for r in child.requests] == [0.5, 0.75]
-    assert [
-        (e.accepted, e.validation_before, e.validation_after) for e in events
-    ] == [(True, 0.90, 0.895), (True, 0.90, 0.891)]
+    world = World(point(0.90), point(0.895), point(0.891))
+    best, events = climbed(table, tmp_path, world, wish=only("magnitude-pruning"))
+    assert best == tmp_path / "magnitude-pruning-2"
+    assert [r["candidate"] for _, r in world.requests] == [str(table.candidate), str(tmp_path / "magnitude-pruning-1")]
+    assert [r["settings"]["sparsity"] for _, r in world.requests] == [0.5, 0.75]
+    assert [(e.accepted, e.validation_before, e.validation_after) for e in attempts(events)] == [
+        (True, 0.90, 0.895), (True, 0.90, 0.891),
+    ]
 
 
-def test_a_rung_that_costs_more_than_half_the_tolerance_is_refused(table: planted.Planted, tmp_path: pathlib.Path) -> None:
-    best, events = climbed(table, tmp_path, Child(answer(0.90, 0.89), answer(0.89, 0.885)))
-    assert best == tmp_path / "pruned-50"
-    assert [e.accepted for e in events] == [True, False]
-    assert "would lose 0.0150" in events[1].reason
+def test_what_costs_more_than_half_the_tolerance_is_refused(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    best, events = climbed(table, tmp_path, World(point(0.90), point(0.889)), wish=only("magnitude-pruning"))
+    assert best == table.candidate
+    (event,) = attempts(events)
+    assert not event.accepted
+    assert "would lose 0.0110" in event.reason
+    assert not (tmp_path / event.candidate).exists()
 
 
 def test_errors_are_guarded_relative_to_their_size(numbers: planted.Planted, tmp_path: pathlib.Path) -> None:
-    best, events = climbed(numbers, tmp_path, Child(answer(1000.0, 1009.0), answer(1009.0, 1011.0)), metric="rmse")
-    assert best == tmp_path / "pruned-50"
-    assert [e.accepted for e in events] == [True, False]
+    world = World(point(1000.0), point(1009.0), point(1011.0))
+    best, events = climbed(numbers, tmp_path, world, metric="rmse", wish=only("magnitude-pruning"))
+    assert best == tmp_path / "magnitude-pruning-1"
+    assert [e.accepted for e in attempts(events)] == [True, False]
 
 
 def test_a_failure_leaves_the_candidate_and_gives_the_reason(table: planted.Planted, tmp_path: pathlib.Path) -> None:
-    best, events = climbed(table, tmp_path, Child(Internal("the process was ended by SIGSEGV")))
+    world = World(point(0.90), fails="magnitude-pruning")
+    best, events = climbed(table, tmp_path, world, wish=only("magnitude-pruning"))
     assert best == table.candidate
-    (event,) = events
-    assert isinstance(event, Compressed)
-    assert not event.accepted
-    assert event.reason == "the process was ended by SIGSEGV"
+    assert [(e.accepted, e.reason) for e in attempts(events)] == [(False, "the process was ended by SIGSEGV")]
+
+
+def test_a_model_that_cant_be_converted_is_pruned_all_the_same(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    world = World(Internal("the converter crashed"), point(0.9), point(0.0))
+    _, events = climbed(table, tmp_path, world, wish=only("magnitude-pruning"))
+    assert (events[0].accepted, events[0].reason) == (False, "the converter crashed")
+    assert world.tried[:1] == ["magnitude-pruning"]
 
 
 def test_without_time_nothing_is_tried(table: planted.Planted, tmp_path: pathlib.Path) -> None:
-    child = Child()
-    best, events = climbed(table, tmp_path, child, deadline=time.monotonic() + 5)
+    world = World()
+    best, events = climbed(table, tmp_path, world, deadline=time.monotonic() + 5)
     assert best == table.candidate
     assert [type(e) for e in events] == [Noted]
 
 
+def test_what_nothing_presses_for_leaves_pruning_its_time(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    world = World(point(0.90), point(0.90), point(0.80))
+    climbed(table, tmp_path, world, deadline=time.monotonic() + 30)
+    assert world.tried[:1] == ["magnitude-pruning"]
+
+
 def test_what_the_user_forbids_is_not_tried(table: planted.Planted, tmp_path: pathlib.Path) -> None:
-    assert climbed(table, tmp_path, Child(), forbidden={"magnitude-pruning"}) == (table.candidate, [])
+    forbidden = tuple(t.id for t in techniques if t.rung is not None)
+    wish = {"settings": SearchSettings(forbid=forbidden)}
+    assert climbed(table, tmp_path, World(), wish=wish) == (table.candidate, [])
 
 
-@pytest.fixture(scope="module")
-def pruned(pictures: planted.Planted, tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[Any]]:
-    """Pruned in a real child, to the sparsity that its recipe names."""
-    import shutil
-
-    folder = tmp_path_factory.mktemp("pruned")
-    shutil.copytree(pictures.candidate, folder / "candidate")
-    recipe = json.loads((folder / "candidate" / "recipe.json").read_text())
-    recipe["techniques"] = [{"id": "magnitude-pruning", "params": {"sparsity": 0.6}}]
-    (folder / "candidate" / "recipe.json").write_text(json.dumps(recipe))
-    planted_again = planted.Planted(pictures.data, folder / "candidate")
-    return climbed(planted_again, folder / "out", children.run_in_child)
-
-
-def test_a_pruned_candidate_is_whole_and_as_sparse_as_asked(
-    pictures: planted.Planted, pruned: tuple[pathlib.Path, list[Any]]
-) -> None:
-    best, events = pruned
-    assert [(e.accepted, e.reason) for e in events] == [(True, "")]
-    made = candidate.Candidate(best)
-    original = candidate.Candidate(pictures.candidate)
-    kernels = [layer.kernel for layer in made.model.layers if type(layer).__name__ in magnitude.PRUNED_LAYERS]
-    large = [np.asarray(k) for k in kernels if np.prod(k.shape) >= magnitude.SMALLEST_KERNEL]
-    small = [np.asarray(k) for k in kernels if np.prod(k.shape) < magnitude.SMALLEST_KERNEL]
-    assert large
-    assert all((k == 0).mean() == pytest.approx(0.6, abs=0.02) for k in large)
-    assert all((k != 0).all() for k in small)
-    assert keras_file.sparsity(made.model) == pytest.approx(events[0].sparsity)
-    assert keras_file.sparsity(original.model) == 0
-    assert made.recipe.params_of("magnitude-pruning") == {"sparsity": 0.6}
-    assert made.result["recipe"] == made.recipe.identity
-    assert made.result["validation"]["accuracy"] == events[0].validation_after
-    assert made.preprocess == original.preprocess
-    np.testing.assert_allclose(
-        np.load(best / "validation.npy"), verify.model_outputs(made, pictures.data.inputs("validation")), atol=1e-5
+def test_what_the_user_forces_and_sets_is_tried_once(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    settings = SearchSettings(
+        allow=("magnitude-pruning",), force=("magnitude-pruning",), parameters={"magnitude-pruning.sparsity": "0.9"}
     )
+    world = World(point(0.90), point(0.90), point(0.90))
+    climbed(table, tmp_path, world, wish={"settings": settings})
+    assert [r["settings"]["sparsity"] for _, r in world.requests] == [0.9]
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_the_zeros_reach_the_artifacts_own_weights(
-    pictures: planted.Planted, pruned: tuple[pathlib.Path, list[Any]], precision: str
+def test_a_limit_of_size_calls_for_channels_to_go(pictures: planted.Planted, tmp_path: pathlib.Path) -> None:
+    world = World(point(0.90), point(0.89, size_bytes=15_000, parameters=6_000), point(0.89, size_bytes=11_900))
+    wish = {**only("structured-pruning"), "constraints": Constraints(max_size_bytes=12_000)}
+    best, events = climbed(pictures, tmp_path, world, wish=wish)
+    assert best == tmp_path / "structured-pruning-2"
+    first, second = (r["settings"] for _, r in world.requests)
+    # 20 KB hold 10,000 weights of 1.1 bytes, so 9 KB of the rest; 0.95 · 12 KB leave 2.4 KB for weights.
+    assert first["of"] == second["of"] == "parameters"
+    assert first["keep"] == pytest.approx((0.95 * 12_000 - 9_000) / 11_000, abs=1e-3)
+    assert second["keep"] == pytest.approx((0.95 * 12_000 - (15_000 - 6_600)) / 6_600, abs=1e-3)
+    assert [(e.need, e.accepted) for e in attempts(events)] == [("size", True), ("size", True)]
+
+
+def test_a_limit_of_latency_calls_for_fewer_multiplications(pictures: planted.Planted, tmp_path: pathlib.Path) -> None:
+    world = World(point(0.90), point(0.895, latency_ms=0.45))
+    wish = {**only("structured-pruning"), "constraints": Constraints(max_latency_ms=0.5)}
+    climbed(pictures, tmp_path, world, wish=wish)
+    (_, request), *more = world.requests
+    assert not more
+    assert (request["settings"]["of"], request["settings"]["keep"]) == ("macs", pytest.approx(0.475))
+
+
+def test_what_meets_a_limit_is_taken_beyond_the_guard_when_nothing_else_does(
+    pictures: planted.Planted, tmp_path: pathlib.Path
 ) -> None:
-    made = candidate.Candidate(pruned[0])
-    rows = {"image": np.asarray(pictures.data.inputs("train")["image"][:50])}
-    weights = tflite.weight_arrays(tflite.convert(made.model, precision, rows))
-    zeros = sum(int((w == 0).sum()) for w in weights) / sum(w.size for w in weights)
-    assert zeros >= pruned[1][0].sparsity - 0.03
-
-
-def test_the_techniques_are_declared_for_listing() -> None:
-    assert techniques["magnitude-pruning"].stage == techniques["quantization-ptq"].stage == "compress"
-
-
-def test_a_model_of_vectors_alone_is_not_pruned(texts: planted.Planted, tmp_path: pathlib.Path) -> None:
-    request = {
-        "candidate": str(texts.candidate), "prepared": str(texts.data.path), "out": str(tmp_path), "sparsity": 0.5,
-        "metric": "accuracy", "epochs": 1, "time_s": 30.0, "seed": 1,
+    world = World(point(0.90), point(0.80, size_bytes=9_000), point(0.85, size_bytes=9_500))
+    wish = {
+        **only("structured-pruning", "compress-distillation"), "constraints": Constraints(max_size_bytes=10_000),
     }
-    with pytest.raises(magnitude.NothingToPrune, match="of the weights"):
-        magnitude.prune(request)
+    best, events = climbed(pictures, tmp_path, world, wish=wish, students=students)
+    assert world.tried == ["compress-distillation", "structured-pruning"]
+    assert [e.accepted for e in attempts(events)] == [False, False]
+    assert best == tmp_path / "structured-pruning-1"
+    assert any(isinstance(e, Noted) and "costs more than the guard" in e.message for e in events)
+
+
+def test_an_ensemble_gives_way_to_one_network_that_is_as_good(ensemble: planted.Planted, tmp_path: pathlib.Path) -> None:
+    world = World(point(0.99), point(0.93, parameters=4_000), point(0.929))
+    best, events = climbed(
+        ensemble, tmp_path / "out", world, wish=only("compress-distillation"), students=students, honest=0.93,
+    )
+    assert best == tmp_path / "out" / "compress-distillation-1"
+    # Against what the ensemble scores on rows that it hasn't seen, and not one ten-thousandth less.
+    assert [(e.validation_before, e.validation_after, e.accepted) for e in attempts(events)] == [
+        (0.93, 0.93, True), (0.93, 0.929, False),
+    ]
+    assert all(r["candidate"] == str(ensemble.candidate) for _, r in world.requests)
+
+
+def test_a_student_without_time_for_its_epochs_isnt_begun(ensemble: planted.Planted, tmp_path: pathlib.Path) -> None:
+    slow = Student(Recipe(task="tabular-classification", architecture=Choice(id="mlp"), epochs=50), 1.0, 60.0, None)
+    world = World(point(0.99))
+    _, events = climbed(
+        ensemble, tmp_path / "out", world, wish=only("compress-distillation"), students=lambda limit: slow,
+    )
+    assert world.tried == []
+    assert "too little time" in events[-1].message
+
+
+def test_a_ladder_that_was_interrupted_goes_on_behind_the_attempts_that_ended(
+    table: planted.Planted, tmp_path: pathlib.Path
+) -> None:
+    whole = World(point(0.90), point(0.899), point(0.80))
+    best, events = climbed(table, tmp_path, whole, wish=only("magnitude-pruning"))
+    assert best == tmp_path / "magnitude-pruning-1"
+    for ended in (1, 2):
+        past = [e for e in events if isinstance(e, Compressed)][:ended]
+        again = World(*([point(0.899), point(0.80)][ended - 1 :]))
+        assert climbed(table, tmp_path, again, wish=only("magnitude-pruning"), done=past)[0] == best
+        assert len(again.requests) == 3 - ended
+    finished = World()
+    past = [e for e in events if isinstance(e, Compressed)]
+    assert climbed(table, tmp_path, finished, wish=only("magnitude-pruning"), done=past)[0] == best
+    assert finished.requests == []
+
+
+def test_a_candidate_is_measured_as_the_file_that_it_would_become(
+    pictures: planted.Planted, tmp_path: pathlib.Path
+) -> None:
+    from automl.compression import point as points
+    from automl.data.prepared import PreparedDataset
+
+    prepared = PreparedDataset.open(pictures.data.path)
+    outputs = candidates.Candidate(pictures.candidate)
+    folder = tmp_path / "candidate"
+    shutil.copytree(pictures.candidate, folder)
+    from automl.export import verify
+
+    np.save(folder / "validation.npy", verify.model_outputs(outputs, prepared.inputs("validation")))
+    request = {
+        "candidate": str(folder), "prepared": str(prepared.path), "metric": "accuracy", "seed": 1, "time_s": 5.0,
+        "rows": None,
+    }
+    small = points.measure({**request, "precision": "int8"})
+    large = points.measure({**request, "precision": "float32", "rows": small["rows"]})
+    assert small["rows"] == large["rows"] == 80
+    assert large["value"] == large["float"]
+    assert abs(small["value"] - small["float"]) < 0.1
+    assert small["size_bytes"] < large["size_bytes"]
+    assert small["parameters"] == outputs.model.count_params()
+    assert small["latency_ms"] > 0
