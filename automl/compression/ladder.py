@@ -139,8 +139,8 @@ class _Ladder:
         self.deadline, self.emit, self.done, self.honest = deadline, emit, done, honest
         self.students, self.threads, self.seed = students, threads, seed
         self.values, _ = compose.fixed(wish.settings.parameters)
-        tflite = [f.precision for f in wish.formats if f.format == "tflite"]
-        self.precision = next((p for p in NARROWEST if p in tflite), "float32")
+        asked = [f.precision for f in wish.formats if f.format in ("tflite", "onnx")]
+        self.precision = next((p for p in NARROWEST if p in asked), "float32")
         self.original = candidate
         self.spare: list[Standing] = []
         """Beyond the guard, but within limits that the model so far doesn't meet."""
