@@ -18,12 +18,12 @@ from tests.unit.export import planted
 def request(model: planted.Planted, out: pathlib.Path, **settings: Any) -> dict[str, Any]:
     return {
         "candidate": str(model.candidate), "prepared": str(model.data.path), "out": str(out), "metric": "accuracy",
-        "time_s": 120.0, "seed": 1, "threads": 1, "settings": {"sparsity": 0.6, "pattern": "free", **settings},
+        "time_s": 600.0, "seed": 1, "threads": 1, "settings": {"sparsity": 0.6, "pattern": "free", **settings},
     }
 
 
 def pruned(model: planted.Planted, out: pathlib.Path, **settings: Any) -> candidate.Candidate:
-    children.run_in_child("automl.compression.magnitude:prune", request(model, out, **settings), timeout_s=300)
+    children.run_in_child("automl.compression.magnitude:prune", request(model, out, **settings), timeout_s=900)
     return candidate.Candidate(out)
 
 
