@@ -7,7 +7,8 @@ compounded; Bojanowski et al., arXiv:1607.04606): on small data they are worth m
 averaged apart and put side by side. Pairs of neighbouring words, hashed into buckets, bring back a little of the order
 ("not good"), where there are texts enough to learn them.
 
-With `depth` 0 the averages go to the last layer as they are, else through dense blocks of `width` × 2 units. Dropout is
+With `depth` 0 the averages go to the last layer as they are (an activation and a normalisation would have nothing to act
+on, and aren't chosen), else through dense blocks of `width` × 2 units. Dropout is
 applied to the averages. `vocabulary` and `ngrams` bound the tables of vectors, which are nearly all of the model's size:
 rarer words count as unknown, rarer n-grams are left out. Embedding and mean have integer kernels in TFLite, and lose
 nothing there.
@@ -46,6 +47,7 @@ def size(profile: Profile, *, width: int, depth: int, vocabulary: int, ngrams: i
     },
     reference="arXiv:1607.01759; arXiv:1607.04606",
     cost=1.0,
+    flat=("depth", 0),
     size=size,
 )
 def build(

@@ -42,6 +42,7 @@ def violations(recipe: Recipe, profile: Profile | None = None) -> list[Violation
         if len(held) > 1:
             found.append(_violation(f"techniques ({slot.name})", f"one technique expected, got {held}", "SLOT_TAKEN_TWICE"))
         needed = slot.part is None or slot.part in uses(recipe.architecture.id)
+        needed = needed and not (slot.hidden and is_flat(recipe.architecture))
         if not held and not slot.optional and needed and profile is not None and slot_members(slot.name, profile):
             found.append(_violation(f"techniques ({slot.name})", f"a technique is needed: {slot.meaning}", "SLOT_EMPTY"))
     ids = {t.id for t in chosen} | {recipe.architecture.id}
@@ -67,6 +68,14 @@ def conflicts_among(ids: set[str]) -> list[tuple[str, str, str]]:
                 if technique.part is not None and o in entries.architectures and technique.part not in uses(o)
             ]
     return pairs
+
+
+def is_flat(choice: Choice) -> bool:
+    """Whether a family with these parameters has no hidden layer."""
+    if choice.id not in entries.architectures or (flat := entries.architectures[choice.id].flat) is None:
+        return False
+    name, value = flat
+    return bool(complete(choice, entries.architectures[choice.id].params)[name] == value)
 
 
 def uses(architecture: str) -> frozenset[str]:

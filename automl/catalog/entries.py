@@ -20,6 +20,7 @@ from automl.catalog.genotypes import PARAMETER, Genotypes
 from automl.catalog.plan import TrainPlan
 from automl.catalog.rung import Rung
 from automl.spec import ColumnInfo, DatasetInfo, Modality, Profile
+from automl.spec.recipe import ParameterValue
 
 When = Callable[[Profile], str | None]
 """None where an entry applies to the data; else the reason why not ("needs at least 2 classes")."""
@@ -117,6 +118,8 @@ class Architecture:
     """Ids of catalogue techniques that are parts of this family (blocks), for listing."""
     uses: frozenset[str]
     """Parts of a network (see `slots.PARTS`) that it has: techniques may shape them."""
+    flat: tuple[str, ParameterValue] | None
+    """A parameter and its value at which the family has no hidden layer."""
     conversion: Callable[[Profile], float]
     """Factor on the time in which an artifact is written (of dense layers and convolutions: 1)."""
     build: Callable[..., Any]
@@ -304,6 +307,7 @@ def architecture(
     cost: float = 1.0,
     provides: Iterable[str] = (),
     uses: Iterable[str] = (),
+    flat: tuple[str, ParameterValue] | None = None,
     conversion: float | Callable[[Profile], float] = 1.0,
     size: Callable[..., int] | None = None,
     blueprint: Callable[..., Blueprint] | None = None,
@@ -327,8 +331,8 @@ def architecture(
         architectures.add(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
-                reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, conversion=factor,
-                build=build, size=size, blueprint=blueprint, drawings=drawings, doc=_essay(build),
+                reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, flat=flat,
+                conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, doc=_essay(build),
             )
         )
         return build

@@ -36,6 +36,8 @@ class Slot:
     meaning: str
     part: str | None = None
     """The part of a network (see `PARTS`) that its techniques shape; None: every network has it."""
+    hidden: bool = False
+    """Its techniques shape hidden layers only: nothing where a family is `flat`."""
 
 
 SLOTS: dict[str, Slot] = {
@@ -47,8 +49,8 @@ SLOTS: dict[str, Slot] = {
         Slot("convolution", True, "what stands in the place of plain convolutions", "convolution"),
         Slot("cell", False, "the recurrent cell", "cell"),
         Slot("attention", False, "how tokens attend to each other", "attention"),
-        Slot("activation", False, "the non-linearity of hidden layers"),
-        Slot("norm", True, "the normalisation of hidden layers"),
+        Slot("activation", False, "the non-linearity of hidden layers", hidden=True),
+        Slot("norm", True, "the normalisation of hidden layers", hidden=True),
         Slot("init", False, "how kernels are initialised"),
         Slot("penalty", True, "the penalty on weights in the loss"),
         Slot("reparametrisation", True, "how kernels are reparametrised"),

@@ -37,6 +37,14 @@ class Dimension:
     domain: Domain
     parent: str | None = None
     parent_values: tuple[ParameterValue, ...] = ()
+    idle: tuple[tuple[str, ParameterValue], ...] = ()
+    """Values of other dimensions, each of which leaves this one nothing to act on."""
+
+    def acts(self, assignment: Mapping[str, ParameterValue]) -> bool:
+        """Whether the assignment meets the condition."""
+        if self.parent is not None and assignment.get(self.parent) not in self.parent_values:
+            return False
+        return all(assignment.get(name) != value for name, value in self.idle)
 
     def sample(self, rng: random.Random) -> ParameterValue:
         """A value drawn from the domain; of choices between techniques the default has the larger chance.
@@ -87,13 +95,13 @@ class Space:
 
     def active(self, assignment: Mapping[str, ParameterValue]) -> list[Dimension]:
         """The dimensions whose condition the assignment meets, in order."""
-        return [d for d in self.dimensions if d.parent is None or assignment.get(d.parent) in d.parent_values]
+        return [d for d in self.dimensions if d.acts(assignment)]
 
     def complete(self, assignment: Mapping[str, ParameterValue]) -> Assignment:
         """The assignment with defaults for active dimensions it lacks, and without inactive ones."""
         full: Assignment = {}
         for d in self.dimensions:
-            if d.parent is None or full.get(d.parent) in d.parent_values:
+            if d.acts(full):
                 full[d.name] = assignment.get(d.name, d.domain.default)
         return full
 
@@ -104,7 +112,7 @@ class Space:
         """A repaired assignment drawn at random."""
         values: Assignment = {}
         for d in self.dimensions:
-            if d.parent is None or values.get(d.parent) in d.parent_values:
+            if d.acts(values):
                 values[d.name] = d.sample(rng)
         return self.repair(values)
 
@@ -399,7 +407,8 @@ def derive(
         if slot.optional and not required:
             values = (NONE, *values)
         default = required[0].id if required else defaults[0] if defaults else NONE if slot.optional else values[0]
-        dimensions.append(Dimension(f"slot:{slot.name}", Categorical(values, default), *_with(slot.part, usable)))
+        idle = tuple((f"{f.id}.{f.flat[0]}", f.flat[1]) for f in usable if slot.hidden and f.flat is not None)
+        dimensions.append(Dimension(f"slot:{slot.name}", Categorical(values, default), *_with(slot.part, usable), idle))
         for t in members:
             dimensions += [Dimension(f"{t.id}.{n}", d, f"slot:{slot.name}", (t.id,)) for n, d in t.params.items()]
     for t in candidates:

@@ -51,7 +51,7 @@ class Tpe(Sampler):
         asked = study.ask()
         values: Assignment = {}
         for d in self.space.dimensions:
-            if d.parent is None or values.get(d.parent) in d.parent_values:
+            if d.acts(values):
                 values[d.name] = _suggested(asked, d.name, d.domain)
         return self.space.repair(values)
 

@@ -275,3 +275,22 @@ def test_any_family_alone_leaves_a_space_without_the_parts_that_it_lacks(family)
     assert compose.violations(recipe, profile) == []
     for id in derived.techniques:
         assert techniques[id].part is None or techniques[id].part in architectures[family].uses
+
+
+def test_without_a_hidden_layer_nothing_is_spent_on_its_activation():
+    profile = Profile(
+        modality="text", task="text-classification", rows=5_000, classes=3, class_min=900, outputs=3, length=24,
+        vocabulary=4_000, ngrams=9_000,
+    )
+    derived = space.derive(profile.task, profile, SearchSettings())
+    shapes = [d for d in derived.dimensions if d.name in ("slot:activation", "slot:norm")]
+    assert len(shapes) == 2
+    for depth, acts in ((0, False), (1, True)):
+        values = derived.complete({"architecture": "text-bag", "text-bag.depth": depth})
+        assert [d.name in values for d in shapes] == [acts] * 2
+        recipe = derived.recipe(values, 0)
+        assert compose.violations(recipe, profile) == []
+        assert any(techniques[choice.id].slot == "activation" for choice in recipe.techniques) is acts
+        assert derived.assignment(recipe) == values
+    # Of other families, which have hidden layers always, the condition says nothing.
+    assert all(d.acts(derived.complete({"architecture": "tcn"})) for d in shapes)
