@@ -36,6 +36,8 @@ def build_core(
     builder = builders.Builder(plan, profile, seed=recipe.seed, preprocess=preprocess, sample=sample)
     inputs = input_tensors(profile, preprocess)
     features = family.build(dict(inputs), builder, **compose.complete(recipe.architecture, family.params))
+    if family.fitted_by:
+        return keras.Model(inputs, features, name="core")
     features = builder.represent(features)
     # Glorot keeps the first outputs of the order of 1 whatever hidden layers' initialisation is made for.
     last = keras.initializers.GlorotUniform(seed=builder.seed())

@@ -53,7 +53,7 @@ class Technique:
     requires: Mapping[str, str]
     """Technique's or architecture's id → why this one needs it."""
     own_part: str | None
-    """The part of a network (see `slots.PARTS`) that a switch shapes; a slot's techniques have their slot's."""
+    """The part (see `slots.PARTS`) that a switch shapes, if not the steps; a slot's techniques have their slot's."""
     searched: bool
     """Whether the search chooses it. Else the service applies it to every job, as `options` set it."""
     options: str
@@ -83,8 +83,10 @@ class Technique:
 
     @property
     def part(self) -> str | None:
-        """The part of a network that it shapes; it goes only with families that use it."""
-        return self.own_part or (slots.SLOTS[self.slot].part if self.slot else None)
+        """The part of a network, or of its training, that it shapes; it goes only with families that have it."""
+        if self.slot is not None:
+            return slots.SLOTS[self.slot].part
+        return self.own_part or (None if self.stage in slots.AFTER_TRAINING else slots.STEPS)
 
     @property
     def default(self) -> bool:
@@ -131,6 +133,9 @@ class Architecture:
     """`blueprint(profile, **params)`: the network's parts up to the features, without building; None where it has none."""
     drawings: Callable[..., tuple[Drawing, ...]] | None
     """`drawings(**params)`: the architecture as graphs for people."""
+    fitted_by: str
+    """"module:function" that trains it in the place of gradient steps, under the contract of
+    `automl.training.trainer.train`; its `build` gives the outputs themselves. "" for networks."""
     doc: str
 
     @property
@@ -312,11 +317,12 @@ def architecture(
     size: Callable[..., int] | None = None,
     blueprint: Callable[..., Blueprint] | None = None,
     drawings: Callable[..., tuple[Drawing, ...]] | None = None,
+    fitted_by: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares an architecture family by its `build(inputs, builder, **params)`; the essay is its module's docstring. With a
-    `blueprint` the size follows from it."""
+    `blueprint` the size follows from it. `fitted_by` names what trains a family that isn't trained by gradient steps."""
 
-    used = frozenset(uses)
+    used = frozenset(uses) | (frozenset() if fitted_by else {slots.STEPS})
     if size is None and blueprint is not None:
         lay_down = blueprint
 
@@ -331,8 +337,13 @@ def architecture(
         architectures.add(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
+<<<<<<< HEAD
                 reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, flat=flat,
                 conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, doc=_essay(build),
+=======
+                reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, conversion=factor,
+                build=build, size=size, blueprint=blueprint, drawings=drawings, fitted_by=fitted_by, doc=_essay(build),
+>>>>>>> fdefa48 (Boosted trees: a family that is fitted, not trained by steps, and delivered as gathers and comparisons)
             )
         )
         return build

@@ -13,7 +13,11 @@ STAGES = (
 AFTER_TRAINING = frozenset({"task", "search", "ensemble", "compress"})
 """Stages whose techniques are no dimension of a trial's recipe."""
 
+STEPS = "steps"
+"""The part that every technique shapes which says nothing else, and that every family has which isn't fitted in another way."""
+
 PARTS: dict[str, str] = {
+    STEPS: "training by gradient steps",
     "convolution": "convolutions",
     "block": "stages of blocks that are chosen",
     "channel-gates": "channels that can be gated",
@@ -23,7 +27,7 @@ PARTS: dict[str, str] = {
     "positions": "an order of tokens that attention doesn't see",
     "halting": "a block that may be repeated for each token",
 }
-"""Part of a network → what a family that has it has, for "the architecture mlp lacks …". A family says which parts it
+"""Part of a network or its training → what a family that has it has, for "the architecture mlp lacks …". A family says which parts it
 `uses`; a technique that shapes a part is proposed with those families only."""
 
 
@@ -34,16 +38,21 @@ class Slot:
     name: str
     optional: bool
     meaning: str
+<<<<<<< HEAD
     part: str | None = None
     """The part of a network (see `PARTS`) that its techniques shape; None: every network has it."""
     hidden: bool = False
     """Its techniques shape hidden layers only: nothing where a family is `flat`."""
+=======
+    part: str | None = STEPS
+    """The part (see `PARTS`) that its techniques shape; None: every family has it."""
+>>>>>>> fdefa48 (Boosted trees: a family that is fitted, not trained by steps, and delivered as gathers and comparisons)
 
 
 SLOTS: dict[str, Slot] = {
     slot.name: slot
     for slot in (
-        Slot("scaling", False, "how numeric columns are scaled (tables); one technique"),
+        Slot("scaling", False, "how numeric columns are scaled (tables); one technique", None),
         Slot("resampling", True, "how training rows are resampled"),
         Slot("block", False, "the block that a network's stages repeat", "block"),
         Slot("convolution", True, "what stands in the place of plain convolutions", "convolution"),

@@ -442,8 +442,9 @@ def _settled(dimension: Dimension, values: Mapping[str, ParameterValue]) -> Dime
 
 
 def _with(part: str | None, families: list[entries.Architecture]) -> tuple[str | None, tuple[ParameterValue, ...]]:
-    """The condition of a dimension that shapes a part: the families that have it."""
-    return (None, ()) if part is None else ("architecture", tuple(sorted(f.id for f in families if part in f.uses)))
+    """The condition of a dimension that shapes a part: the families that have it; none where all have."""
+    having = tuple(sorted(f.id for f in families if part in f.uses))
+    return (None, ()) if part is None or len(having) == len(families) else ("architecture", having)
 
 
 def batch_sizes(profile: Profile) -> Categorical:

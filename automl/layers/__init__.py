@@ -39,4 +39,6 @@ LAYERS = (
     "automl.layers.windows:ToWindows",
     "automl.layers.windows:FromWindows",
     "automl.layers.windows:WindowWeights",
+    "automl.layers.trees:DecisionTrees",
+    "automl.layers.trees:CategoryLevels",
 )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import itertools
 import logging
 import math
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.catalog import TrainPlan, compose
+from automl.catalog import TrainPlan, architectures, compose
 from automl.data.prepared import PreparedDataset
 from automl.spec import Fidelity, InvalidInput, Measurement, Outcome, Recipe
 from automl.tasks import head, metrics
@@ -100,8 +101,17 @@ def train(
     A loss or predictions that aren't finite end it as NAN, without a candidate. `batch_scale` is a factor on the batch size.
     With `memory_bytes` a model whose weights and optimizer can't fit is refused before its first step (OVERSIZE), and
     `profile.TooLarge`, a MemoryError, is raised where the activations of its batch don't.
+    A family that isn't trained by gradient steps is fitted by what it declares (`Architecture.fitted_by`).
     Raises `InvalidInput` for a recipe that can't be built or an unfit `continue_from`; whatever Keras raises is passed on.
     """
+    if (fitted_by := architectures[recipe.architecture.id].fitted_by) if recipe.architecture.id in architectures else "":
+        module, _, name = fitted_by.partition(":")
+        found: TrainResult = getattr(importlib.import_module(module), name)(
+            recipe, prepared, fidelity=fidelity, metric=metric, workdir=workdir, on_epoch=on_epoch, part=part,
+            deadline=deadline, resume=resume, threads=threads, continue_from=continue_from, beat=beat,
+            should_stop=should_stop,
+        )
+        return found
     training = _Training(
         recipe, prepared, fidelity, metric, Path(workdir), on_epoch, part, deadline, batch_scale, memory_bytes, beat,
         should_stop, given or Given(),

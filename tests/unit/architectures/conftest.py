@@ -84,7 +84,8 @@ def steps(preprocess: dict[str, Any], rows: int, rng: np.random.Generator) -> di
 def recipe(profile: Profile, family: str, params: dict[str, Any] | None = None, **techniques: dict[str, Any]) -> Recipe:
     """A recipe with the default of each slot that has to be filled, warmup and cosine; `techniques` by id with
     underscores."""
-    chosen = {"warmup-cosine": {}} | {id.replace("_", "-"): given for id, given in techniques.items()}
+    chosen: dict[str, dict[str, Any]] = {} if architectures[family].fitted_by else {"warmup-cosine": {}}
+    chosen |= {id.replace("_", "-"): given for id, given in techniques.items()}
     for slot in slots.SLOTS.values():
         needed = not slot.optional and (slot.part is None or slot.part in architectures[family].uses)
         if needed and not any(catalogue[id].slot == slot.name for id in chosen):

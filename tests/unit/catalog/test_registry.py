@@ -75,7 +75,7 @@ def test_a_technique_of_ones_own_takes_one_declaration():
 def test_a_near_miss_is_named():
     with pytest.raises(InvalidInput, match="did you mean label-smoothing"):
         techniques["label-smothing"]
-    with pytest.raises(InvalidInput, match="there are: convnet"):
+    with pytest.raises(InvalidInput, match="there are: boosted-trees, convnet"):
         architectures["xyzzy"]
 
 

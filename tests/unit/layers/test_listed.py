@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from automl import layers
-from automl.layers import attention, deformable, recurrent, sequences, tables, windows
+from automl.layers import attention, deformable, recurrent, sequences, tables, trees, windows
 
 ROWS = np.ones((2, 3), np.float32)
 STEPS = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
@@ -70,6 +70,8 @@ LAYERS = {
     "ToWindows": (windows.ToWindows(2, 2, 1), [RNG.normal(size=(2, 4, 4, 6)).astype(np.float32)]),
     "FromWindows": (windows.FromWindows(2, 2, 1, 4, 4), [RNG.normal(size=(2, 8, 4, 3)).astype(np.float32)]),
     "WindowWeights": (windows.WindowWeights(2, 2, 1, 4, 4), list(RNG.normal(size=(2, 2, 8, 4, 3)).astype(np.float32))),
+    "DecisionTrees": (trees.DecisionTrees(3, 2, 4, 12, 2), [ROWS]),
+    "CategoryLevels": (trees.CategoryLevels([3, 9, 9], 2), [CODES]),
     "WeightedStates": (attention.WeightedStates(), [STEPS[..., :2], STEPS, 2 * STEPS]),
 }
 CELLS = {
@@ -130,7 +132,7 @@ def in_float64(config):
 
 DIFFERENTIABLE = sorted(set(LAYERS) - {
     "PaddingMask", "CodeLimit", "TokenPairs", "ChannelSlice", "FeatureScale", "PeriodicEmbedding", "MemberAffine",
-    "PiecewiseLinearEncoding", "CategoryEncoding", "MaskedMean", "HierarchicalCell",
+    "PiecewiseLinearEncoding", "CategoryEncoding", "MaskedMean", "HierarchicalCell", "DecisionTrees", "CategoryLevels",
 })
 """Layers with gradients that this file checks. The two-level cell's are its own (straight through): see test_recurrent."""
 
