@@ -337,13 +337,9 @@ def architecture(
         architectures.add(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
-<<<<<<< HEAD
                 reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, flat=flat,
-                conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, doc=_essay(build),
-=======
-                reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, conversion=factor,
-                build=build, size=size, blueprint=blueprint, drawings=drawings, fitted_by=fitted_by, doc=_essay(build),
->>>>>>> fdefa48 (Boosted trees: a family that is fitted, not trained by steps, and delivered as gathers and comparisons)
+                conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, fitted_by=fitted_by,
+                doc=_essay(build),
             )
         )
         return build

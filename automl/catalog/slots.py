@@ -38,15 +38,10 @@ class Slot:
     name: str
     optional: bool
     meaning: str
-<<<<<<< HEAD
-    part: str | None = None
-    """The part of a network (see `PARTS`) that its techniques shape; None: every network has it."""
-    hidden: bool = False
-    """Its techniques shape hidden layers only: nothing where a family is `flat`."""
-=======
     part: str | None = STEPS
     """The part (see `PARTS`) that its techniques shape; None: every family has it."""
->>>>>>> fdefa48 (Boosted trees: a family that is fitted, not trained by steps, and delivered as gathers and comparisons)
+    hidden: bool = False
+    """Its techniques shape hidden layers only: nothing where a family is `flat`."""
 
 
 SLOTS: dict[str, Slot] = {
