@@ -1,18 +1,20 @@
 """Gradient-boosted decision trees, delivered as a network of gathers and comparisons.
 
-Each round adds a small tree (one for each class, of two classes one) that is fitted to the gradient of the loss of all trees
-before it, times `learning_rate` (Friedman 2001; in histograms of the columns, as LightGBM has it, Ke et al., NeurIPS 2017). On
-many tables, small or irregular ones above all, this is still the strongest single model (Grinsztajn et al., NeurIPS 2022,
-arXiv:2207.08815), it is fitted in seconds, and its errors differ from those of networks: the mean of both is better than
-either. It doesn't extrapolate, and it is larger than a network of few weights: 5 bytes a node in every precision.
+Each round adds a small tree (one for each class, of two classes one) that is fitted to the gradient of the loss of all
+trees before it, times `learning_rate` (Friedman 2001; in histograms of the columns, as LightGBM has it, Ke et al., NeurIPS
+2017). On many tables, small or irregular ones above all, this is still the strongest single model (Grinsztajn et al.,
+NeurIPS 2022, arXiv:2207.08815), it is fitted in seconds, and its errors differ from those of networks: the mean of both is
+better than either. It doesn't extrapolate, and it is larger than a network of few weights: 5 bytes a node, whatever the
+precision.
 
-The trees are scikit-learn's, fitted on whole numbers: columns in steps of 1/4096 after scaling. Categories stand in the order of
-their mean targets, cross-fitted for the training rows (Micci-Barreca 2001, scikit-learn's `TargetEncoder`); with more than
-`MOST_ENCODED` classes in the order of their frequency. Of the layers in `automl.layers.trees`, that a trained forest fills, none
-has anything to round, so an int8 artifact predicts what the float model does.
+The trees are scikit-learn's, fitted on whole numbers: columns in steps of 1/4096 after scaling. Categories stand in the
+order of their mean targets, cross-fitted for the training rows (Micci-Barreca 2001, scikit-learn's `TargetEncoder`); with
+more than `MOST_ENCODED` classes in the order of their frequency. Of the layers in `automl.layers.trees`, which a trained
+forest fills, none has anything to round, so an int8 artifact predicts what the float model does.
 
-A training's epochs are shares of the `rounds`. Techniques that change gradient steps (optimizers, schedules, dropout, …) have
-nothing to act on here. Where the metric is `mae` the absolute error is minimised, else the squared error or the log-loss.
+A training's epochs are shares of the `rounds`. Techniques that change gradient steps (optimizers, schedules, dropout, …)
+have nothing to act on here. Where the metric is `mae` the absolute error is minimised, else the squared error or the
+log-loss.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ AFTER_TRAINING = frozenset({"task", "search", "ensemble", "compress"})
 """Stages whose techniques are no dimension of a trial's recipe."""
 
 STEPS = "steps"
-"""The part that every technique shapes which says nothing else, and that every family has which isn't fitted in another way."""
+"""The part that a technique shapes which says nothing else, and that a family has which isn't fitted in another way."""
 
 PARTS: dict[str, str] = {
     STEPS: "training by gradient steps",
@@ -27,8 +27,8 @@ PARTS: dict[str, str] = {
     "positions": "an order of tokens that attention doesn't see",
     "halting": "a block that may be repeated for each token",
 }
-"""Part of a network or its training → what a family that has it has, for "the architecture mlp lacks …". A family says which parts it
-`uses`; a technique that shapes a part is proposed with those families only."""
+"""Part of a network or its training → what a family that has it has, for "the architecture mlp lacks …". A family says
+which parts it `uses`; a technique that shapes a part is proposed with those families only."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,8 +48,8 @@ class DecisionTrees(keras.layers.Layer):
         self.sums = 1 if one_sum else outputs
         if min(columns, outputs, trees) < 1 or trees % self.sums or nodes < trees or depth < 0:
             raise ValueError(
-                f"expected columns, outputs ≥ 1, trees a multiple of {self.sums}, nodes ≥ trees and depth ≥ 0, got {columns}, "
-                f"{outputs}, {trees}, {nodes} and {depth}"
+                f"expected columns, outputs ≥ 1, trees a multiple of {self.sums}, nodes ≥ trees and depth ≥ 0, "
+                f"got {columns}, {outputs}, {trees}, {nodes} and {depth}"
             )
         if one_sum and outputs != 2:
             raise ValueError(f"one sum gives two outputs, got {outputs}")

@@ -1,9 +1,9 @@
 """Fits boosted trees (`automl.architectures.boosted_trees`) under the same contract as `training.trainer.train`.
 
-An epoch is a share of the rounds. Rounds are fitted a stretch of epochs at a time, since each call of scikit-learn sorts all rows
-into bins anew: one epoch first, so that something is known soon, then as many as there are already. Of a stretch each epoch is
-measured and reported afterwards, with its share of the time. The best epoch's trees are kept; a training that goes on begins
-anew, which gives the same trees again, and reports its further epochs only.
+An epoch is a share of the rounds. Rounds are fitted a stretch of epochs at a time, since each call of scikit-learn sorts
+all rows into bins anew: one epoch first, so that something is known soon, then as many as there are already. Of a stretch
+each epoch is measured and reported afterwards, with its share of the time. The best epoch's trees are kept; a training that
+goes on begins anew, which gives the same trees again, and reports its further epochs only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from automl.architectures import boosted_trees
 from automl.catalog import architectures, compose
 from automl.data.prepared import PreparedDataset
 from automl.layers import trees as layers
-from automl.spec import Fidelity, Measurement, Outcome, Profile, Recipe
+from automl.spec import Fidelity, InvalidInput, Measurement, Outcome, Profile, Recipe
 from automl.tasks import head, metrics
 from automl.training import candidate, result, samples
 from automl.training.result import TrainResult
@@ -83,7 +83,7 @@ class Tree:
     @classmethod
     def of(cls, nodes: NDArray[Any]) -> Tree:
         """From the nodes of scikit-learn's tree predictor, whose children may lie anywhere."""
-        order, left = [0], []
+        order, left = [0], list[int]()
         for at in order:  # grows while it is walked: breadth first
             if nodes[at]["is_leaf"]:
                 left.append(len(left))
@@ -126,8 +126,8 @@ def fit_levels(
 ) -> tuple[Levels, NDArray[np.float32]]:
     """The places of categories, and the training rows' own in steps [n, columns · width].
 
-    Where they are mean targets, a training row's place comes from folds without it; else rare categories would tell the trees
-    their rows' targets.
+    Where they are mean targets, a training row's place comes from folds without it; else rare categories would tell the
+    trees their rows' targets.
     """
     cards = tuple(int(n) for n in cardinalities)
     width = boosted_trees.levels_width(profile.outputs, profile.kind)
@@ -176,6 +176,7 @@ class _Boosting:
         self.began = time.monotonic()
         self.spent: dict[str, float] = {}
         self.step_s = 0.0
+        self.epoch_s = 0.0
         profile = self.meta.profile
         self.params = compose.complete(recipe.architecture, architectures[recipe.architecture.id].params)
         self.sums = boosted_trees.sums(profile.outputs, profile.kind)
@@ -185,6 +186,10 @@ class _Boosting:
         self.x = self._training_columns()
         self.validation = self._columns(self.samples.validation_inputs)
         self.y = self.samples.target.reshape(-1)
+        if (lacking := profile.classes - len(np.unique(self.y))) > 0 and self.meta.kind == "classification":
+            raise InvalidInput.at(
+                "data", f"boosted trees need rows of every class to train on; {lacking} of {profile.classes} have none",
+            )
         self.estimator = self._estimator()
         self.trees: list[Tree] = []
         self.raw = np.zeros((len(self.validation), self.sums))
@@ -239,48 +244,61 @@ class _Boosting:
         self.workdir.mkdir(parents=True, exist_ok=True)
         epochs, known = self._begin(resume, continue_from)
         outcome, message = Outcome.COMPLETED, ""
-        done, round_s = 0, 0.0
+        done = 0
         while done < epochs and not message:
-            length = max(1, min(done, epochs - done))
-            left_s = min(STRETCH_S, deadline - time.monotonic())
-            while length > 1 and round_s * (self.rounds(done + length) - self.rounds(done)) > left_s:
-                length -= 1
-            if done and (should_stop() or time.monotonic() + round_s * (self.rounds(done + 1) - self.rounds(done)) > deadline):
+            length = self._stretch(done, epochs, deadline)
+            if done and (length == 0 or should_stop()):
                 outcome, message = Outcome.PRUNED, f"stopped, or out of time, after epoch {done}"
                 break
-            began, before = time.monotonic(), len(self.trees)
-            self.estimator.set_params(max_iter=self.rounds(done + length)).fit(self.x, self.y)
-            self._take_over()
-            took = time.monotonic() - began
-            round_s = took / max(1, (len(self.trees) - before) // self.sums)
-            for epoch in range(done + 1, done + length + 1):
-                share = (epoch - done) / length
-                measurement = self._measure(epoch, began + share * took - self.began, self.step_s + share * took)
-                self.beat()
-                if epoch <= known:
-                    continue
-                waiting = time.monotonic()
-                go_on = on_epoch(measurement)
-                self.spent["report"] = self.spent.get("report", 0.0) + time.monotonic() - waiting
-                if not go_on and epoch < epochs:
-                    outcome, message = Outcome.PRUNED, f"stopped after epoch {epoch}"
+            for measurement in self._fit(done, done + max(1, length)):
+                done = measurement.epoch
+                if done > known and not self._answer(on_epoch, measurement) and done < epochs:
+                    outcome, message = Outcome.PRUNED, f"stopped after epoch {done}"
+                elif self._stale(done):
+                    message = f"no better score for {done - self._best_epoch} epochs"
+                if message:
                     break
-                if (stale := epoch - self._best_epoch) >= max(LEAST_PATIENCE, PATIENCE * self.recipe.epochs):
-                    if not self._validation_seen:
-                        message = f"no better score for {stale} epochs"
-                        break
-            done += length
-            self.step_s += time.monotonic() - began
         began = time.monotonic()
-        found = self._result(outcome, message, known)
-        model = self._model()
-        found = found.changed(parameters=self._weights(), size_bytes=4 * self._weights())
-        assert self.best is not None
-        candidate.write(
-            self.workdir, candidate.Files(model, self.samples.preprocess, self.recipe, self.best[2]), found
-        )
+        model, found = self._model(), self._result(outcome, message, known)
+        candidate.write(self.workdir, candidate.Files(model, self.samples.preprocess, self.recipe, self._predictions), found)
         self.spent["export"] = time.monotonic() - began
         return found.changed(wall_s=time.monotonic() - self.began, overheads_s=dict(self.spent))
+
+    def _stretch(self, done: int, epochs: int, deadline: float) -> int:
+        """Epochs to fit next: as many as there are already, less where they would take too long; 0 where the time is up."""
+        if not done:
+            return 1
+        left_s = min(STRETCH_S, deadline - time.monotonic())
+        wanted = min(done, epochs - done)
+        if left_s <= 0:
+            return 0
+        return max(1, min(wanted, int(left_s / max(1e-6, self.epoch_s))))
+
+    def _fit(self, done: int, until: int) -> Iterator[Measurement]:
+        """Fits the epochs behind `done` up to `until`, then measures one after the other."""
+        began = time.monotonic()
+        self.estimator.set_params(max_iter=self.rounds(until)).fit(self.x, self.y)
+        for grown in self.estimator._predictors[len(self.trees) // self.sums :]:
+            self.trees += [Tree.of(predictor.nodes) for predictor in grown]
+        took = time.monotonic() - began
+        self.epoch_s = took / (until - done)
+        before, start = self.step_s, began - self.began
+        for epoch in range(done + 1, until + 1):
+            share = took * (epoch - done) / (until - done)
+            self.step_s = before + share
+            self.beat()
+            yield self._measure(epoch, start + share)
+
+    def _answer(self, on_epoch: Callable[[Measurement], bool], measurement: Measurement) -> bool:
+        began = time.monotonic()
+        go_on = on_epoch(measurement)
+        self.spent["report"] = self.spent.get("report", 0.0) + time.monotonic() - began
+        return go_on
+
+    def _stale(self, epoch: int) -> bool:
+        """Too long without a better score; where the validation rows are trained on, scores say nothing."""
+        patience = max(LEAST_PATIENCE, PATIENCE * self.recipe.epochs)
+        return not self._validation_seen and epoch - self._best_epoch >= patience
 
     def _begin(self, resume: bool, continue_from: Path | None) -> tuple[int, int]:
         """Epochs to fit, and how many of them were reported by an earlier training of the recipe on the same rows."""
@@ -298,16 +316,11 @@ class _Boosting:
             return max(1, earlier.best_epoch or epochs), 0
         return epochs, 0
 
-    def _take_over(self) -> None:
-        """The trees that the estimator has more than before."""
-        for grown in self.estimator._predictors[len(self.trees) // self.sums :]:
-            self.trees += [Tree.of(predictor.nodes) for predictor in grown]
-
     @property
     def _offset(self) -> NDArray[np.float64]:
         return np.asarray(self.estimator._baseline_prediction, np.float64).reshape(-1)
 
-    def _measure(self, epoch: int, elapsed_s: float, step_s: float) -> Measurement:
+    def _measure(self, epoch: int, elapsed_s: float) -> Measurement:
         first = self.rounds(epoch - 1) * self.sums if epoch > 1 else 0
         for number, tree in enumerate(self.trees[first : self.rounds(epoch) * self.sums], first):
             self.raw[:, number % self.sums] += tree.predict(self.validation)
@@ -318,7 +331,7 @@ class _Boosting:
         if self.best is None or rank > self.best[1] or self._validation_seen:
             self.best = (epoch, rank, found)
         measurement = Measurement(
-            epoch=epoch, train_loss=None, validation=values, score=score, elapsed_s=elapsed_s, step_s=step_s,
+            epoch=epoch, train_loss=None, validation=values, score=score, elapsed_s=elapsed_s, step_s=self.step_s,
             learning_rate=float(self.params["learning_rate"]),
         )
         if epoch > len(self.measurements):
@@ -336,10 +349,15 @@ class _Boosting:
         assert self.best is not None
         return self.best[0]
 
+    @property
+    def _predictions(self) -> NDArray[np.float32]:
+        assert self.best is not None
+        return self.best[2]
+
     def _kept(self) -> list[Tree]:
         return self.trees[: self.rounds(self._best_epoch) * self.sums]
 
-    def _weights(self) -> int:
+    def _parameters(self) -> int:
         """A node counts as its bytes, as in `boosted_trees.size`."""
         table = 0 if self.levels is None else 2 * self.levels.table.size
         return boosted_trees.BYTES_PER_NODE * sum(len(t.column) for t in self._kept()) + table
@@ -374,7 +392,7 @@ class _Boosting:
             fidelity=self.fidelity, epochs_done=self.measurements[-1].epoch, best_epoch=epoch, score=score,
             validation=values, validation_seen=self._validation_seen, batch_size=len(self.y),
             measurements=tuple(self.measurements), resumed_epoch=known, wall_s=time.monotonic() - self.began,
-            step_s=self.step_s, overheads_s=dict(self.spent),
+            step_s=self.step_s, parameters=self._parameters(), size_bytes=self._parameters(), overheads_s=dict(self.spent),
         )
 
     def _took(self, name: str) -> None:

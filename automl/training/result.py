@@ -41,9 +41,9 @@ class TrainResult(Frozen):
     averaged: bool = False
     """The candidate holds averaged weights (EMA, SWA)."""
     parameters: int = 0
-    """Weights of the inference model, trainable or not."""
+    """Weights of the inference model, trainable or not; of trees the bytes of the nodes, which no precision makes fewer."""
     size_bytes: int = 0
-    """Of these as float32: 4 × parameters."""
+    """Of these as float32: 4 × parameters; of trees just the bytes."""
     batch_size: int = 0
     """As trained with (the recipe's, after any halving for memory)."""
     profile: StepProfile | None = None

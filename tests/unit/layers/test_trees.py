@@ -72,7 +72,8 @@ def test_levels_are_looked_up_by_column():
     layer = trees.CategoryLevels([2, 3], width=2)
     layer.build((None, 2))
     layer.levels.assign(np.arange(10).reshape(5, 2).astype("int16") * 2048)
-    np.testing.assert_array_equal(np.asarray(layer(np.array([[1, 0], [0, 2]], np.int32))), [[1, 1.5, 2, 2.5], [0, 0.5, 4, 4.5]])
+    given = np.asarray(layer(np.array([[1, 0], [0, 2]], np.int32)))
+    np.testing.assert_array_equal(given, [[1, 1.5, 2, 2.5], [0, 0.5, 4, 4.5]])
 
 
 @pytest.mark.parametrize(("given", "words"), [
