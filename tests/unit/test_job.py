@@ -58,7 +58,7 @@ def test_slow_epochs_are_planned_for(tmp_path: Path) -> None:
     """A minute an epoch, ten minutes: few trainings, whose schedules complete."""
     stage = Theatre(
         tmp_path, spec=spec(wall_s=600.0, search=SearchSettings(strategy="auto")),
-        world=World(epoch_s=lambda work: 40.0, setup_s=5.0),
+        world=World(epoch_s=lambda work: 60.0, setup_s=5.0),
     )
     events = stage.run()
     assert last(events).state == "SUCCEEDED"
