@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from automl.catalog import TrainPlan
 from automl.spec import Profile
 
+TOKEN_STATES = "token_states"
+"""The layer whose output a pretraining takes for the tokens' states."""
+
 
 def divisible(channels: float, by: int = 8) -> int:
     """Channels rounded to a multiple of `by`, at least `by`, never more than 10 % below (as MobileNet does)."""
@@ -181,6 +184,12 @@ class Builder:
         for component in self.plan.representation:
             x = component.make(x, seed=self.seed())
         return x
+
+    def token_states(self, x: Any) -> Any:
+        """States [b, steps, width] of a text's tokens, marked by the layer's name for a pretraining that teaches them."""
+        if self.plan.pretraining is None:
+            return x
+        return self.layers.Activation("linear", name=TOKEN_STATES)(x)
 
     def residual(self, x: Any, branch: Any, *, depth: float, name: str) -> Any:
         """x + branch, the branch dropped for whole examples at the plan's rate × `depth` (0 first block … 1 last)."""

@@ -96,9 +96,11 @@ class TrainPlan:
     """`make(x [b, steps, f], mask [b, steps, 1] or None, builder=Builder, name=str) -> [b, f]`, a piece of graph that sums
     up the steps that are there; None leaves it to the family (a mean)."""
     attention: Component | None = None
-    """`make(builder=Builder, width=int, steps=int, name=str) -> f(x [b, steps, width], mask [b, steps, 1] or None) -> [b,
-    steps, width]`: what each token gathers from the others. `f` is called once or, where layers are shared, several times
-    on the same weights; it builds graph from layers, turns queries and keys by `positions` and thins out its weights by
+    """`make(builder=Builder, width=int, steps=int, name=str, causal=False, asking=int or None) -> f(x [b, steps, width],
+    mask [b, steps, 1] or None) -> [b, steps, width]`: what each token gathers from the others; where `causal` from none behind
+    it. With `asking` it is cross attention, `f(x, mask, others [b, asking, width]) -> [b, asking, width]`: what those
+    others gather from x, never causal. `f` is called once or, where layers are shared, several times on the same weights;
+    it builds graph from layers, turns queries and keys by `positions` (of one sequence) and thins out its weights by
     `attention_dropout`. None is attention with 4 heads."""
     positions: Component | None = None
     """`make(place="entrance" | "heads", builder=Builder, steps=int, width=int, name=str) -> keras.Layer | None`: on tokens
@@ -110,6 +112,14 @@ class TrainPlan:
     """Encoders whose layers are shared: `make(builder=Builder, name=str) -> f(states: list of [b, steps, width], mask) ->
     [b, steps, width]`: how much the state after each repetition counts, for each token of its own; it may add a cost to the
     loss. None takes the last state."""
+
+    # --- before the first epoch ----------------------------------------------------------------
+    pretraining: Component | None = None
+    """`make(core=keras.Model, builder=Builder) -> automl.training.pretraining.Pretraining`: a phase that teaches layers of
+    the core from the training rows' inputs, ahead of the search for a rate and of the first epoch, at most for half of the
+    training's time. Families with "token-states" mark them (`Builder.token_states`). What goes on from other weights, of a
+    checkpoint or of another training, has no such phase. `builder` makes what is thrown away behind it; its seeds are its
+    own, and its plan has neither `halting` nor a pretraining."""
 
     # --- the loss ------------------------------------------------------------------------------
     loss: Component = Component("automl.layers.losses:CrossEntropy")

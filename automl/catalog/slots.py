@@ -25,6 +25,7 @@ PARTS: dict[str, str] = {
     "sequence-pooling": "a sequence of states that is summed up",
     "attention": "attention",
     "positions": "an order of tokens that attention doesn't see",
+    "token-states": "a state for each token of a text",
     "halting": "a block that may be repeated for each token",
 }
 """Part of a network or its training → what a family that has it has, for "the architecture mlp lacks …". A family says

@@ -33,6 +33,7 @@ LAYERS = (
     "automl.layers.attention:StepWeights",
     "automl.layers.attention:WeightedSteps",
     "automl.layers.attention:ClassToken",
+    "automl.layers.attention:QueryTokens",
     "automl.layers.attention:FirstToken",
     "automl.layers.attention:HaltingWeights",
     "automl.layers.attention:WeightedStates",

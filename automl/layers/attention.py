@@ -26,34 +26,35 @@ class AttentionWeights(keras.layers.Layer):
     """softmax over keys of scale · q kᵀ: [q, k] or [q, k, mask] → [b, heads, queries, keys].
 
     `scale` None is 1 / √(width of a head): the scores of random queries and keys then have variance 1 (Vaswani et al.,
-    arXiv:1706.03762).
+    arXiv:1706.03762). With `causal` no query sees a key behind its own place.
     """
 
-    def __init__(self, scale: float | None = None, **kwargs: Any):
+    def __init__(self, scale: float | None = None, causal: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
-        self.scale = scale
+        self.scale, self.causal = scale, causal
 
     def call(self, inputs: Any) -> Any:
         q, k, *mask = inputs
         scale = 1 / math.sqrt(q.shape[-1]) if self.scale is None else self.scale
         scores = ops.matmul(q * scale, ops.transpose(k, (0, 1, 3, 2)))
-        return ops.softmax(_hidden(scores, mask[0] if mask else None), axis=-1)
+        return ops.softmax(_hidden(scores, mask[0] if mask else None, self.causal), axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[0][:3], input_shape[1][2])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "scale": self.scale}
+        return {**super().get_config(), "scale": self.scale, "causal": self.causal}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class AdditiveAttentionWeights(keras.layers.Layer):
     """softmax over keys of v · tanh(q + k), v learned for each head: [q, k] or [q, k, mask] → [b, heads, queries, keys]
-    (Bahdanau et al., arXiv:1409.0473, with the projections before it)."""
+    (Bahdanau et al., arXiv:1409.0473, with the projections before it). With `causal` no query sees a key behind its own
+    place."""
 
-    def __init__(self, seed: int | None = None, **kwargs: Any):
+    def __init__(self, seed: int | None = None, causal: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
-        self.seed = seed
+        self.seed, self.causal = seed, causal
 
     def build(self, input_shape: Any) -> None:
         _, heads, _, width = input_shape[0]
@@ -70,20 +71,23 @@ class AdditiveAttentionWeights(keras.layers.Layer):
         pairs = ops.tanh(ops.expand_dims(q, 3) + ops.expand_dims(k, 2))
         scores = ops.sum(ops.reshape(pairs, (-1, heads, queries * keys, width)) * self.direction, axis=-1)
         scores = ops.reshape(scores, (-1, heads, queries, keys))
-        return ops.softmax(_hidden(scores, mask[0] if mask else None), axis=-1)
+        return ops.softmax(_hidden(scores, mask[0] if mask else None, self.causal), axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[0][:3], input_shape[1][2])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed}
+        return {**super().get_config(), "seed": self.seed, "causal": self.causal}
 
 
-def _hidden(scores: Any, mask: Any | None) -> Any:
-    """Scores [b, heads, queries, keys] with `HIDDEN` taken off at keys that aren't there."""
-    if mask is None:
-        return scores
-    return scores + HIDDEN * (ops.reshape(mask, (-1, 1, 1, mask.shape[1])) - 1.0)
+def _hidden(scores: Any, mask: Any | None, causal: bool) -> Any:
+    """Scores [b, heads, queries, keys] with `HIDDEN` taken off at keys that aren't there and, where `causal`, at later ones:
+    once in all, so that eight bits have no wider range to resolve."""
+    seen = None if mask is None else ops.reshape(mask, (-1, 1, 1, mask.shape[1]))
+    if causal:
+        past = ops.convert_to_tensor(np.tri(*scores.shape[2:], dtype=np.float32)[None, None], dtype=scores.dtype)
+        seen = past if seen is None else seen * past
+    return scores if seen is None else scores + HIDDEN * (seen - 1.0)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -142,8 +146,12 @@ class SparseAttentionWeights(_Sparse):
     """Softmax of q kᵀ / √d over few keys for each query: [q, k] or [q, k, mask] → [b, heads · blocks, window, 3 · window +
     ⌈steps / stride⌉], blocks of one head side by side (local and strided pattern, Child et al., arXiv:1904.10509).
 
-    A strided key that is near anyway counts once.
+    A strided key that is near anyway counts once. With `causal` no query sees a key behind its own place.
     """
+
+    def __init__(self, window: int, stride: int, causal: bool = False, **kwargs: Any):
+        super().__init__(window, stride, **kwargs)
+        self.causal = causal
 
     def call(self, inputs: Any) -> Any:
         q, k, *mask = inputs
@@ -160,17 +168,25 @@ class SparseAttentionWeights(_Sparse):
         return ops.softmax(scores, axis=-1)
 
     def _pattern(self, heads: int, steps: int) -> Any:
-        """−`HIDDEN` at keys beyond the ends and at strided ones that are near anyway: [1, heads · blocks, 1, keys]."""
+        """−`HIDDEN` at keys beyond the ends, at strided ones that are near anyway, and (`causal`) at later ones: [1, heads ·
+        blocks, 1 or (`causal`) window, keys]."""
         blocks, w = self._blocks(steps), self.window
         near = (np.arange(blocks)[:, None] - 1) * w + np.arange(3 * w)
         far = np.broadcast_to(np.arange(0, steps, self.stride), (blocks, -(-steps // self.stride)))
         twice = (far >= near[:, :1]) & (far <= near[:, -1:])
-        out = np.concatenate([(near < 0) | (near >= steps), twice], axis=1).astype(np.float32) * -HIDDEN
-        return ops.convert_to_tensor(np.tile(out, (heads, 1))[None, :, None, :], dtype=self.compute_dtype)
+        out = np.concatenate([(near < 0) | (near >= steps), twice], axis=1)[:, None]
+        if self.causal:
+            queries = np.arange(blocks * w).reshape(blocks, w, 1)
+            out = out | (np.concatenate([near, far], axis=1)[:, None] > queries)
+        hidden = np.tile(out.astype(np.float32) * -HIDDEN, (heads, 1, 1))[None]
+        return ops.convert_to_tensor(hidden, dtype=self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         batch, heads, steps, _ = input_shape[0]
         return (batch, heads * self._blocks(steps), self.window, 3 * self.window + -(-steps // self.stride))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "causal": self.causal}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -323,6 +339,35 @@ class ClassToken(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class QueryTokens(keras.layers.Layer):
+    """`count` learned tokens, the same for each example: any [b, steps, width] → [b, count, width], what a decoder asks with
+    (Carion et al., arXiv:2005.12872; Jaegle et al., arXiv:2103.03206). They begin uniform in ±√3, as tokens behind a
+    normalisation are: variance 1."""
+
+    def __init__(self, count: int, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        if count < 1:
+            raise ValueError(f"expected at least 1 query, got {count}")
+        self.count, self.seed = count, seed
+
+    def build(self, input_shape: Any) -> None:
+        self.tokens = self.add_weight(
+            name="tokens", shape=(1, self.count, input_shape[-1]),
+            initializer=keras.initializers.RandomUniform(-math.sqrt(3), math.sqrt(3), seed=self.seed),
+        )
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return ops.zeros_like(inputs[:, :1]) + self.tokens
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (input_shape[0], self.count, input_shape[2])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "count": self.count, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -33,7 +33,7 @@ from automl.catalog import TrainPlan, architectures, compose
 from automl.data.prepared import PreparedDataset
 from automl.spec import Fidelity, InvalidInput, Measurement, Outcome, Recipe
 from automl.tasks import head, metrics
-from automl.training import backends, candidate, checkpoint, profile, rates, samples
+from automl.training import backends, candidate, checkpoint, pretraining, profile, rates, samples
 from automl.training.batches import Batch, Batches, one_hot, prefetched
 from automl.training.engine import Engine
 from automl.training.given import Given
@@ -56,6 +56,10 @@ CHECKPOINT_S = 5.0
 WARM_RATE = 0.1
 """Factor on the learning rate of a training that begins from another's weights."""
 EVALUATION_BATCH = 1024
+PRETRAINING_SEED = 0x9E3779B9
+"""Sets the seeds of what pretraining throws away apart from the core's."""
+PRETRAINING_SHARE = 0.5
+"""Of the time that a training has, at most for what goes before its first epoch."""
 
 _log = logging.getLogger(__name__)
 
@@ -240,6 +244,12 @@ class _Training:
                 self.plan = self.plan.replace(learning_rate=self.plan.learning_rate * factor)
         with self.clock.on("build"):
             self._build_core()
+        if self.plan.pretraining is not None and point is None:
+            with self.clock.on("pretraining"):
+                try:
+                    self._pretrain()
+                except FloatingPointError as fault:
+                    return self._result(Outcome.NAN, str(fault))
         if self.plan.rate_search is not None:
             with self.clock.on("rate-search"):
                 self._settle_rate(point)
@@ -300,6 +310,28 @@ class _Training:
         self.keras.config.set_dtype_policy(self.plan.precision)
         self.core = self._core(self.plan)
         self.loss = self.plan.loss.make(**(self._units() if self.plan.loss_in_units else {}))
+
+    def _pretrain(self) -> None:
+        """Teaches the core's layers from the training inputs alone, within half of the time. Raises `FloatingPointError`."""
+        from automl.architectures.builder import Builder
+
+        assert self.plan.pretraining is not None
+        began = time.monotonic()
+        last = began + PRETRAINING_SHARE * (self.deadline - began)
+
+        def go_on() -> bool:
+            self.beat()
+            return time.monotonic() < last and not self.should_stop()
+
+        builder = Builder(
+            self.plan.replace(halting=None, pretraining=None), self.meta.profile, seed=self.recipe.seed ^ PRETRAINING_SEED,
+            preprocess=self.samples.preprocess, sample=self.samples.shown,
+        )
+        made = self.plan.pretraining.make(core=self.core, builder=builder)
+        losses = pretraining.run(
+            made, self.samples, self.batches.batch_size, self.recipe.seed, self.plan.precision, go_on
+        )
+        _log.info("pretraining took %s steps, its loss went from %s to %s", len(losses), losses[0], losses[-1])
 
     def _settle_rate(self, point: checkpoint.Checkpoint | None) -> None:
         """Sets the plan's peak rate to what a trial finds, or found for the checkpoint that is gone on from."""

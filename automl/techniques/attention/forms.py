@@ -13,6 +13,9 @@ from typing import Any
 from automl.catalog import Categorical, Component, TrainPlan, technique
 from automl.spec import Modality, Profile
 
+MOST_TOKENS = 256
+"""Tokens that families compare with each other; they join those of longer inputs. The scores of 1,024 would take 2 GB for a
+batch of 128."""
 HEADS = {"heads": Categorical((2, 4, 8), 4)}
 MOST_PAIRS = 256
 """Tokens up to which additive attention is offered: it holds a vector for each pair."""
@@ -111,70 +114,80 @@ def sparse_attention(plan: TrainPlan, *, heads: int, window: int) -> TrainPlan:
 # --- graphs ------------------------------------------------------------------------------------------
 
 
-def projected(*, heads: int, builder: Any, width: int, steps: int, name: str) -> Callable[[Any, Any], Any]:
+def projected(*, heads: int, name: str, causal: bool = False, **place: Any) -> Callable[..., Any]:
     from automl.layers import attention
 
-    weights = attention.AttentionWeights(name=f"{name}_weights")
-    return _Form(builder, width, steps, name, heads, weights, attention.Gathered(name=f"{name}_gathered"))
+    weights = attention.AttentionWeights(causal=causal, name=f"{name}_weights")
+    return _Form(weights, attention.Gathered(name=f"{name}_gathered"), heads=heads, name=name, **place)
 
 
-def sparse(*, heads: int, window: int, builder: Any, width: int, steps: int, name: str) -> Callable[[Any, Any], Any]:
+def sparse(
+    *, heads: int, window: int, steps: int, name: str, causal: bool = False, asking: int | None = None, **place: Any
+) -> Callable[..., Any]:
     from automl.layers import attention
 
+    if asking is not None:  # A handful of queries sees all keys at no cost, and stands at no place that would be near some.
+        return projected(heads=heads, steps=steps, name=name, asking=asking, **place)
     stride = max(window, math.isqrt(steps - 1) + 1)
-    weights = attention.SparseAttentionWeights(window, stride, name=f"{name}_weights")
+    weights = attention.SparseAttentionWeights(window, stride, causal, name=f"{name}_weights")
     gathered = attention.SparseGathered(window, stride, name=f"{name}_gathered")
-    return _Form(builder, width, steps, name, heads, weights, gathered)
+    return _Form(weights, gathered, heads=heads, steps=steps, name=name, **place)
 
 
-def additive(*, builder: Any, width: int, steps: int, name: str) -> Callable[[Any, Any], Any]:
+def additive(*, builder: Any, name: str, causal: bool = False, **place: Any) -> Callable[..., Any]:
     from automl.layers import attention
 
-    weights = attention.AdditiveAttentionWeights(seed=builder.seed(), name=f"{name}_weights")
-    return _Form(builder, width, steps, name, 1, weights, attention.Gathered(name=f"{name}_gathered"), PAIR_WIDTH)
+    weights = attention.AdditiveAttentionWeights(seed=builder.seed(), causal=causal, name=f"{name}_weights")
+    gathered = attention.Gathered(name=f"{name}_gathered")
+    return _Form(weights, gathered, heads=1, builder=builder, name=name, key_width=PAIR_WIDTH, **place)
 
 
-def unprojected(*, builder: Any, width: int, steps: int, name: str) -> Callable[[Any, Any], Any]:
+def unprojected(*, name: str, causal: bool = False, **place: Any) -> Callable[..., Any]:
     from automl.layers import attention
 
-    weights = attention.AttentionWeights(name=f"{name}_weights")
-    return _Form(builder, width, steps, name, 1, weights, attention.Gathered(name=f"{name}_gathered"), project=False)
+    weights = attention.AttentionWeights(causal=causal, name=f"{name}_weights")
+    return _Form(weights, attention.Gathered(name=f"{name}_gathered"), heads=1, name=name, project=False, **place)
 
 
 class _Form:
     """Tokens → heads of queries, keys and values → weights → gathered values → exit; the same layers at each call."""
 
     def __init__(
-        self, builder: Any, width: int, steps: int, name: str, heads: int, weights: Any, gathered: Any,
-        key_width: int | None = None, project: bool = True,
+        self, weights: Any, gathered: Any, *, heads: int, builder: Any, width: int, steps: int, name: str,
+        asking: int | None = None, key_width: int | None = None, project: bool = True,
     ):
         if width % heads:
             raise ValueError(f"{heads} heads don't divide a width of {width}")
         layers, plan = builder.layers, builder.plan
         key_width = key_width or width
+        queries = steps if asking is None else asking
         self._weights, self._gathered = weights, gathered
+        parts = (("query", key_width, queries), ("key", key_width, steps), ("value", width, steps))
         self._project = {
-            part: builder.dense_layer(size, name=f"{name}_{part}")
-            for part, size in (("query", key_width), ("key", key_width), ("value", width))
+            part: builder.dense_layer(size, name=f"{name}_{part}") for part, size, _ in parts
         } if project else {}
         self._split = {
             part: (
-                layers.Reshape((steps, heads, size // heads), name=f"{name}_{part}_split"),
+                layers.Reshape((count, heads, size // heads), name=f"{name}_{part}_split"),
                 layers.Permute((2, 1, 3), name=f"{name}_{part}_heads"),
             )
-            for part, size in (("query", key_width), ("key", key_width), ("value", width))
+            for part, size, count in parts
         }
-        self._turn = plan.positions and plan.positions.make(
+        # Between two sequences no distance has a meaning.
+        self._turn = asking is None and plan.positions and plan.positions.make(
             place="heads", builder=builder, steps=steps, width=key_width // heads, name=f"{name}_positions"
         )
         self._drop = plan.attention_dropout and layers.Dropout(
             plan.attention_dropout, seed=builder.seed(), name=f"{name}_dropout"
         )
-        self._join = (layers.Permute((2, 1, 3), name=f"{name}_steps"), layers.Reshape((steps, width), name=f"{name}_join"))
+        self._join = (
+            layers.Permute((2, 1, 3), name=f"{name}_steps"), layers.Reshape((queries, width), name=f"{name}_join"),
+        )
         self._exit = builder.dense_layer(width, name=f"{name}_exit")
 
-    def __call__(self, x: Any, mask: Any | None) -> Any:
-        q, k, v = (self._part(x, part) for part in ("query", "key", "value"))
+    def __call__(self, x: Any, mask: Any | None, asking: Any | None = None) -> Any:
+        q, k, v = (self._part(tokens, part) for tokens, part in ((x if asking is None else asking, "query"),
+                                                                 (x, "key"), (x, "value")))
         if self._turn:
             q, k = self._turn(q), self._turn(k)
         weights = self._weights([q, k] if mask is None else [q, k, mask])

@@ -34,6 +34,10 @@ CASES = [
     *(("transformer", FAMILIES["transformer"], {"positional_encoding": {"form": form}}) for form in FORMS),
     ("transformer", {**FAMILIES["transformer"], "shared_layers": True, "norm_first": False, "factor": 4}, {}),
     ("transformer", {"width": 32, "depth": 3}, keys("adaptive-computation-time")),
+    *(("transformer", {**FAMILIES["transformer"], "form": form}, {}) for form in ("decoder", "encoder-decoder")),
+    ("transformer", {**FAMILIES["transformer"], "form": "decoder"}, keys("sparse-attention")),
+    ("transformer", {**FAMILIES["transformer"], "form": "encoder-decoder"}, keys("additive-attention")),
+    ("transformer", {**FAMILIES["transformer"], "form": "encoder-decoder"}, keys("attention-rnn")),
 ]
 SHORT = {
     "text": ({"inputs": {"tokens": 24, "vocabulary": 50}}, {"inputs": {"tokens": 40, "vocabulary": 50}}),
@@ -60,7 +64,7 @@ def test_what_stands_behind_the_end_changes_nothing(family, params, chosen, moda
     there."""
     if "sparse_attention" in chosen:
         preprocess = {"text": {"inputs": {"tokens": 80, "vocabulary": 50}},
-                      "series": {"inputs": {"steps": 80, "channels": 4}, "ragged": True}}[modality]
+                      "series": {"inputs": {"steps": 64, "channels": 4}, "ragged": True}}[modality]
     else:
         preprocess = SHORT[modality][1]
     built = build(family, params, modality=modality, preprocess=preprocess, **chosen)
@@ -147,6 +151,9 @@ def trainable(core):
     ("tcn", {"width": 16, "levels": 3}), ("tcn", {"width": 32, "levels": 1, "kernel": 5}),
     ("transformer", {"width": 48, "depth": 3}), ("transformer", {"width": 32, "depth": 2, "shared_layers": True}),
     ("transformer", {"width": 32, "depth": 2, "factor": 4, "expansion": 4}),
+    ("transformer", {"width": 32, "depth": 2, "form": "decoder"}),
+    ("transformer", {"width": 32, "depth": 3, "form": "encoder-decoder"}),
+    ("transformer", {"width": 48, "depth": 2, "form": "encoder-decoder", "shared_layers": True}),
 ])
 def test_sizes_in_closed_form_are_exact(family, params, modality, build):
     built = build(family, params, modality=modality)
@@ -189,10 +196,12 @@ def test_sizes_of_transformers_on_tables_in_closed_form_are_exact(params, build)
 
 
 def test_one_block_has_the_weights_of_the_paper():
-    """Vaswani et al.'s base encoder: width 512, four times that inside, six layers: 18.9 million."""
+    """Vaswani et al.'s base model: width 512, four times that inside, six layers: an encoder of 18.9 million and a decoder
+    of 25.2 million."""
     attention, net, norms = 4 * (512**2 + 512), 2 * 512 * 2048 + 2048 + 512, 4 * 512
     assert _attention.blocks_size(512, depth=6, expansion=4) - 2 * 512 == 6 * (attention + net + norms)
     assert 18.8e6 < 6 * (attention + net + norms) < 19e6
+    assert 25.1e6 < _attention.blocks_size(512, depth=6, expansion=4, recall=True) < 25.3e6
 
 
 @pytest.mark.parametrize("name", transformer.PRESETS)
@@ -201,6 +210,7 @@ def test_presets_are_settings_of_the_family(name, build):
     built = build("transformer", params, modality="text", **{id.replace("-", "_"): given for id, given in chosen.items()})
     sizes = {n: trainable(build("transformer", p, modality="text").core) for n, (p, _) in transformer.PRESETS.items()}
     assert sizes["bert"] > 1.8 * sizes["distilbert"] > 1.8 * sizes["albert"]
+    assert sizes["gpt"] == sizes["bert"]
     assert np.isfinite(outputs(built.core, built.inputs)).all()
 
 
@@ -210,7 +220,7 @@ def test_presets_are_settings_of_the_family(name, build):
 @pytest.mark.parametrize("form", ATTENTION)
 def test_attention_in_a_network_equals_its_essays_formula(form, build):
     """From the tokens behind the first normalisation to what the exit gives, in NumPy; without positions."""
-    steps = 70 if form == "sparse-attention" else 12
+    steps = 64 if form == "sparse-attention" else 12
     built = build("transformer", {"width": 32, "depth": 1}, modality="series",
                   preprocess={"inputs": {"steps": steps, "channels": 3}}, **keys(form))
     core = shaken(built.core)
@@ -241,6 +251,74 @@ def test_attention_in_a_network_equals_its_essays_formula(form, build):
         out[..., part] = weights / weights.sum(-1, keepdims=True) @ v[..., part]
     kernel, bias = exit_.get_weights()
     np.testing.assert_allclose(found, out @ kernel + bias, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ATTENTION)
+def test_in_a_decoder_no_token_sees_a_later_one(form, build):
+    """With every form of attention; and each token sees those before it."""
+    steps = 64
+    built = build("transformer", {"width": 32, "depth": 2, "form": "decoder"}, modality="series",
+                  preprocess={"inputs": {"steps": steps, "channels": 3}}, **keys(form))
+    core = shaken(built.core)
+    tokens = core.get_layer("patches").output
+    states = keras.Model(tokens, core.get_layer("exit_norm").output)
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(4, *tokens.shape[1:])).astype(np.float32)
+    before = outputs(states, x)
+    for place in (0, 20, steps - 1):
+        other = x.copy()
+        other[:, place] += rng.normal(size=32)
+        moved = np.abs(outputs(states, other) - before).max(axis=(0, 2))
+        assert (moved[:place] < 1e-5).all(), "the past doesn't know of it"
+        near = moved[place : min(steps, place + 16)]  # what sparse attention surely reaches
+        assert (near > 1e-4).all()
+
+
+def test_a_decoder_is_summed_up_by_the_state_of_the_last_token_that_is_there(build):
+    built = build("transformer", {"width": 32, "depth": 1, "form": "decoder"}, modality="text")
+    core = shaken(built.core)
+    taps = keras.Model(core.input, [core.get_layer("exit_norm").output, core.get_layer("last").output])
+    states, last = (np.asarray(t) for t in taps(built.inputs))
+    lengths = (built.inputs["tokens"] > 0).sum(axis=1)
+    assert len(set(lengths)) > 3
+    for row, length in enumerate(lengths):
+        expected = states[row, length - 1] if length else np.zeros(32)
+        np.testing.assert_allclose(last[row], expected, atol=1e-5)
+
+
+def test_cross_attention_equals_the_formula(build):
+    """What the learned queries gather from the encoded tokens that are there, in NumPy, head by head."""
+    built = build("transformer", {"width": 32, "depth": 1, "form": "encoder-decoder"}, modality="series",
+                  preprocess={"inputs": {"steps": 12, "channels": 4}, "ragged": True})
+    core = shaken(built.core)
+    taps = keras.Model(core.input, [core.get_layer(name).output for name in (
+        "exit_norm", "answer_1_norm_2", "answer_1_recall_exit",
+    )])
+    memory, asked, found = (np.asarray(t) for t in taps(built.inputs))
+    assert asked.shape[1:] == (transformer.QUERIES, 32)
+    there = built.inputs["series"][..., -1] > 0
+
+    def dense(part, x):
+        kernel, bias = core.get_layer(f"answer_1_recall_{part}").get_weights()
+        return x @ kernel + bias
+
+    q, k, v = dense("query", asked), dense("key", memory), dense("value", memory)
+    gathered = np.zeros_like(q)
+    for h in range(4):
+        part = slice(h * 8, (h + 1) * 8)
+        scores = np.einsum("bqd,bkd->bqk", q[..., part], k[..., part]) / np.sqrt(8)
+        weights = np.exp(scores) * there[:, None]
+        gathered[..., part] = weights / weights.sum(-1, keepdims=True) @ v[..., part]
+    np.testing.assert_allclose(found, dense("exit", gathered), atol=1e-4)
+
+
+def test_series_become_at_most_64_patches_that_overlap(build):
+    built = build("transformer", {"width": 32, "depth": 1}, modality="series",
+                  preprocess={"inputs": {"steps": 150, "channels": 2}})
+    patches = built.core.get_layer("patches")
+    assert patches.output.shape[1:] == (50, 32)
+    assert patches.kernel_size == (7,)
+    assert patches.strides == (3,)
 
 
 def test_attention_pooling_equals_its_formula(build):
@@ -309,8 +387,9 @@ def test_tokens_ponder_less_when_pondering_costs_more(build):
 def test_long_inputs_leave_at_most_256_tokens(modality, preprocess, build):
     built = build("transformer", {"width": 32, "depth": 1, "factor": 2}, modality=modality, preprocess=preprocess)
     assert trainable(built.core) == built.size
-    assert built.core.get_layer("patches").output.shape[1] == 200
-    assert built.core.get_layer("patch_mask").output.shape[1] == 200
+    tokens = {"series": 60, "text": 200}[modality]
+    assert built.core.get_layer("patches").output.shape[1] == tokens
+    assert built.core.get_layer("patch_mask").output.shape[1] == tokens
     ((name, x),) = built.inputs.items()
     before = outputs(built.core, {name: x})
     if modality == "series":

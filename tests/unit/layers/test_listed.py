@@ -65,6 +65,7 @@ LAYERS = {
     "StepWeights": (attention.StepWeights(), [STEPS[..., :1], MASK]),
     "WeightedSteps": (attention.WeightedSteps(), [STEPS, STEPS[..., :1]]),
     "ClassToken": (attention.ClassToken(seed=1), [STEPS]),
+    "QueryTokens": (attention.QueryTokens(3, seed=1), [STEPS]),
     "FirstToken": (attention.FirstToken(), [STEPS]),
     "HaltingWeights": (attention.HaltingWeights(), [np.full((2, 4, 3), 0.4, np.float32), MASK]),
     "ToWindows": (windows.ToWindows(2, 2, 1), [RNG.normal(size=(2, 4, 4, 6)).astype(np.float32)]),

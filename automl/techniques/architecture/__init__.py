@@ -1,0 +1,1 @@
+"""How the weights of a network begin before its training proper."""
