@@ -97,8 +97,8 @@ class TrainPlan:
     up the steps that are there; None leaves it to the family (a mean)."""
     attention: Component | None = None
     """`make(builder=Builder, width=int, steps=int, name=str, causal=False, asking=int or None) -> f(x [b, steps, width],
-    mask [b, steps, 1] or None) -> [b, steps, width]`: what each token gathers from the others; where `causal` from none behind
-    it. With `asking` it is cross attention, `f(x, mask, others [b, asking, width]) -> [b, asking, width]`: what those
+    mask [b, steps, 1] or None) -> [b, steps, width]`: what each token gathers from the others; where `causal` from none
+    behind it. With `asking` it is cross attention, `f(x, mask, others [b, asking, width]) -> [b, asking, width]`: what those
     others gather from x, never causal. `f` is called once or, where layers are shared, several times on the same weights;
     it builds graph from layers, turns queries and keys by `positions` (of one sequence) and thins out its weights by
     `attention_dropout`. None is attention with 4 heads."""

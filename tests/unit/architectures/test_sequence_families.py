@@ -352,11 +352,11 @@ def test_attention_dropout_silences_its_share_in_training_alone(build):
 
 def test_without_positions_order_is_unknown_and_with_them_it_is_not(build):
     def moved(**chosen):
-        built = build("transformer", {"width": 32, "depth": 1}, modality="series",
-                      preprocess={"inputs": {"steps": 10, "channels": 3}}, **chosen)
+        built = build("transformer", {"width": 32, "depth": 1}, modality="text",
+                      preprocess={"inputs": {"tokens": 10, "vocabulary": 40}}, **chosen)
         shaken(built.core)
-        x = built.inputs["series"]
-        return np.abs(np.asarray(built.core({"series": x})) - np.asarray(built.core({"series": x[:, ::-1]}))).max()
+        x = np.random.default_rng(0).integers(1, 40, (64, 10)).astype(np.int32)
+        return np.abs(np.asarray(built.core({"tokens": x})) - np.asarray(built.core({"tokens": x[:, ::-1]}))).max()
 
     assert moved() < 1e-5
     for form in FORMS:
@@ -435,3 +435,20 @@ def test_cells_become_int8_files_unrolled(cell, build):
     ])
     expected = outputs(built.core, built.inputs)[:20]
     assert np.abs(given - expected).mean() < 0.25 * expected.std()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["decoder", "encoder-decoder"])
+def test_decoders_become_files_of_every_precision(form, build):
+    from ai_edge_litert.interpreter import Interpreter
+
+    built = build("transformer", {"width": 32, "depth": 1, "form": form}, modality="series",
+                  preprocess={"inputs": {"steps": 12, "channels": 4}, "ragged": True})
+    expected = outputs(built.core, built.inputs)[:20]
+    for precision, share in (("float32", 1e-3), ("int8", 0.25)):
+        content = tflite.convert(built.core, precision, built.inputs)
+        runner = Interpreter(model_content=content).get_signature_runner()
+        given = np.concatenate([
+            next(iter(runner(series=built.inputs["series"][i : i + 1]).values())) for i in range(20)
+        ])
+        assert np.abs(given - expected).mean() < share * expected.std(), precision

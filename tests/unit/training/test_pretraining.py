@@ -84,6 +84,7 @@ def test_what_was_taught_starts_the_classifier(texts: Case, taught: list[Any], t
     assert np.abs(embedding - 7).max() < 0.1, "only two epochs at a small rate have moved it"
 
 
+@pytest.mark.slow
 def test_what_goes_on_from_other_weights_is_not_taught_again(
     texts: Case, taught: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +97,7 @@ def test_what_goes_on_from_other_weights_is_not_taught_again(
     assert len(taught) == 2, "a member of an ensemble begins anew, on its own rows"
 
 
+@pytest.mark.slow
 def test_it_repeats_itself(texts: Case, tmp_path: Path) -> None:
     first, second = (run(texts, tmp_path / name, 1) for name in ("a", "b"))
     assert first.overheads_s["pretraining"] > 0
