@@ -21,7 +21,7 @@ class Given:
 
     network: Callable[[], keras.Model] | None = None
     """Gives the core to train (built, with its weights), in the place of the architecture's. It is trained in float32, and
-    gradually: its weights are good already, so the search for a rate is left out."""
+    gradually: its weights are good already, so pretraining and the search for a rate are left out."""
     preprocess: dict[str, Any] | None = None
     """The fitted preprocess.json that the network was trained with."""
     epochs: int | None = None
@@ -37,7 +37,9 @@ class Given:
     def changed(self, plan: TrainPlan) -> TrainPlan:
         """The recipe's plan, as it suits what is given."""
         if self.network is not None:
-            plan = plan.replace(precision="float32", rate_search=None, reparametrisation=None, kernel_noise=None)
+            plan = plan.replace(
+                precision="float32", pretraining=None, rate_search=None, reparametrisation=None, kernel_noise=None
+            )
         if self.teacher is not None:
             plan = plan.replace(resampling=None)
         return plan.replace(
