@@ -39,7 +39,7 @@ class Lars(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)  # sparse ones too
+        gradient = ops.cast(gradient, variable.dtype)
         velocity = self._velocities[self._get_variable_index(variable)]
         if len(variable.shape) > 1:
             weights = ops.convert_to_tensor(variable)
@@ -82,7 +82,7 @@ class RectifiedAdam(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)  # sparse ones too
+        gradient = ops.cast(gradient, variable.dtype)
         index = self._get_variable_index(variable)
         m, v = self._momentums[index], self._velocities[index]
         self.assign(m, self.beta_1 * ops.convert_to_tensor(m) + (1 - self.beta_1) * gradient)
