@@ -33,6 +33,7 @@ from automl.search.engine import Engine, Workers
 from automl.search.ledger import Closed, Ledger
 from automl.search.runner import Place, Runner
 from automl.search.sampler import NOT_EVIDENCE, Proposal, free_dimensions
+from automl.search.screening import Screening
 from automl.search.selection import Candidate
 from automl.spec import (
     Artifact,
@@ -244,6 +245,9 @@ class Job:
             place=Place(prepared.path, self.workdir, self.metric), space=space, speeds=speeds,
             limit_parameters=sizing.limit_parameters(self.spec.constraints, self.spec.formats),
             max_trials=self.spec.budget.max_trials, prune=self.spec.search.strategy not in ("fixed", "grid"),
+            screening=None if "zero-cost" in self.spec.search.forbid else Screening(
+                lambda recipes, seconds: self.engine.score(recipes, prepared.path, seconds)
+            ),
         )
         runner.on_ended = lambda trial: self._estimate_again(runner, prepared)
         self._estimate_again(runner, prepared)

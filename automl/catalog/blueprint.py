@@ -185,6 +185,8 @@ class Blueprint:
             if place not in needed:
                 needed.add(place)
                 waiting += self[place].inputs
+        if len(needed) == len(self.parts):
+            return type(self)(self.parts)
         places = {old: new for new, old in enumerate(sorted(needed))}
         return type(self)(
             dataclasses.replace(self[old], inputs=tuple(places[i] for i in self[old].inputs)) for old in sorted(needed)

@@ -119,6 +119,7 @@ def space(view: View) -> Markup | None:
             element("h3", "Tried, with the number of trials"),
             element("div", [element("span", f"{id} {n}") for id, n in often], class_="chips"),
         ]
+    parts += _screened(view)
     unused = [id for id in space.techniques if id not in tried]
     if unused:
         parts += [
@@ -131,6 +132,46 @@ def space(view: View) -> Markup | None:
             element("details", element("summary", f"Left out: {number(len(space.excluded), 'technique')}, and why"), table)
         )
     return join(parts)
+
+
+ENOUGH = 5
+"""Trainings of equal length from which the agreement of scores with them is said."""
+
+
+def _screened(view: View) -> list[Markup]:
+    """How many candidates were scored without being trained, and how well the scores agreed with trainings."""
+    candidates = [c for event in view.state.scored for c in event.candidates]
+    if not candidates:
+        return []
+    seconds = sum(event.wall_s for event in view.state.scored)
+    names = ", ".join(sorted({name for c in candidates for name in c.scores}))
+    said = f"{number(len(candidates), 'candidate')} were scored before training ({names}), in {duration(seconds)} of a slot."
+    if faults := sum(bool(c.fault) for c in candidates):
+        said += f" {number(faults, 'candidate')} couldn't be built."
+    ranks = {str(c.architecture): c.rank for c in candidates}
+    trained: dict[int, list[tuple[float, float]]] = {}
+    for trial in view.state.trials.values():
+        rank = ranks.get(str(trial.recipe.architecture))
+        if rank is not None and trial.usable and trial.score is not None:
+            trained.setdefault(trial.fidelity.epochs, []).append((rank, trial.score))
+    pairs = max(trained.values(), key=len, default=[])
+    if len(pairs) >= ENOUGH:
+        said += (
+            f" Of {count(len(pairs))} that were trained alike, the order by scores agreed with that by {view.metric} with "
+            f"Kendall's τ = {kendall(pairs):.2f} (1: the same order, 0: chance; those with low scores weren't trained)."
+        )
+    return [element("h3", "Scored without training"), element("p", said)]
+
+
+def kendall(pairs: Sequence[tuple[float, float]]) -> float:
+    """Kendall's τ-b: agreement of two orders in [-1, 1]; ties count for neither. 0 where one of them is all ties."""
+    concordant = first = second = 0
+    for i, (a, b) in enumerate(pairs):
+        for c, d in pairs[:i]:
+            concordant += ((a > c) - (a < c)) * ((b > d) - (b < d))
+            first += a != c
+            second += b != d
+    return concordant / (first * second) ** 0.5 if first and second else 0.0
 
 
 def decisions(view: View) -> Markup | None:

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from automl.catalog import compose, entries
 from automl.spec import Fidelity, InvalidInput, Profile, Recipe, Trial
+from automl.spec.model import canonical
 
 MARGIN = 0.02
 """Share of the whole budget that nothing is planned into."""
@@ -117,6 +118,8 @@ class Speeds:
         self._profile = profile
         self._validation = validation_rows
         self._measured: dict[str, _Measured] = {}
+        self._sizes: dict[bytes, float] = {}
+        """Of architectures, by their canonical JSON: networks laid down as blueprints take milliseconds each."""
         self._overheads: dict[str, float] = {}
         """Trial → its slot's seconds outside steps."""
 
@@ -187,11 +190,15 @@ class Speeds:
     def _weights(self, recipe: Recipe) -> float:
         """Weights, or of a network laid down as a blueprint as many as would take its multiplications: its kernels are used
         at each place of a picture, and far apart in that."""
-        id = recipe.architecture.id
-        if id in entries.architectures and (family := entries.architectures[id]).blueprint is not None:
-            macs = family.blueprint(self._profile, **compose.complete(recipe.architecture, family.params)).macs
-            return macs / self._places()
-        return parameters(recipe, self._profile) or 50_000
+        key = canonical(recipe.architecture.to_dict())
+        if key not in self._sizes:
+            id = recipe.architecture.id
+            if id in entries.architectures and (family := entries.architectures[id]).blueprint is not None:
+                macs = family.blueprint(self._profile, **compose.complete(recipe.architecture, family.params)).macs
+                self._sizes[key] = macs / self._places()
+            else:
+                self._sizes[key] = parameters(recipe, self._profile) or 50_000
+        return self._sizes[key]
 
     def _places(self) -> float:
         """How often a convolution's weights are used, at a guess."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,6 +49,9 @@ class Engine:
     deliver_estimate_s: Callable[..., float]
     """(formats, recipe, profile, parameters=…, rows=…, slots=…) → seconds on a busy machine; without recipe: of a plain
     network."""
+    score: Callable[[Sequence[Recipe], Path, float], dict[str, Any]]
+    """(recipes, prepared folder, seconds) → the answer of `automl.nas.zero_cost.score_in_child`; called in a thread of its
+    own."""
     held_out: Callable[[Path], dict[str, float]]
     render: Callable[..., str]
     clock: Clock
@@ -131,6 +134,16 @@ def product() -> Engine:
             more["modality"] = profile.modality
         return delivery.estimate_s(formats, graphs=factor, **more)
 
+    def score(recipes: Sequence[Recipe], prepared: Path, timeout_s: float) -> dict[str, Any]:
+        from automl.export.deliver import CHILD_ENV, CHILD_MEMORY_BYTES
+
+        # Not from the executor's fork server: that is driven by the thread which polls.
+        return children.run_in_child(
+            target="automl.nas.zero_cost:score_in_child", memory_bytes=CHILD_MEMORY_BYTES, env=CHILD_ENV,
+            timeout_s=timeout_s,
+            request={"recipes": [recipe.to_dict() for recipe in recipes], "prepared": str(prepared)},
+        )
+
     def held_out(scratch: Path) -> dict[str, float]:
         from automl.export import deliver as delivery
 
@@ -144,7 +157,7 @@ def product() -> Engine:
     return Engine(
         prepare=prepare, executor=executor, predictions=predictions, blend=blend, compress=compress,
         compress_estimate_s=compress_estimate_s, deliver=deliver, deliver_estimate_s=deliver_estimate_s,
-        held_out=held_out, render=render, clock=SystemClock(),
+        score=score, held_out=held_out, render=render, clock=SystemClock(),
     )
 
 

@@ -5,6 +5,9 @@ choice trains (see `portfolio.training`). A proposal is a mutated copy of the be
 (Real et al., arXiv:1802.01548, who found AmoebaNet so), trained for the epochs of the lowest rung; the best third of each
 rung goes on to the next (`automl.search.asha`). Who got farther is the better parent; of one rung, who scored better.
 
+Where trainings take longer than scores, a pool of children is scored before one of them is trained
+(`automl.nas.zero_cost`), and the best of them by all scores together are; what was scored and not taken is forgotten.
+
 How many epochs a full training has turns on the clock: a probe on a sliver of the data tells the speed, and a full training
 may take a `SHARE` of the search, so that a population can live in it. What takes longer than `RUNG_SHARE` to reach its first
 rung isn't begun: how long is foreseen from its multiplications. Towards the end nothing new begins; the leader is trained to
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Collection
 
 from automl.catalog.domains import Categorical
 from automl.catalog.space import Assignment, Space
@@ -25,11 +29,17 @@ from automl.search.budget import ENDLESS, SAFETY, Outlook
 from automl.search.evolution import FIRST, POPULATION, TOURNAMENT, mutated
 from automl.search.sampler import NOT_EVIDENCE, Proposal, assignment_of, evidence, recipe_seed
 from automl.spec import Fidelity, Recipe, Trial
+from automl.spec.event import CandidatesScored
+from automl.spec.model import canonical
 
 SHARE = 0.2
 """Most of a slot's time for the search that one full training may take…"""
 RUNG_SHARE = 0.15
 """… and that one may take to reach the lowest rung."""
+POOL, TAKEN = 12, 3
+"""Children that are scored together, and how many of them are trained."""
+WORTH_S = 10.0
+"""A training to the lowest rung has to take as long for a screening to pay: a score costs about a second."""
 
 
 class GenotypeEvolution(Asha):
@@ -42,6 +52,14 @@ class GenotypeEvolution(Asha):
         self._settled = False
         self._outlook = ENDLESS
         """Of the ask that is being answered."""
+        self._pools = 0
+        """Pools that were scored."""
+        self._seen: set[bytes] = set()
+        """Architectures in them."""
+        self._queue: list[tuple[bytes, Assignment]] = []
+        """The best of the latest pool, best first."""
+        self._awaited = False
+        """Whether scores are under way, which the next child is chosen by."""
 
     def ask(self, trial: str, outlook: Outlook) -> Proposal | None:
         if (probe := self._probe(outlook)) is not None:
@@ -57,20 +75,31 @@ class GenotypeEvolution(Asha):
     # --- breeding ----------------------------------------------------------------------------------------
 
     def fresh(self, rng: random.Random, attempts: int = 50) -> Assignment | None:
-        """A new architecture that the clock has time for; the quickest that was met where it has time for none."""
+        """At first the default; then the best of those that were scored. None while scores are awaited."""
+        if not any(t.origin not in NOT_EVIDENCE for t in self.trials.values()):
+            return self._bred(rng, attempts, first=self.space.default())
+        if scored := self._well_scored():
+            return scored[0]
+        return None if self._awaited else self._bred(rng, attempts)
+
+    def _bred(
+        self, rng: random.Random, attempts: int, first: Assignment | None = None, known: Collection[bytes] = ()
+    ) -> Assignment | None:
+        """A new architecture that the clock has time for, and none of the `known`; the quickest that was met where it has
+        time for none."""
         living, tried = self._living(), self.tried()
         begun = sum(t.origin not in NOT_EVIDENCE for t in self.trials.values())
         slow: dict[float, Assignment] = {}
         for attempt in range(attempts):
-            if begun == attempt == 0:
-                candidate = self.space.default()
+            if attempt == 0 and first is not None:
+                candidate = first
             elif begun < FIRST or len(living) < 2:
                 candidate = self.space.sample(rng)
             else:
                 winner = max(rng.sample(living, k=min(TOURNAMENT, len(living))), key=standing)
                 candidate = mutated(self.space, assignment_of(self.space, winner.recipe), rng)
             recipe = self._recipe(candidate)
-            if recipe.identity in tried:
+            if recipe.identity in tried or (known and key(recipe) in known):
                 continue
             seconds = self._outlook.speed(recipe).total_s(self.rungs[0])
             if seconds <= RUNG_SHARE * self._outlook.total_s:
@@ -89,6 +118,40 @@ class GenotypeEvolution(Asha):
 
     def _recipe(self, assignment: Assignment) -> Recipe:
         return self.space.recipe(assignment | {"epochs": self.epochs}, recipe_seed(self.seed))
+
+    # --- scores ------------------------------------------------------------------------------------------
+
+    def unscored(self, outlook: Outlook) -> tuple[Recipe, ...]:
+        self._outlook = outlook
+        worth = outlook.speed(self._recipe(self.space.default())).total_s(self.rungs[0]) >= WORTH_S
+        if not worth or self._awaited or len(self._well_scored()) > 1 or self._closing(outlook):
+            return ()
+        rng = self.rng("pool", str(self._pools))
+        found: dict[bytes, Recipe] = {}
+        for _ in range(POOL):
+            if (child := self._bred(rng, attempts=50, known=self._seen | found.keys())) is not None:
+                recipe = self._recipe(child)
+                found[key(recipe)] = recipe
+        self._awaited = bool(found)
+        return tuple(found.values())
+
+    def scored(self, event: CandidatesScored) -> None:
+        self._awaited = False
+        self._pools += 1
+        # The epochs weren't settled yet for the first pool: an architecture is all that a candidate is known by.
+        like = self.space.recipe(self.space.default(), 0)
+        recipes = {c.recipe: like.model_copy(update={"architecture": c.architecture}) for c in event.candidates}
+        self._seen |= {key(recipe) for recipe in recipes.values()}
+        best = sorted((c for c in event.candidates if not c.fault), key=lambda c: -c.rank)[:TAKEN]
+        self._queue = [(key(recipes[c.recipe]), self.space.assignment(recipes[c.recipe])) for c in best]
+
+    def scores_fail(self) -> None:
+        self._awaited = False
+
+    def _well_scored(self) -> list[Assignment]:
+        """The best of the latest pool that weren't trained yet, best first."""
+        tried = {key(t.recipe) for t in self.trials.values() if t.origin not in NOT_EVIDENCE} if self._queue else set()
+        return [assignment for known, assignment in self._queue if known not in tried]
 
     # --- the clock ---------------------------------------------------------------------------------------
 
@@ -135,6 +198,11 @@ class GenotypeEvolution(Asha):
 
     def _leader(self) -> Trial | None:
         return max((t for t in self._living() if t.recipe.epochs == self.epochs), key=standing, default=None)
+
+
+def key(recipe: Recipe) -> bytes:
+    """What an architecture is known by."""
+    return canonical(recipe.architecture.to_dict())
 
 
 def standing(trial: Trial) -> tuple[int, float]:

@@ -20,6 +20,7 @@ from automl.search.control import Control
 from automl.search.ledger import Ledger
 from automl.search.prune import MISTIMED, hopeless, mistimed
 from automl.search.sampler import NOT_EVIDENCE, Proposal, Sampler
+from automl.search.screening import Screening
 from automl.spec import Fidelity, JobState, Outcome, Recipe, Trial
 from automl.spec.event import BestChanged, SamplerState, TrialEnded, TrialMeasured, TrialStarted
 from automl.spec.model import Json
@@ -60,6 +61,7 @@ class Runner:
     def __init__(
         self, *, ledger: Ledger, executor: Executor, budget: Budget, clock: Clock, control: Control, place: Place,
         space: Space, speeds: Speeds, limit_parameters: int | None, max_trials: int | None = None, prune: bool = True,
+        screening: Screening | None = None,
     ):
         self.ledger = ledger
         self.executor = executor
@@ -72,6 +74,8 @@ class Runner:
         self.limit_parameters = limit_parameters
         self.max_trials = max_trials
         self.prune = prune
+        self.screening = screening
+        """None: candidates are trained unscored."""
         self.on_ended: Callable[[Trial], None] = lambda trial: None
         self.shrunk = 0
         """Proposals that were made smaller to meet the size limit."""
@@ -98,6 +102,8 @@ class Runner:
         sampler.restore(
             stored.state if stored is not None and stored.sampler == sampler.name else None, list(self.state.trials.values())
         )
+        for scores in self.state.scored:
+            sampler.scored(scores)
         self._resume()
         reason = ""
         while True:
@@ -108,7 +114,7 @@ class Runner:
                 for trial in sorted(self.executor.running):
                     if not self._may_finish(self.state.trials[trial]):
                         self._stop(trial, reason)
-            if not self.executor.running:
+            if not self.executor.running and (reason or not self._screens):
                 if reason:
                     self._sampler = None
                     return reason
@@ -117,6 +123,34 @@ class Runner:
                     self._sampler = None
                     return reason
             self._take_in(POLL_S)
+            self._take_scores(sampler)
+
+    @property
+    def _screens(self) -> bool:
+        """Whether a screening holds a slot."""
+        return self.screening is not None and self.screening.busy
+
+    def _screened(self, sampler: Sampler) -> bool:
+        """Begins to score what the sampler wants scored; whether that took a slot."""
+        if self.screening is None or self.screening.busy:
+            return False
+        outlook = self.outlook()
+        if not (wanted := sampler.unscored(outlook)):
+            return False
+        self.screening.start(wanted, outlook.remaining_s)
+        return True
+
+    def _take_scores(self, sampler: Sampler) -> None:
+        """Books the scores of a screening that has ended."""
+        if self.screening is None:
+            return
+        if (scores := self.screening.taken()) is not None:
+            self.ledger.emit(scores)
+            sampler.scored(scores)
+        elif self.screening.failed:
+            self.ledger.note(f"Candidates are trained without being scored before: {self.screening.failed}", warning=True)
+            self.screening = None
+            sampler.scores_fail()
 
     def _over(self) -> str:
         """Why nothing more may start, as a phrase; empty while there is time."""
@@ -137,13 +171,16 @@ class Runner:
 
     def _fill(self, sampler: Sampler, first: Sequence[Recipe]) -> str:
         """Starts trials in the free slots. Returns a reason to end the search, or nothing."""
-        while len(self.executor.running) < min(self.control.slots, self.executor.slots):
+        while len(self.executor.running) + self._screens < min(self.control.slots, self.executor.slots):
             searched = sum(t.origin not in NOT_EVIDENCE for t in self.state.trials.values())
             if self.max_trials is not None and searched >= self.max_trials:
                 return "" if self.executor.running else f"the limit of {self.max_trials} trials was reached"
+            if self._screened(sampler):
+                continue
             proposal = self._next(sampler, first)
             if proposal is None:
-                return "" if self.executor.running or self.control.slots == 0 else "nothing more fits the time that is left"
+                waiting = self.executor.running or self._screens or self.control.slots == 0
+                return "" if waiting else "nothing more fits the time that is left"
             self._start(proposal, self._new_id(), 1)
         return ""
 

@@ -7,6 +7,12 @@ so a restarted controller tells a new sampler the trials it finds in the events 
     sampler.ask("t0007", outlook)  the next proposal, for a trial of that id; None when there is nothing to propose now
     sampler.drop("t0007")          the proposal was not used (it didn't fit the time)
 
+A sampler may want candidates scored before it proposes one of them (`automl.nas.zero_cost`):
+
+    sampler.unscored(outlook)      the recipes to be scored next, () for none; asked when a slot is free
+    sampler.scored(event)          what they were scored
+    sampler.scores_fail()          nothing will be scored any more
+
 What every implementation keeps (`tests/contract/samplers` proves it for each):
 
 - A proposal's recipe comes from the space it was given, and repeats no trial (a continued one has the same recipe and more
@@ -31,6 +37,7 @@ from automl.catalog.domains import Categorical, Int
 from automl.catalog.space import Assignment, Space
 from automl.search.budget import Outlook
 from automl.spec import Fidelity, Outcome, Recipe, Trial
+from automl.spec.event import CandidatesScored
 from automl.spec.model import Json
 
 NOT_EVIDENCE = ("probe", "final")
@@ -76,6 +83,16 @@ class Sampler(abc.ABC):
     def drop(self, trial: str) -> None:
         """Forgets a proposal that isn't used."""
         self.dropped += 1
+
+    def unscored(self, outlook: Outlook) -> tuple[Recipe, ...]:
+        """Recipes that are to be scored before the next proposal."""
+        return ()
+
+    def scored(self, event: CandidatesScored) -> None:  # noqa: B027 — most samplers want none.
+        """Takes in scores, also those from before a restart."""
+
+    def scores_fail(self) -> None:  # noqa: B027
+        """No more scores will come: propose without."""
 
     def state(self) -> Json:
         """What can't be found in the trials."""

@@ -15,7 +15,7 @@ import pydantic
 from automl.spec.artifact import Artifact, Refused
 from automl.spec.dataset import Finding, Profile
 from automl.spec.model import Frozen, Json
-from automl.spec.recipe import ParameterValue, Recipe
+from automl.spec.recipe import Choice, ParameterValue, Recipe
 from automl.spec.trial import Fidelity, Measurement, Outcome, Trial
 
 
@@ -101,6 +101,28 @@ class BestChanged(Frozen):
     score: float
     validation: dict[str, float]
     size_bytes: int
+
+
+class ScoredCandidate(Frozen):
+    """A recipe that was scored without being trained."""
+
+    recipe: str
+    """Its identity."""
+    architecture: Choice
+    scores: dict[str, float | None]
+    """By name ("naswot", …); None where it isn't finite. Empty where the network couldn't be built."""
+    rank: float
+    """By all scores together among those of its event: 1 is first by each."""
+    fault: str = ""
+
+
+class CandidatesScored(Frozen):
+    """Networks were scored before one of them is trained (`automl.nas.zero_cost`)."""
+
+    kind: Literal["candidates-scored"] = "candidates-scored"
+    candidates: tuple[ScoredCandidate, ...]
+    wall_s: float
+    """Of the slot that it took."""
 
 
 class SamplerState(Frozen):
@@ -191,8 +213,8 @@ class JobFinished(Frozen):
 
 Payload = Annotated[
     Union[
-        PhaseStarted, DataPrepared, SpaceDerived, TrialStarted, TrialMeasured, TrialEnded, BestChanged, SamplerState,
-        Noted, EnsemblePlanned, Compressed, ArtifactMade, ArtifactRefused, JobFinished,
+        PhaseStarted, DataPrepared, SpaceDerived, CandidatesScored, TrialStarted, TrialMeasured, TrialEnded, BestChanged,
+        SamplerState, Noted, EnsemblePlanned, Compressed, ArtifactMade, ArtifactRefused, JobFinished,
     ],
     pydantic.Field(discriminator="kind"),
 ]
@@ -215,6 +237,7 @@ class JobState(pydantic.BaseModel):
     phase: JobPhase | None = None
     prepared: DataPrepared | None = None
     space: SpaceDerived | None = None
+    scored: list[CandidatesScored] = []
     trials: dict[str, Trial] = {}
     best: BestChanged | None = None
     sampler: SamplerState | None = None
@@ -244,6 +267,8 @@ class JobState(pydantic.BaseModel):
                 self.prepared = prepared
             case SpaceDerived() as space:
                 self.space = space
+            case CandidatesScored() as scored:
+                self.scored.append(scored)
             case TrialStarted() as started:
                 # A further attempt goes on from a checkpoint, or measures its first epochs anew (see `_measure`).
                 before = self.trials.get(started.trial)

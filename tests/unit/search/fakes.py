@@ -301,6 +301,10 @@ class Theatre:
     blend_gain: float = 0.01
     blend_fails: bool = False
     prepare: Callable[[], None] = lambda: None
+    score: Callable[..., dict[str, Any]] = lambda recipes, prepared, seconds: {
+        "scores": [{"naswot": worth(r), "synflow": worth(r), "grad-norm": worth(r)} for r in recipes],
+        "seconds": [0.1] * len(recipes), "faults": [""] * len(recipes),
+    }
     on_time: Callable[[float, Control], None] = lambda now, control: None
     on_event: Callable[[Event, Control], None] = lambda event, control: None
     deadline: float | None = None
@@ -382,6 +386,7 @@ class Theatre:
         return Engine(
             prepare=prepare, executor=executor, predictions=predictions, blend=blend, compress=compress, deliver=deliver,
             deliver_estimate_s=lambda *a, **k: self.deliver_s, compress_estimate_s=lambda: 6.0,
+            score=self.score,
             held_out=lambda scratch: json.loads((scratch / "test.json").read_text()),
             render=lambda state, spec, **more: "<html></html>", clock=self.clock,
         )
