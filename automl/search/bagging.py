@@ -6,7 +6,7 @@ another fold of the rows; see the techniques `greedy-ensemble` and `bagging`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,11 @@ LATENCY_MS = 2.0
 SIZE_SHARE = 0.8
 """Of a limit of size, for the weights of an ensemble: each member also brings its own preprocessing."""
 
+FEW_ROWS = 4_000
+"""Validation rows below which one greedy choice follows noise, and is made on…"""
+BAGS = 20
+"""… so many bootstrap samples instead (Caruana et al., ICML 2004, section 2.3, bag the models)."""
+
 Predictions = NDArray[np.floating[Any]]
 
 
@@ -54,7 +59,36 @@ def chosen(
     greedily = "greedy-ensemble" not in settings.forbid and (not settings.allow or "greedy-ensemble" in settings.allow)
     if not greedily:
         return [0] * members
-    return greedy([predictions(c.best.id) for c in ranked[:CONSIDERED]], y, metric, task, members)
+    return voted([predictions(c.best.id) for c in ranked[:CONSIDERED]], y, metric, task, members)
+
+
+def voted(
+    predictions: Sequence[Predictions], y: NDArray[np.generic], metric: str, task: str, members: int
+) -> list[int]:
+    """As `greedy`; of few rows, by the choices on `BAGS` bootstrap samples of them, so that no model is taken for its luck
+    with some rows.
+
+    Seats go to the models by their votes (D'Hondt's divisors), so that of any number of members the first are those that
+    fewer would be.
+    """
+    if len(y) >= FEW_ROWS:
+        return greedy(predictions, y, metric, task, members)
+    votes = np.zeros(len(predictions))
+    for rows in _bootstraps(y, entries.tasks[task].kind == "classification"):
+        for place in greedy([p[rows] for p in predictions], y[rows], metric, task, members):
+            votes[place] += 1
+    order: list[int] = []
+    while len(order) < members:
+        order.append(max(range(len(votes)), key=lambda i: (votes[i] / (order.count(i) + 1), -i)))
+    return order
+
+
+def _bootstraps(y: NDArray[np.generic], by_class: bool) -> Iterator[NDArray[np.intp]]:
+    """Row numbers drawn with replacement; of classes each as often as it is there."""
+    rng = np.random.default_rng(len(y))
+    strata = [np.flatnonzero(y == value) for value in np.unique(y)] if by_class else [np.arange(len(y))]
+    for _ in range(BAGS):
+        yield np.concatenate([rng.choice(rows, len(rows)) for rows in strata])
 
 
 def greedy(
@@ -62,10 +96,10 @@ def greedy(
 ) -> list[int]:
     """Indices of the models whose mean scores best, in the order of their choice, with repetition.
 
-    `predictions` are [n, outputs] each, the first the best model's; `y` [n] classes or numbers.
+    `predictions` are [n, outputs] each; of equal ones the first is taken. `y` [n] classes or numbers.
     """
-    chosen = [0]
-    total = np.asarray(predictions[0], np.float64)
+    chosen: list[int] = []
+    total = np.zeros(np.shape(predictions[0]))
     judge = _judge(metric, task, y)
     while len(chosen) < members:
         scores = [judge((total + p) / (len(chosen) + 1)) for p in predictions]
@@ -76,9 +110,11 @@ def greedy(
 
 
 def _judge(metric: str, task: str, y: NDArray[np.generic]) -> Callable[[Predictions], tuple[float, float]]:
+    sure = "log-loss" in entries.tasks[task].metrics
+
     def score(prediction: Predictions) -> tuple[float, float]:
-        found = metrics.evaluate(task, y, prediction.astype(np.float32))
-        return metrics.get(metric).signed(found[metric]), -found.get("log-loss", 0.0)
+        given = prediction.astype(np.float32)
+        return metrics.score(metric, y, given), -metrics.value("log-loss", y, given) if sure else 0.0
 
     return score
 

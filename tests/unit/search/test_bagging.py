@@ -46,7 +46,23 @@ def test_equal_accuracies_are_decided_by_the_log_loss() -> None:
     def sure(p: float) -> np.ndarray:
         return np.where(np.arange(2)[None, :] == y[:, None], p, 1 - p).astype(np.float32)
 
-    assert bagging.greedy([sure(0.6), sure(0.7), sure(0.99)], y, "accuracy", "tabular-classification", 2) == [0, 2]
+    assert bagging.greedy([sure(0.6), sure(0.7), sure(0.99)], y, "accuracy", "tabular-classification", 2) == [2, 2]
+
+
+def test_of_few_rows_a_lucky_model_does_not_take_all_seats() -> None:
+    """Two models of the same strength, one of which happens to be right once more; a mean errs by the mean of both."""
+    y, rows = np.zeros(60, np.float32), np.arange(60)
+    models = [wrong[:, None].astype(np.float32) for wrong in (rows < 12, (rows >= 20) & (rows < 33))]
+    given = (models, y, "mae", "tabular-regression", 5)
+    assert bagging.greedy(*given) == [0] * 5
+    assert sorted(set(bagging.voted(*given))) == [0, 1]
+
+
+def test_of_many_rows_the_choice_is_the_greedy_one() -> None:
+    y = RNG.normal(size=bagging.FEW_ROWS).astype(np.float32)
+    models = [noisy(y, s) for s in (0.5, 0.6)]
+    given = (models, y, "r2", "tabular-regression", 3)
+    assert bagging.voted(*given) == bagging.greedy(*given)
 
 
 RECIPE = Recipe(task="tabular-regression", architecture=Choice(id="mlp"), epochs=10)
