@@ -32,10 +32,13 @@ LEAST = -1e30
 
 
 def score_in_child(request: dict[str, Any]) -> dict[str, Any]:
-    """{"recipes": […], "prepared": folder} → {"scores": [{score: number or None} for each recipe], "seconds": […]}.
+    """{"recipes": […], "prepared": folder, "seconds": number} → {"scores": [{score: number or None} for each recipe],
+    "seconds": […], "faults": […]}.
 
-    None is a score that isn't finite. A recipe that can't be built has the scores {} and its reason in "faults".
+    None is a score that isn't finite. A recipe that can't be built has the scores {} and its reason in "faults". What
+    wouldn't be done within the seconds, by the time of the slowest so far, is left out: the lists are then shorter.
     """
+    began = time.monotonic()
     from automl.data.prepared import PreparedDataset
     from automl.training import backends, samples
 
@@ -44,6 +47,8 @@ def score_in_child(request: dict[str, Any]) -> dict[str, Any]:
     found: list[dict[str, float | None]] = []
     seconds, faults = [], []
     for given in request["recipes"]:
+        if time.monotonic() - began + max(seconds, default=0.0) > request["seconds"]:
+            break
         start, recipe = time.monotonic(), Recipe.from_dict(given)
         try:
             plan = compose.plan_of(recipe, prepared.meta.profile)

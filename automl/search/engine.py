@@ -18,6 +18,9 @@ from automl.search.budget import Clock, SystemClock, parameters
 from automl.spec import JobSpec, Profile, Recipe
 from automl.spec.model import Json
 
+SCORING_SHARE = 0.6
+"""Of the time that a screening may take, for the scores; the rest is for its process to begin."""
+
 
 class Workers(Executor, Protocol):
     """An executor that also runs single functions in children (`automl.execution.children.run_in_child`)."""
@@ -141,7 +144,10 @@ def product() -> Engine:
         return children.run_in_child(
             target="automl.nas.zero_cost:score_in_child", memory_bytes=CHILD_MEMORY_BYTES, env=CHILD_ENV,
             timeout_s=timeout_s,
-            request={"recipes": [recipe.to_dict() for recipe in recipes], "prepared": str(prepared)},
+            request={
+                "recipes": [recipe.to_dict() for recipe in recipes], "prepared": str(prepared),
+                "seconds": SCORING_SHARE * timeout_s,
+            },
         )
 
     def held_out(scratch: Path) -> dict[str, float]:

@@ -123,6 +123,8 @@ class GenotypeEvolution(Asha):
 
     def unscored(self, outlook: Outlook) -> tuple[Recipe, ...]:
         self._outlook = outlook
+        if not any(t.usable for t in self.trials.values()):
+            return ()  # first of all a model that could be delivered
         worth = outlook.speed(self._recipe(self.space.default())).total_s(self.rungs[0]) >= WORTH_S
         if not worth or self._awaited or len(self._well_scored()) > 1 or self._closing(outlook):
             return ()

@@ -57,14 +57,15 @@ class Screening:
         if self._thread is None or self._thread.is_alive():
             return None
         self._thread = None
-        if self._answer is None:
-            self.failed = self._fault
+        if self._answer is None or not self._answer["scores"]:
+            self.failed = self._fault or "not one was done in time"
             return None
         return event(self._recipes, self._answer, time.monotonic() - self._began)
 
 
 def event(recipes: Sequence[Recipe], answer: dict[str, Any], wall_s: float) -> CandidatesScored:
-    """What a screening found, with the combined rank of each candidate among them."""
+    """What a screening found, with the combined rank of each candidate among them. The answer may be of the first ones
+    only."""
     from automl.nas import zero_cost
 
     ranks = zero_cost.combined(answer["scores"])

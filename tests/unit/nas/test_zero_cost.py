@@ -112,3 +112,21 @@ def test_kendalls_tau_is_scipys():
         expected = scipy.stats.kendalltau(a, b).statistic
         found = account.kendall(list(zip(a.tolist(), b.tolist())))
         assert found == pytest.approx(0.0 if math.isnan(expected) else expected)
+
+
+def test_a_child_scores_what_it_has_time_for_and_names_what_cannot_be_built(tmp_path):
+    """On prepared pictures, as the product's child does it."""
+    from automl.data.prepared import PreparedDataset
+    from tests.unit.architectures.conftest import recipe
+    from tests.unit.training.conftest import make_pictures
+
+    prepared = PreparedDataset.open(make_pictures(tmp_path / "prepared"))
+    good = recipe(prepared.meta.profile, "nas-cell", {"width": 8, "stages": 1}, batch_norm={})
+    bad = good.model_copy(update={"batch_size": 16, "techniques": good.techniques[1:]})
+    request = {"prepared": str(prepared.path), "recipes": [bad.to_dict(), good.to_dict()]}
+    answer = zero_cost.score_in_child(request | {"seconds": 1e6})
+    assert answer["scores"][0] == {}
+    assert answer["faults"][0]
+    assert set(answer["scores"][1]) == set(zero_cost.SCORES)
+    assert answer["faults"][1] == ""
+    assert zero_cost.score_in_child(request | {"seconds": -1.0})["scores"] == []

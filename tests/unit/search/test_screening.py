@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from automl.spec import Event, Modality, SearchSettings
-from automl.spec.event import CandidatesScored, Noted, TrialStarted
+from automl.spec.event import BestChanged, CandidatesScored, Noted, TrialStarted
 from tests.unit.search.fakes import PICTURES, Meta, Theatre, World, fold, spec
 
 
 def stage(tmp_path: Path, **more) -> Theatre:
     search = SearchSettings(strategy="evolution", forbid=more.pop("forbid", ()))
     return Theatre(
-        tmp_path, spec=spec(wall_s=600.0, task="image-classification", search=search),
+        tmp_path, spec=spec(wall_s=more.pop("wall_s", 600.0), task="image-classification", search=search),
         meta=Meta(task="image-classification", modality=Modality.IMAGE, profile=PICTURES), seed=7,
         world=World(epoch_s=lambda work: 8.0), **more,
     )
@@ -63,11 +63,25 @@ def test_a_restarted_job_keeps_the_scores_that_it_has(tmp_path: Path) -> None:
     assert pools(events)[: len(before)] == before
 
 
+def test_nothing_is_scored_before_there_is_a_usable_model(whole: list[Event]) -> None:
+    first = next(n for n, e in enumerate(whole) if isinstance(e.payload, BestChanged))
+    assert first < next(n for n, e in enumerate(whole) if isinstance(e.payload, CandidatesScored))
+
+
+def test_an_answer_of_the_first_candidates_only_is_taken(tmp_path: Path) -> None:
+    def some(recipes, prepared, seconds):
+        return {"scores": [{"naswot": 1.0}, {"naswot": 2.0}], "seconds": [9.0, 9.0], "faults": ["", ""]}
+
+    events = stage(tmp_path, score=some, wall_s=300.0).run()
+    assert {len(pool.candidates) for pool in pools(events)} == {2}
+    assert pools(events)[0].candidates[1].rank > pools(events)[0].candidates[0].rank
+
+
 def test_without_scores_the_search_goes_on_and_says_so(tmp_path: Path) -> None:
     def score(recipes, prepared, seconds):
         raise RuntimeError("planted")
 
-    events = stage(tmp_path, score=score).run()
+    events = stage(tmp_path, score=score, wall_s=300.0).run()
     assert events[-1].payload.state == "SUCCEEDED"
     assert not pools(events)
     assert len(trained(events)) > 3
@@ -75,6 +89,6 @@ def test_without_scores_the_search_goes_on_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_user_may_do_without(tmp_path: Path) -> None:
-    events = stage(tmp_path, forbid=("zero-cost",)).run()
+    events = stage(tmp_path, forbid=("zero-cost",), wall_s=300.0).run()
     assert events[-1].payload.state == "SUCCEEDED"
     assert not pools(events)
