@@ -45,7 +45,8 @@ def score_in_child(request: dict[str, Any]) -> dict[str, Any]:
     backends.limit_threads(1)
     prepared = PreparedDataset.open(Path(request["prepared"]))
     found: list[dict[str, float | None]] = []
-    seconds, faults = [], []
+    seconds: list[float] = []
+    faults: list[str] = []
     for given in request["recipes"]:
         if time.monotonic() - began + max(seconds, default=0.0) > request["seconds"]:
             break
