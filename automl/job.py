@@ -244,6 +244,7 @@ class Job:
             ledger=self.ledger, executor=self.executor, budget=self.budget, clock=self.clock, control=self.control,
             place=Place(prepared.path, self.workdir, self.metric), space=space, speeds=speeds,
             limit_parameters=sizing.limit_parameters(self.spec.constraints, self.spec.formats),
+            limit_file_bytes=sizing.limit_file_bytes(self.spec.constraints, self.spec.formats),
             max_trials=self.spec.budget.max_trials, prune=self.spec.search.strategy not in ("fixed", "grid"),
             screening=None if "zero-cost" in self.spec.search.forbid else Screening(
                 lambda recipes, seconds: self.engine.score(recipes, prepared.path, seconds)

@@ -61,7 +61,7 @@ class Runner:
     def __init__(
         self, *, ledger: Ledger, executor: Executor, budget: Budget, clock: Clock, control: Control, place: Place,
         space: Space, speeds: Speeds, limit_parameters: int | None, max_trials: int | None = None, prune: bool = True,
-        screening: Screening | None = None,
+        screening: Screening | None = None, limit_file_bytes: int | None = None,
     ):
         self.ledger = ledger
         self.executor = executor
@@ -72,6 +72,7 @@ class Runner:
         self.space = space
         self.speeds = speeds
         self.limit_parameters = limit_parameters
+        self.limit_file_bytes = limit_file_bytes
         self.max_trials = max_trials
         self.prune = prune
         self.screening = screening
@@ -217,7 +218,7 @@ class Runner:
         """The proposal within the limit of parameters, its architecture made smaller if need be; None when it can't be."""
         if self.limit_parameters is None or proposal.resume is not None:
             return proposal
-        recipe = sizing.within(self.space, proposal.recipe, self.limit_parameters)
+        recipe = sizing.within(self.space, proposal.recipe, self.limit_parameters, self.limit_file_bytes)
         if recipe is None:
             return None
         if recipe is proposal.recipe:
@@ -231,14 +232,15 @@ class Runner:
         """Books a proposal that is too large as a trial that was refused before training."""
         if proposal.recipe.identity in {t.recipe.identity for t in self.state.trials.values()}:
             return
-        size = sizing.parameters(proposal.recipe, self.space.profile)
+        assert self.limit_parameters is not None
+        size = sizing.heft(proposal.recipe, self.space.profile, self.limit_parameters, self.limit_file_bytes)
         trial = self._new_id()
         self.ledger.emit(
             TrialStarted(
                 trial=trial, attempt=1, recipe=proposal.recipe, fidelity=proposal.fidelity, origin=proposal.origin, slot=0
             )
         )
-        message = f"about {size} parameters, and the limits allow {self.limit_parameters}"
+        message = f"as large as about {size} parameters, and the limits allow {self.limit_parameters}"
         self._finish(trial, 1, Outcome.OVERSIZE, message, None, 0.0, 0.0)
 
     # --- one trial ---------------------------------------------------------------------------------------
