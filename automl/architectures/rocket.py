@@ -69,6 +69,7 @@ def size(profile: Profile, *, dilations: int, features_each: int, differences: b
     params={"dilations": Int(2, 8, 6), "features_each": Int(1, 6, 3), "differences": Bool(False)},
     reference="arXiv:1910.13051; arXiv:2012.08791; arXiv:2102.00457",
     cost=0.5,
+    lacks=("hidden-layers",),
     size=size,
 )
 def build(inputs: dict[str, Any], builder: Builder, *, dilations: int, features_each: int, differences: bool) -> Any:

@@ -42,7 +42,7 @@ def violations(recipe: Recipe, profile: Profile | None = None) -> list[Violation
         if len(held) > 1:
             found.append(_violation(f"techniques ({slot.name})", f"one technique expected, got {held}", "SLOT_TAKEN_TWICE"))
         needed = slot.part is None or slot.part in uses(recipe.architecture.id)
-        needed = needed and not (slot.hidden and is_flat(recipe.architecture))
+        needed = needed and not (slot.part == slots.HIDDEN and is_flat(recipe.architecture))
         if not held and not slot.optional and needed and profile is not None and slot_members(slot.name, profile):
             found.append(_violation(f"techniques ({slot.name})", f"a technique is needed: {slot.meaning}", "SLOT_EMPTY"))
     ids = {t.id for t in chosen} | {recipe.architecture.id}

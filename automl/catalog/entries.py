@@ -318,11 +318,13 @@ def architecture(
     blueprint: Callable[..., Blueprint] | None = None,
     drawings: Callable[..., tuple[Drawing, ...]] | None = None,
     fitted_by: str = "",
+    lacks: Iterable[str] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares an architecture family by its `build(inputs, builder, **params)`; the essay is its module's docstring. With a
-    `blueprint` the size follows from it. `fitted_by` names what trains a family that isn't trained by gradient steps."""
+    `blueprint` the size follows from it. `fitted_by` names what trains a family that isn't trained by gradient steps, `lacks`
+    the parts that it hasn't of those that networks have."""
 
-    used = frozenset(uses) | (frozenset() if fitted_by else {slots.STEPS})
+    used = frozenset(uses) | (frozenset() if fitted_by else frozenset({slots.STEPS, slots.HIDDEN}) - frozenset(lacks))
     if size is None and blueprint is not None:
         lay_down = blueprint
 

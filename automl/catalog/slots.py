@@ -16,8 +16,12 @@ AFTER_TRAINING = frozenset({"task", "search", "ensemble", "compress"})
 STEPS = "steps"
 """The part that a technique shapes which says nothing else, and that a family has which isn't fitted in another way."""
 
+HIDDEN = "hidden-layers"
+"""Nearly every network has them; of some families it depends on a parameter (see `Architecture.flat`)."""
+
 PARTS: dict[str, str] = {
     STEPS: "training by gradient steps",
+    HIDDEN: "hidden layers",
     "convolution": "convolutions",
     "block": "stages of blocks that are chosen",
     "channel-gates": "channels that can be gated",
@@ -41,8 +45,6 @@ class Slot:
     meaning: str
     part: str | None = STEPS
     """The part (see `PARTS`) that its techniques shape; None: every family has it."""
-    hidden: bool = False
-    """Its techniques shape hidden layers only: nothing where a family is `flat`."""
 
 
 SLOTS: dict[str, Slot] = {
@@ -54,11 +56,11 @@ SLOTS: dict[str, Slot] = {
         Slot("convolution", True, "what stands in the place of plain convolutions", "convolution"),
         Slot("cell", False, "the recurrent cell", "cell"),
         Slot("attention", False, "how tokens attend to each other", "attention"),
-        Slot("activation", False, "the non-linearity of hidden layers", hidden=True),
-        Slot("norm", True, "the normalisation of hidden layers", hidden=True),
-        Slot("init", False, "how kernels are initialised"),
+        Slot("activation", False, "the non-linearity of hidden layers", HIDDEN),
+        Slot("norm", True, "the normalisation of hidden layers", HIDDEN),
+        Slot("init", False, "how hidden layers' kernels are initialised", HIDDEN),
         Slot("penalty", True, "the penalty on weights in the loss"),
-        Slot("reparametrisation", True, "how kernels are reparametrised"),
+        Slot("reparametrisation", True, "how hidden layers' kernels are reparametrised", HIDDEN),
         Slot("optimizer", False, "the optimizer"),
         Slot("schedule", True, "the learning-rate schedule"),
         Slot("clipping", True, "how gradients are clipped"),

@@ -407,7 +407,7 @@ def derive(
         if slot.optional and not required:
             values = (NONE, *values)
         default = required[0].id if required else defaults[0] if defaults else NONE if slot.optional else values[0]
-        idle = tuple((f"{f.id}.{f.flat[0]}", f.flat[1]) for f in usable if slot.hidden and f.flat is not None)
+        idle = tuple((f"{f.id}.{f.flat[0]}", f.flat[1]) for f in usable if slot.part == slots.HIDDEN and f.flat is not None)
         dimensions.append(Dimension(f"slot:{slot.name}", Categorical(values, default), *_with(slot.part, usable), idle))
         for t in members:
             dimensions += [Dimension(f"{t.id}.{n}", d, f"slot:{slot.name}", (t.id,)) for n, d in t.params.items()]

@@ -2,8 +2,8 @@
 
     python -m benchmarks.techniques --data FOLDER [--only mixup] [--modality table] [--time-limit 3600] [--jobs 2]
 
-Goes on where an earlier call of the same commit ended. Writes `results/<commit>-<time>.json`, and, when
-asked for everything, `results/README.md`; else the table is printed.
+Goes on where an earlier call of the same commit ended. Writes `results/<commit>-<time>.json`, and
+`results/README.md`, in which what was compared again replaces what older files say; with `--only` the table is printed, too.
 """
 
 from __future__ import annotations
@@ -185,11 +185,9 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     written = json.dumps(result, indent=1, allow_nan=False) + "\n"
     (RESULTS / f"{about['commit'][:10]}-{stamp}.json").write_text(written, encoding="utf-8")
-    page = table.page(result)
     if given.only or given.modality:
-        print(page)
-    else:
-        (RESULTS / "README.md").write_text(page, encoding="utf-8")
+        print(table.page([result]))
+    (RESULTS / "README.md").write_text(table.page(table.known(RESULTS)), encoding="utf-8")
     print(f"{len(found)} comparisons, {left} runs left.")
     return 0
 

@@ -42,6 +42,8 @@ def of(technique: Technique, task: str, profile: Profile) -> Arms | str:
         except InvalidInput as refused:
             why = str(refused)
             continue
+        if technique.part == slots.HIDDEN and compose.is_flat(on.architecture):
+            continue
         return _without(technique, on, base, profile)
     return why
 

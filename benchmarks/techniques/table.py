@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 HEAD = (
@@ -11,25 +14,43 @@ HEAD = (
 )
 
 
-def page(result: dict[str, Any]) -> str:
-    """Markdown of one result file."""
-    machine = result["machine"]
-    rows = [f"| {' | '.join(_cells(one))} |" for one in result["comparisons"]]
-    skipped = [f"- `{id}`, {modality}: {why}" for id, modality, why in result["skipped"]]
+def page(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown of result files, the oldest first: what a later one has compared again stands in the place of what an earlier
+    one says."""
+    rows, skipped = {}, {}
+    for number, result in enumerate(results, 1):
+        again = f"run {number}" if number > 1 else ""
+        rows |= {(one["technique"], one["modality"]): _cells(one, again) for one in result["comparisons"]}
+        skipped |= {(id, modality): why for id, modality, why in result["skipped"]}
+    left = [f"- `{id}`, {modality}: {why}" for (id, modality), why in sorted(skipped.items()) if (id, modality) not in rows]
     return "\n".join([
         "# Results of the techniques\n",
-        f"Written by `python -m benchmarks.techniques`. Commit {result['commit'][:10]}"
-        f"{'+' if result['changed_files'] else ''}, {result['taken']}, {machine['processor']}, {machine['cores']} cores, "
-        f"load {machine['load_average']:.1f} at the start. What is compared, and how: [the method](../README.md).\n",
-        f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *rows, "",
-        *(["## Not compared\n", *skipped, ""] if skipped else []),
+        "Written by `python -m benchmarks.techniques`. What is compared, and how: [the method](../README.md).\n",
+        *[f"{number}. {_run(result)}" for number, result in enumerate(results, 1)], "",
+        f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *[f"| {' | '.join(row)} |" for row in rows.values()], "",
+        *(["## Not compared\n", *left, ""] if left else []),
     ])
 
 
-def _cells(one: dict[str, Any]) -> list[str]:
+def known(folder: Path) -> list[dict[str, Any]]:
+    """The results in a folder, the oldest first."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+    return sorted(found, key=lambda result: str(result["taken"]))
+
+
+def _run(result: dict[str, Any]) -> str:
+    machine = result["machine"]
+    return (
+        f"Commit {result['commit'][:10]}{'+' if result['changed_files'] else ''}, {result['taken']}, {machine['processor']}, "
+        f"{machine['cores']} cores, load {machine['load_average']:.1f} at the start."
+    )
+
+
+def _cells(one: dict[str, Any], again: str) -> list[str]:
     change, time = one["difference"], one["epoch_factor"]
     interval = "–" if math.isnan(_number(change["low"])) else f"{change['low']:+.4f} … {change['high']:+.4f}"
     notes = [f"differs too: {', '.join(one['differs_too'])}"] if one["differs_too"] else []
+    notes += [again] if again else []
     notes += [f"{count} × {what}" for what, count in sorted(one["failures"].items())]
     return [
         f"`{one['technique']}`", one["set"], one["metric"], f"`{one['instead']}`" if one["instead"] else "–",

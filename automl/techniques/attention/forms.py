@@ -97,7 +97,7 @@ def _long(profile: Profile) -> str | None:
 
 @technique(
     id="sparse-attention", stage="attention", slot="attention", modalities=(Modality.TEXT, Modality.SERIES),
-    params={**HEADS, "window": Categorical((8, 16, 32), 16)}, when=_long, cost=0.8, reference="arXiv:1904.10509",
+    params={**HEADS, "window": Categorical((8, 16, 32), 16)}, when=_long, cost=2.0, reference="arXiv:1904.10509",
 )
 def sparse_attention(plan: TrainPlan, *, heads: int, window: int) -> TrainPlan:
     """Sparse attention: each token sees its neighbourhood and every so-manieth step.

@@ -56,7 +56,7 @@ def rnn(plan: TrainPlan) -> TrainPlan:
 
 
 @technique(
-    id="qrnn", stage="block", slot="cell", modalities=MODALITIES, params={"window": Categorical((1, 2, 3, 4), 2)}, cost=0.4,
+    id="qrnn", stage="block", slot="cell", modalities=MODALITIES, params={"window": Categorical((1, 2, 3, 4), 2)}, cost=1.6,
     reference="arXiv:1611.01576",
 )
 def qrnn(plan: TrainPlan, *, window: int) -> TrainPlan:
@@ -94,7 +94,7 @@ def _short(profile: Profile) -> str | None:
 
 
 @technique(
-    id="hm-lstm", stage="block", slot="cell", modalities=MODALITIES, cost=3.0, when=_short, reference="arXiv:1609.01704",
+    id="hm-lstm", stage="block", slot="cell", modalities=MODALITIES, cost=5.0, when=_short, reference="arXiv:1609.01704",
 )
 def hm_lstm(plan: TrainPlan) -> TrainPlan:
     """Hierarchical multiscale LSTM: a second level that moves only at boundaries which the first one finds.

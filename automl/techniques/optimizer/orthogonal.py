@@ -25,7 +25,7 @@ LAST_LAYERS = ("logits", "spread")
 
 
 @technique(
-    id="muon", stage="optimizer", slot="optimizer", modalities=("table", "text", "series"), cost=1.3,
+    id="muon", stage="optimizer", slot="optimizer", modalities=("table", "text", "series"), cost=4.0,
     params={"learning_rate": Float(1e-4, 2e-2, 2e-3, log=True), "weight_decay": Float(1e-5, 0.5, 5e-2, log=True)},
     reference="Jordan et al.: Muon, an optimizer for hidden layers (2024); arXiv:2502.16982",
     conflicts={"weight-decay": "it decays weights by itself"},

@@ -62,7 +62,7 @@ def stochastic_depth(plan: TrainPlan, *, rate: float) -> TrainPlan:
 
 
 @technique(
-    id="attention-dropout", stage="regularizer", part="attention", params={"rate": Float(0.02, 0.4, 0.1)}, cost=1.05,
+    id="attention-dropout", stage="regularizer", part="attention", params={"rate": Float(0.02, 0.4, 0.1)}, cost=1.35,
     reference="arXiv:1706.03762",
 )
 def attention_dropout(plan: TrainPlan, *, rate: float) -> TrainPlan:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from automl.architectures import rocket
+from automl.catalog import architectures, slots
 
 from .conftest import EQUAL_SERIES, SERIES
 
@@ -32,7 +33,8 @@ def test_rocket_counts_its_fixed_kernels_too(build):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_beyond_the_end_changes_nothing(family, build):
-    built = build(family, FAMILIES[family], batch_norm={})
+    norm = {"batch_norm": {}} if slots.HIDDEN in architectures[family].uses else {}
+    built = build(family, FAMILIES[family], **norm)
     x = {"series": built.inputs["series"].copy()}
     expected = built.core.predict(x, verbose=0)
     beyond = x["series"][..., -1:] == 0
@@ -42,7 +44,7 @@ def test_what_is_beyond_the_end_changes_nothing(family, build):
     assert np.abs(built.core.predict({"series": shorter}, verbose=0) - expected).max() > 1e-3
     # The same series in front of more filling steps, as a longer input would have them.
     longer = {**SERIES, "inputs": {"steps": 26, "channels": 4}}
-    grown = build(family, FAMILIES[family], preprocess=longer, batch_norm={})
+    grown = build(family, FAMILIES[family], preprocess=longer, **norm)
     if all(a.shape == b.shape for a, b in zip(grown.core.get_weights(), built.core.get_weights(), strict=False)):
         grown.core.set_weights(built.core.get_weights())
         filled = np.pad(x["series"], ((0, 0), (0, 6), (0, 0)))
