@@ -321,8 +321,8 @@ def architecture(
     lacks: Iterable[str] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares an architecture family by its `build(inputs, builder, **params)`; the essay is its module's docstring. With a
-    `blueprint` the size follows from it. `fitted_by` names what trains a family that isn't trained by gradient steps, `lacks`
-    the parts that it hasn't of those that networks have."""
+    `blueprint` the size follows from it. `fitted_by` names what trains a family that isn't trained by gradient steps,
+    `lacks` the parts that it hasn't of those that networks have."""
 
     used = frozenset(uses) | (frozenset() if fitted_by else frozenset({slots.STEPS, slots.HIDDEN}) - frozenset(lacks))
     if size is None and blueprint is not None:

@@ -41,8 +41,8 @@ def known(folder: Path) -> list[dict[str, Any]]:
 def _run(result: dict[str, Any]) -> str:
     machine = result["machine"]
     return (
-        f"Commit {result['commit'][:10]}{'+' if result['changed_files'] else ''}, {result['taken']}, {machine['processor']}, "
-        f"{machine['cores']} cores, load {machine['load_average']:.1f} at the start."
+        f"Commit {result['commit'][:10]}{'+' if result['changed_files'] else ''}, {result['taken']}, "
+        f"{machine['processor']}, {machine['cores']} cores, load {machine['load_average']:.1f} at the start."
     )
 
 

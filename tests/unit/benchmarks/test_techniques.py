@@ -207,10 +207,16 @@ def test_the_figures_of_a_comparison_count_whole_pairs_and_name_failures(tmp_pat
         "commit": "0123456789ab", "changed_files": 0, "taken": "now", "comparisons": [written],
         "skipped": [["relu", "table", "x"]], "machine": {"processor": "p", "cores": 2, "load_average": 0.5},
     }
-    [line] = [line for line in table.page(about).splitlines() if line.startswith("| `mixup`")]
+    [line] = [line for line in table.page([about]).splitlines() if line.startswith("| `mixup`")]
     assert "+0.0100" in line
     assert "1 × on NAN" in line
     assert len(line.split(" | ")) == len(table.HEAD)
+    later = {**about, "commit": "ba9876543210", "comparisons": [{**written, "off_mean": 0.5}]}
+    page = table.page([about, later])
+    [line] = [line for line in page.splitlines() if line.startswith("| `mixup`")]
+    assert ("0.5000" in line, "run 2" in line) == (True, True)
+    assert "1. Commit 0123456789" in page
+    assert "2. Commit ba98765432" in page
 
 
 @pytest.mark.slow
