@@ -72,6 +72,12 @@ MOST_DELIVERY = 0.3
 REPORT_S = 2.0
 CONVOLVED = (Modality.IMAGE, Modality.SERIES)
 """What convolutional networks are for mostly: their time isn't told by the number of their weights."""
+CONVERSIONS_SHARE = 0.03
+"""Of the budget, at most for trying what converts to what, where that isn't known."""
+UNCONVERTIBLE = "can't be given as"
+"""The reason of a family that is left out for that begins so; a restarted job leaves it out again."""
+KIT = "model.kit.zip"
+"""What further artifacts are made of later (`automl.export.kit`); the server takes it from the artifacts' folder."""
 BLEND_S = 3.0
 """To put an ensemble together."""
 LATE_SHARE, LATE_S = 0.1, 15.0
@@ -207,7 +213,13 @@ class Job:
     def derive(self, prepared: Any) -> Space:
         """The space of what may be proposed; fails early when the limits can't be met."""
         formats = frozenset(str(f) for f in self.spec.formats)
-        space = spaces.derive(self.task, prepared.meta.profile, self.spec.search, formats, self._too_slow(prepared))
+        profile, unfit = prepared.meta.profile, self._too_slow(prepared)
+        space = spaces.derive(self.task, profile, self.spec.search, formats, unfit)
+        if self.state.space is not None:
+            unfit |= {id: why for id, why in self.state.space.excluded.items() if why.startswith(UNCONVERTIBLE)}
+        elif self.spec.search.strategy != "fixed":
+            unfit |= self._unconvertible(prepared, space)
+        space = spaces.derive(self.task, profile, self.spec.search, formats, unfit)
         sizing.check_feasible(space, self.spec.constraints, self.spec.formats)
         if self.state.space is None:
             self.ledger.emit(
@@ -232,6 +244,27 @@ class Job:
                 if seconds > MOST_DELIVERY * total:
                     slow[family.id] = f"its files take about {seconds:.0f} s to be written, too much of {total:.0f} s"
         return slow
+
+    def _unconvertible(self, prepared: Any, space: Space) -> dict[str, str]:
+        """Families that can't be given in a format asked for though another one can, with the reason; what none can be given
+        in is said at once, not at the end. Nothing is tried where the answers for these libraries are known."""
+        deadline = self.clock.now() + CONVERSIONS_SHARE * self.spec.budget.wall_s
+        executor = self.executor
+        assert executor is not None
+        answers = self._meanwhile(
+            lambda: self.engine.convertible(
+                space, prepared, self.spec.formats, run_in_child=executor.run_in_child, deadline=deadline
+            )
+        )
+        found: dict[str, str] = {}
+        for wanted in self.spec.formats:
+            reasons = {family: said[str(wanted)] for family, said in answers.items() if str(wanted) in said}
+            bad = {family: why for family, why in reasons.items() if why}
+            if bad and len(bad) == len(answers):
+                self.ledger.note(f"{wanted} won't be delivered: {next(iter(bad.values()))}.", warning=True)
+            else:
+                found |= {family: f"{UNCONVERTIBLE} {wanted}: {why}" for family, why in bad.items() if family not in found}
+        return found
 
     def start_executor(self) -> None:
         """Begins to warm up what trials are forked from, while the data are prepared."""
@@ -506,7 +539,7 @@ class Job:
         self.budget.reserve("compress", 0.0)
         executor = self.executor
         assert executor is not None
-        return self._meanwhile(
+        delivered = self._meanwhile(
             lambda: self.engine.deliver(
                 candidate, prepared, formats=self.spec.formats, constraints=self.spec.constraints,
                 tolerance=self.spec.tolerance, metric=self.metric, out=self.workdir / "artifacts",
@@ -515,6 +548,18 @@ class Job:
                 slots=max(1, self.control.slots), seed=self.request.seed,
             )
         )
+        if any(isinstance(one, Artifact) for one in delivered):
+            self._meanwhile(lambda: self._keep(candidate, prepared))
+        return delivered
+
+    def _keep(self, candidate: Path, prepared: Any) -> None:
+        """Leaves the model's kit beside the artifacts; without it the job has succeeded all the same."""
+        try:
+            self.engine.keep(
+                candidate, prepared, self.workdir / "artifacts" / KIT, metric=self.metric, tolerance=self.spec.tolerance
+            )
+        except OSError as error:
+            self.ledger.note(f"Nothing was kept to make further artifacts of: {error.strerror}.", warning=True)
 
     def conclude(self, winner: Candidate, candidate: Path, delivered: list[Any], prepared: Any) -> JobFinished:
         """Recipe file, report, and the job's last event."""

@@ -9,6 +9,7 @@ found by name in the module that the declaration's `exporter` names:
 
 `deliver` carries a job's formats through writing and verification; `verify` compares with the float model; `companions` are
 the small files that travel inside each artifact; `card` writes the model card; `run` is the command line that predicts with
-SavedModel and .keras artifacts. At module level nothing here imports TensorFlow, Keras, pandas or scikit-learn: the
+SavedModel and .keras artifacts; `kit` keeps what further artifacts are made of later. At module level nothing here
+imports TensorFlow, Keras, pandas or scikit-learn: the
 catalogue's discovery imports these modules in the server.
 """

@@ -126,11 +126,16 @@ def _quantised(model: Any, rows: dict[str, np.ndarray], apart: list[str]) -> byt
         onnx.save(model, plain)
         # Its symbolic inference needs sympy; ONNX's own knows every operation that tf2onnx writes.
         shape_inference.quant_pre_process(plain, inferred, skip_symbolic_shape=True)
-        nodes = [node.name for node in onnx.load(inferred).graph.node]
+        graph = onnx.load(inferred).graph
+        # The integer product has kernels for matrices; of stacks of them (members of a packed ensemble) it fails when run.
+        stacks = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 2}
+        stacked = {node.name for node in graph.node if node.op_type == "MatMul" and stacks & set(node.input)}
         quantization.quantize_static(
             inferred, out, Rows(), quant_format=quantization.QuantFormat.QDQ, op_types_to_quantize=list(QUANTISED),
             activation_type=quantization.QuantType.QInt8, weight_type=quantization.QuantType.QInt8, per_channel=True,
-            nodes_to_exclude=[name for name in nodes if inference.belongs_to(name, apart)],
+            nodes_to_exclude=[
+                node.name for node in graph.node if node.name in stacked or inference.belongs_to(node.name, apart)
+            ],
         )
         return Path(out).read_bytes()
 

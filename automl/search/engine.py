@@ -55,6 +55,11 @@ class Engine:
     score: Callable[[Sequence[Recipe], Path, float], dict[str, Any]]
     """(recipes, prepared folder, seconds) → the answer of `automl.nas.zero_cost.score_in_child`; called in a thread of its
     own."""
+    convertible: Callable[..., dict[str, dict[str, str]]]
+    """(space, prepared, formats, run_in_child=…, deadline=…) → for each family, and each format of which it is known, ""
+    or why it can't be given in it."""
+    keep: Callable[..., None]
+    """(candidate folder, prepared, file, metric=…, tolerance=…): writes what another artifact can be made of later."""
     held_out: Callable[[Path], dict[str, float]]
     render: Callable[..., str]
     clock: Clock
@@ -150,6 +155,16 @@ def product() -> Engine:
             },
         )
 
+    def convertible(space: Any, prepared: Any, formats: Any, **more: Any) -> dict[str, dict[str, str]]:
+        from automl.export import convertible as conversions
+
+        return conversions.of_space(space, prepared, formats, **more)
+
+    def keep(candidate: Path, prepared: Any, out: Path, *, metric: str, tolerance: float) -> None:
+        from automl.export import kit
+
+        kit.pack(candidate, prepared, out, metric=metric, tolerance=tolerance)
+
     def held_out(scratch: Path) -> dict[str, float]:
         from automl.export import deliver as delivery
 
@@ -163,7 +178,7 @@ def product() -> Engine:
     return Engine(
         prepare=prepare, executor=executor, predictions=predictions, blend=blend, compress=compress,
         compress_estimate_s=compress_estimate_s, deliver=deliver, deliver_estimate_s=deliver_estimate_s,
-        score=score, held_out=held_out, render=render, clock=SystemClock(),
+        score=score, convertible=convertible, keep=keep, held_out=held_out, render=render, clock=SystemClock(),
     )
 
 

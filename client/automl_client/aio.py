@@ -231,6 +231,22 @@ class AsyncClient:
         """By "MODEL" (the latest), "MODEL/VERSION" or name."""
         return await self._call(operations.get_model_version(names.model_version(self._project, name)))
 
+    async def export(
+        self, model: str, format: str, *, max_size_bytes: int | None = None, tolerance: float | None = None
+    ) -> types.Artifact:
+        """Makes another artifact of a version that the server kept: `format` is "tflite:int8", or "tflite" for the most
+        exact precision that meets `max_size_bytes`. It is verified on held-out rows that were kept with the model. Raises
+        `FailedPrecondition` when nothing was kept, `Infeasible` with the reason when it can't be made."""
+        name, _, precision = format.partition(":")
+        wanted = types.Format(name, precision)
+        return await self._call(
+            operations.export_artifact(names.model_version(self._project, model), wanted, max_size_bytes, tolerance)
+        )
+
+    async def delete_kit(self, model: str) -> None:
+        """Deletes what the server kept of a version for `export`: the model and a sample of its data."""
+        await self._call(operations.delete_model_kit(names.model_version(self._project, model)))
+
     async def download(self, artifact: types.Artifact, folder: str | Path) -> Path:
         """See `client.Client.download`."""
         download = transfer.Download(artifact, Path(folder))

@@ -44,6 +44,9 @@ class Operation(Generic[T]):
     timeout_s: float = 60.0
 
 
+EXPORT_S = 900.0
+"""For another artifact of a model: the server's own limit is shorter."""
+
 Pages = Callable[[str], Operation[types.Page[T]]]
 
 
@@ -180,6 +183,25 @@ def get_model_version(name: str) -> Operation[types.ModelVersion]:
         request,
         model_pb.GetModelVersionResponse,
         lambda r: converters.model_version(r.model_version),
+    )
+
+
+def export_artifact(
+    name: str, wanted: types.Format, max_size_bytes: int | None, tolerance: float | None
+) -> Operation[types.Artifact]:
+    request = model_pb.ExportArtifactRequest(
+        name=name, format=wanted.format, precision=wanted.precision, max_size_bytes=max_size_bytes or 0, tolerance=tolerance
+    )
+    return Operation(
+        f"{_MODELS}ExportArtifact", request, model_pb.ExportArtifactResponse, lambda r: converters.artifact(r.artifact),
+        timeout_s=EXPORT_S,
+    )
+
+
+def delete_model_kit(name: str) -> Operation[None]:
+    return Operation(
+        f"{_MODELS}DeleteModelKit", model_pb.DeleteModelKitRequest(name=name), model_pb.DeleteModelKitResponse,
+        lambda r: None, retry=False,
     )
 
 

@@ -1,7 +1,7 @@
 """The server, put together. Each part is named here once, and knows only the parts that it is given.
 
-files     FolderLock · ContentStore (data sets, artifacts) · Workdirs (jobs' folders) · Store (SQLite)
-work      Uploads · Inspector · Supervisor (queue, controllers) · Hub (watchers) · Reports
+files     FolderLock · ContentStore (data sets, artifacts) · Workdirs (jobs' folders) · Kits (models) · Store (SQLite)
+work      Uploads · Inspector · Supervisor (queue, controllers) · Hub (watchers) · Reports · Exporter
 wire      services.{Dataset,Job,Model,Catalog}Service · health · reflection
 on calls  ActivityInterceptor → ErrorsInterceptor → AuthInterceptor
 """
@@ -37,10 +37,12 @@ from automl_protos.v1 import (
 from automl_server import files, listening
 from automl_server.config import Settings
 from automl_server.content import ContentStore
+from automl_server.exporting import Exporter
 from automl_server.inspection import Inspector
 from automl_server.interceptors.activity import ActivityInterceptor
 from automl_server.interceptors.auth import AuthInterceptor, Grant, read_grants
 from automl_server.interceptors.errors import ErrorsInterceptor
+from automl_server.kits import Kits
 from automl_server.lock import FolderLock
 from automl_server.metrics import Metrics
 from automl_server.reports import Reports
@@ -84,7 +86,9 @@ class App:
         workdirs = Workdirs(settings.data / "jobs")
         self.uploads = Uploads(store, content, settings.data / "uploads", settings)
         signer = Signer.of(settings.data)
-        self.supervisor = Supervisor(store, content, workdirs, self.hub, signer, settings)
+        kits = Kits(settings.data / "kits")
+        self.supervisor = Supervisor(store, content, workdirs, self.hub, signer, kits, settings)
+        exporter = Exporter(store, content, kits, signer, settings)
         self._activity = ActivityInterceptor(self.metrics)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         interceptors: list[grpc.aio.ServerInterceptor] = [self._activity, ErrorsInterceptor()]
@@ -99,7 +103,9 @@ class App:
         job_service_pb2_grpc.add_JobServiceServicer_to_server(
             JobService(store, self.supervisor, self.hub, Reports(settings, workdirs)), self.server
         )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(store, content), self.server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelService(store, content, kits, exporter), self.server
+        )
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogService(store), self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self.server)

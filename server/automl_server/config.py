@@ -100,6 +100,9 @@ class Settings(pydantic_settings.BaseSettings):
     """The process of a job ("The controller's protocol" in the documentation)."""
     inspect_command: tuple[str, ...] = (sys.executable, "-m", "automl.data", "inspect")
     report_command: tuple[str, ...] = (sys.executable, "-m", "automl.report")
+    export_command: tuple[str, ...] = (sys.executable, "-m", "automl.execution.again")
+    export_timeout_s: float = 600.0
+    """Of one artifact that is made of a registered model."""
 
     @pydantic.field_validator("data", "ready_file", "token_file", "tls_certificate", "tls_key")
     @classmethod

@@ -391,13 +391,13 @@ def model_version(record: ModelVersionRecord) -> model_pb.ModelVersion:
         validation_metric=record.validation_metric,
         test_metric=record.test_metric,
         recipe_json=record.recipe,
-        artifacts=[_artifact(record.name, a) for a in record.artifacts],
+        artifacts=[artifact(record.name, a) for a in record.artifacts],
         create_time=timestamp(record.create_time),
         test_metrics=record.test_metrics,
     )
 
 
-def _artifact(owner: names.ModelVersion, value: Artifact) -> model_pb.Artifact:
+def artifact(owner: names.ModelVersion, value: Artifact) -> model_pb.Artifact:
     proof = value.verification
     latency = proof.latency
     return model_pb.Artifact(

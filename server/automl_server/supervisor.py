@@ -25,12 +25,13 @@ import structlog
 
 from automl.spec import Artifact, Event, JobState
 from automl.spec.event import JobFinished
-from automl_server import errors
+from automl_server import errors, kits
 from automl_server import resource_names as names
 from automl_server.ballast import Ballast
 from automl_server.config import Settings
 from automl_server.content import ContentStore
 from automl_server.controller import Controller, ProtocolFault, describe_exit
+from automl_server.kits import Kits
 from automl_server.signing import Signer
 from automl_server.store import Store, datasets, events, jobs, models
 from automl_server.store.events import NewEvent
@@ -82,9 +83,11 @@ class Supervisor:
     """All methods run in the event loop. `start` before anything else, `stop` at the end."""
 
     def __init__(
-        self, store: Store, content: ContentStore, workdirs: Workdirs, hub: Hub, signer: Signer, settings: Settings
+        self, store: Store, content: ContentStore, workdirs: Workdirs, hub: Hub, signer: Signer, kits: Kits,
+        settings: Settings,
     ):
         self._signer = signer
+        self._kits = kits
         self._store = store
         self._content = content
         self._workdirs = workdirs
@@ -517,7 +520,7 @@ class Supervisor:
             proven = tuple(
                 artifact.changed(proof=self._signer.proof(artifact, job=str(record.name), data=data)) for artifact in taken
             )
-            return await self._store.write(
+            registered = await self._store.write(
                 models.insert,
                 ModelVersionRecord(
                     project=record.project,
@@ -535,6 +538,10 @@ class Supervisor:
                     artifacts=proven,
                 ),
             )
+            kit = self._workdirs.artifact(record.name, kits.FILENAME)
+            assert kit is not None
+            await asyncio.to_thread(self._kits.keep, kit, registered.name)
+            return registered
 
     async def _proven_data(self, record: JobRecord) -> dict[str, Any]:
         """The data that an artifact was measured on, as a proof names them."""

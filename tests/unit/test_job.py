@@ -359,3 +359,26 @@ def test_the_winner_is_delivered_when_the_ensemble_fails_or_is_worse(tmp_path: P
     assert recipe is not None
     assert not recipe.members
     assert any(e.payload.severity == "warning" for e in events if isinstance(e.payload, Noted))
+
+
+def test_a_family_that_cannot_be_given_in_a_format_is_left_out_from_the_start(tmp_path: Path) -> None:
+    """Also after a restart, when nothing is tried again; what no family can be given in is said at once."""
+    wish = spec(search=SearchSettings(strategy="random"), max_trials=6)
+    answers = {"mlp": {"tflite:float32": "the converter crashed"}, "tabm": {"tflite:float32": ""}}
+    stage = Theatre(tmp_path, spec=wish, conversions=answers)
+    events = stage.run(stop_after=12)
+    [space] = [e.payload for e in events if isinstance(e.payload, SpaceDerived)]
+    assert space.excluded["mlp"] == "can't be given as tflite:float32: the converter crashed"
+    stage.conversions = {}
+    events = stage.run(events)
+    started = [e.payload for e in events if isinstance(e.payload, TrialStarted)]
+    assert started
+    assert all(trial.recipe.architecture.id != "mlp" for trial in started)
+
+
+def test_what_no_family_can_be_given_in_is_said_before_the_search(tmp_path: Path) -> None:
+    answers = {"mlp": {"tflite:float32": "no such kernel"}, "tabm": {"tflite:float32": "no such kernel"}}
+    events = Theatre(tmp_path, conversions=answers).run()
+    notes = [e.payload.message for e in events if isinstance(e.payload, Noted)]
+    assert "tflite:float32 won't be delivered: no such kernel." in notes
+    assert last(events).state == "SUCCEEDED"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from automl_client.cli import connection
+from automl_client.cli import connection, quantities
 
 
-@click.group(short_help="List, show and download models.")
+@click.group(short_help="List, show, download and export models.")
 def models() -> None:
-    """List, show and download models. MODEL is "MODEL" (its latest version) or "MODEL/VERSION"."""
+    """List, show, download and export models. MODEL is "MODEL" (its latest version) or "MODEL/VERSION"."""
 
 
 @models.command("list", short_help="Models, newest first.")
@@ -50,7 +50,7 @@ def list_models(connection: connection.Connection, as_json: bool) -> None:
 def show(connection: connection.Connection, model: str, as_json: bool) -> None:
     """One model version: where it is from, its metrics, and its artifacts with their proofs."""
     from automl_client import names
-    from automl_client.cli import output, quantities
+    from automl_client.cli import output
 
     with connection.open() as client:
         version = client.get_model_version(model)
@@ -102,7 +102,7 @@ def download(
 ) -> None:
     """Bring a version's artifacts here; a broken download goes on where it was, and hashes are checked."""
     from automl_client import errors, types
-    from automl_client.cli import delivery, output, quantities
+    from automl_client.cli import delivery, output
 
     place = delivery.Place.checked(out).of("")
     with connection.open() as client:
@@ -120,3 +120,52 @@ def download(
         return
     for artifact, path in made:
         click.echo(f"{path}  {quantities.size_text(artifact.size_bytes)}  sha256 {artifact.sha256}")
+
+
+@models.command("export", short_help="Make another artifact of a model.")
+@click.argument("model")
+@click.option("--format", "format", required=True, metavar="FORMAT[:PRECISION]",
+              help="Format; without a precision the most exact one that meets --max-size.")
+@click.option("--max-size", type=quantities.Size(), help="Largest size of the file, like 200KB.")
+@click.option("--tolerance", type=click.FloatRange(0, 1), help="Largest loss of the metric. Default: that of the job.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("."), show_default=True, help="Folder for the file.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object with path, size, hash and proof.")
+@connection.options
+def export(
+    connection: connection.Connection, model: str, format: str, max_size: int | None, tolerance: float | None, out: Path,
+    as_json: bool,
+) -> None:
+    """Make another artifact of MODEL, which the server kept, verify it on held-out rows and bring it here.
+
+    No training takes place. What a server keeps of a model is the network and a sample of its data; `automl models forget`
+    deletes both.
+    """
+    from automl_client.cli import delivery, output
+
+    place = delivery.Place.checked(out).of("")
+    with connection.open() as client:
+        artifact = client.export(model, format, max_size_bytes=max_size, tolerance=tolerance)
+        path = client.download(artifact, place)
+    if as_json:
+        output.emit({**output.jsonable(artifact), "path": str(path)})
+        return
+    proof = artifact.verification
+    click.echo(f"{path}  {quantities.size_text(artifact.size_bytes)}  sha256 {artifact.sha256}")
+    if proof is not None:
+        click.echo(
+            f"{proof.metric} {quantities.number_text(proof.artifact_value)} on {proof.rows:,} held-out rows, "
+            f"{quantities.number_text(proof.float_value)} for the float model; agrees on {proof.agreement:.2%}."
+        )
+
+
+@models.command("forget", short_help="Delete what is kept of a model for export.")
+@click.argument("model")
+@connection.options
+def forget(connection: connection.Connection, model: str) -> None:
+    """Delete the network and the sample of data that the server kept of MODEL for `automl models export`.
+
+    Its artifacts stay.
+    """
+    with connection.open() as client:
+        client.delete_kit(model)
+    click.echo(f"Of {model} the artifacts are left.")

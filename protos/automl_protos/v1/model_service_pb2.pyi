@@ -156,6 +156,36 @@ class GetModelVersionResponse(_message.Message):
     model_version: ModelVersion
     def __init__(self, model_version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
 
+class ExportArtifactRequest(_message.Message):
+    __slots__ = ("name", "format", "precision", "max_size_bytes", "tolerance")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    MAX_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    format: str
+    precision: str
+    max_size_bytes: int
+    tolerance: float
+    def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., precision: _Optional[str] = ..., max_size_bytes: _Optional[int] = ..., tolerance: _Optional[float] = ...) -> None: ...
+
+class ExportArtifactResponse(_message.Message):
+    __slots__ = ("artifact",)
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    artifact: Artifact
+    def __init__(self, artifact: _Optional[_Union[Artifact, _Mapping]] = ...) -> None: ...
+
+class DeleteModelKitRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteModelKitResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class DownloadArtifactRequest(_message.Message):
     __slots__ = ("name", "offset")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -45,6 +45,16 @@ class ModelServiceStub:
                 request_serializer=automl__protos_dot_v1_dot_model__service__pb2.GetModelVersionRequest.SerializeToString,
                 response_deserializer=automl__protos_dot_v1_dot_model__service__pb2.GetModelVersionResponse.FromString,
                 _registered_method=True)
+        self.ExportArtifact = channel.unary_unary(
+                '/automl.v1.ModelService/ExportArtifact',
+                request_serializer=automl__protos_dot_v1_dot_model__service__pb2.ExportArtifactRequest.SerializeToString,
+                response_deserializer=automl__protos_dot_v1_dot_model__service__pb2.ExportArtifactResponse.FromString,
+                _registered_method=True)
+        self.DeleteModelKit = channel.unary_unary(
+                '/automl.v1.ModelService/DeleteModelKit',
+                request_serializer=automl__protos_dot_v1_dot_model__service__pb2.DeleteModelKitRequest.SerializeToString,
+                response_deserializer=automl__protos_dot_v1_dot_model__service__pb2.DeleteModelKitResponse.FromString,
+                _registered_method=True)
         self.DownloadArtifact = channel.unary_stream(
                 '/automl.v1.ModelService/DownloadArtifact',
                 request_serializer=automl__protos_dot_v1_dot_model__service__pb2.DownloadArtifactRequest.SerializeToString,
@@ -70,6 +80,22 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportArtifact(self, request, context):
+        """Makes another artifact of a version, of the model that was kept, and verifies it on held-out rows that were kept with it;
+        answers with the one that is there already if it meets the limit. Takes seconds to minutes. FAILED_PRECONDITION when
+        nothing was kept or it was deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteModelKit(self, request, context):
+        """Deletes what is kept of a version to make artifacts of later: the model and a sample of its data. The artifacts stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DownloadArtifact(self, request, context):
         """An artifact's bytes, from an offset on. The hash is checked at each read: DATA_LOSS when the file was changed.
         """
@@ -89,6 +115,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetModelVersion,
                     request_deserializer=automl__protos_dot_v1_dot_model__service__pb2.GetModelVersionRequest.FromString,
                     response_serializer=automl__protos_dot_v1_dot_model__service__pb2.GetModelVersionResponse.SerializeToString,
+            ),
+            'ExportArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportArtifact,
+                    request_deserializer=automl__protos_dot_v1_dot_model__service__pb2.ExportArtifactRequest.FromString,
+                    response_serializer=automl__protos_dot_v1_dot_model__service__pb2.ExportArtifactResponse.SerializeToString,
+            ),
+            'DeleteModelKit': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteModelKit,
+                    request_deserializer=automl__protos_dot_v1_dot_model__service__pb2.DeleteModelKitRequest.FromString,
+                    response_serializer=automl__protos_dot_v1_dot_model__service__pb2.DeleteModelKitResponse.SerializeToString,
             ),
             'DownloadArtifact': grpc.unary_stream_rpc_method_handler(
                     servicer.DownloadArtifact,
@@ -151,6 +187,60 @@ class ModelService:
             '/automl.v1.ModelService/GetModelVersion',
             automl__protos_dot_v1_dot_model__service__pb2.GetModelVersionRequest.SerializeToString,
             automl__protos_dot_v1_dot_model__service__pb2.GetModelVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/automl.v1.ModelService/ExportArtifact',
+            automl__protos_dot_v1_dot_model__service__pb2.ExportArtifactRequest.SerializeToString,
+            automl__protos_dot_v1_dot_model__service__pb2.ExportArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteModelKit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/automl.v1.ModelService/DeleteModelKit',
+            automl__protos_dot_v1_dot_model__service__pb2.DeleteModelKitRequest.SerializeToString,
+            automl__protos_dot_v1_dot_model__service__pb2.DeleteModelKitResponse.FromString,
             options,
             channel_credentials,
             insecure,

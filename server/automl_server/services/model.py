@@ -8,12 +8,15 @@ from typing import Any
 
 import google_crc32c
 
+from automl.catalog import entries
 from automl.spec import InvalidInput
 from automl_protos.v1 import model_service_pb2 as pb
 from automl_protos.v1 import model_service_pb2_grpc
 from automl_server import converters, errors, pages
 from automl_server import resource_names as names
 from automl_server.content import ContentStore
+from automl_server.exporting import Exporter
+from automl_server.kits import Kits
 from automl_server.store import Store, models
 from automl_server.store.models import ModelVersionRecord
 
@@ -21,9 +24,11 @@ _PAGE_SIZE = 50
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, store: Store, content: ContentStore):
+    def __init__(self, store: Store, content: ContentStore, kits: Kits, exporter: Exporter):
         self._store = store
         self._content = content
+        self._kits = kits
+        self._exporter = exporter
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
         project = names.Project.parent(request.parent)
@@ -35,6 +40,24 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     async def GetModelVersion(self, request: pb.GetModelVersionRequest, context: Any) -> pb.GetModelVersionResponse:
         record = await self._version(names.ModelVersion.parse(request.name))
         return pb.GetModelVersionResponse(model_version=converters.model_version(record))
+
+    async def ExportArtifact(self, request: pb.ExportArtifactRequest, context: Any) -> pb.ExportArtifactResponse:
+        record = await self._version(names.ModelVersion.parse(request.name))
+        if request.max_size_bytes < 0:
+            message = f"expected at least 1, or 0 for no limit, got {request.max_size_bytes}"
+            raise InvalidInput.at("max_size_bytes", message, reason="OUT_OF_RANGE")
+        check_format(request.format, request.precision)
+        made = await self._exporter.export(
+            record, format=request.format, precision=request.precision, max_size_bytes=request.max_size_bytes or None,
+            tolerance=request.tolerance if request.HasField("tolerance") else None,
+        )
+        return pb.ExportArtifactResponse(artifact=converters.artifact(record.name, made))
+
+    async def DeleteModelKit(self, request: pb.DeleteModelKitRequest, context: Any) -> pb.DeleteModelKitResponse:
+        record = await self._version(names.ModelVersion.parse(request.name))
+        if not await asyncio.to_thread(self._kits.remove, record.name):
+            raise errors.NotFound(f"Nothing is kept of {record.name} beside its artifacts.")
+        return pb.DeleteModelKitResponse()
 
     async def DownloadArtifact(
         self, request: pb.DownloadArtifactRequest, context: Any
@@ -68,3 +91,15 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         if record is None:
             raise errors.NotFound(f"There is no model version {name}.")
         return record
+
+
+def check_format(format: str, precision: str) -> None:
+    """Raises `InvalidInput` for a format or precision that there isn't, or that this machine can't write."""
+    if format not in entries.formats:
+        raise InvalidInput.at("format", entries.formats.unknown(format), reason="UNKNOWN_ID")
+    entry = entries.formats[format]
+    if precision and precision not in entry.precisions:
+        message = f"{format} comes in {', '.join(entry.precisions)}, not in {precision}"
+        raise InvalidInput.at("precision", message, reason="UNKNOWN_PRECISION")
+    if lacking := entry.lacking:
+        raise InvalidInput.at("format", lacking, reason="FORMAT_UNAVAILABLE")

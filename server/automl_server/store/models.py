@@ -75,15 +75,21 @@ def insert(connection: sa.Connection, record: ModelVersionRecord) -> ModelVersio
     key = connection.execute(model_versions.insert().values(**values)).inserted_primary_key
     assert key is not None
     for artifact in record.artifacts:
-        connection.execute(
-            artifacts.insert().values(
-                model_version=key[0],
-                id=artifact.id,
-                sha256=artifact.sha256,
-                info=json.dumps(artifact.to_dict(), ensure_ascii=False),
-            )
-        )
+        add_artifact(connection, key[0], artifact)
     return dataclasses.replace(record, version=version, number=key[0])
+
+
+def add_artifact(connection: sa.Connection, number: int, artifact: Artifact) -> None:
+    """Adds an artifact to the version with this number, in place of one of the same id."""
+    connection.execute(
+        artifacts.delete().where((artifacts.c.model_version == number) & (artifacts.c.id == artifact.id))
+    )
+    connection.execute(
+        artifacts.insert().values(
+            model_version=number, id=artifact.id, sha256=artifact.sha256,
+            info=json.dumps(artifact.to_dict(), ensure_ascii=False),
+        )
+    )
 
 
 def get(connection: sa.Connection, name: names.ModelVersion) -> ModelVersionRecord | None:

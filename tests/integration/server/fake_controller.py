@@ -192,6 +192,9 @@ say("artifact-refused", refused={"format": "tflite", "precision": "float16", "re
 if "report" in words:
     with open(os.path.join(request["workdir"], "report.html"), "w") as file:
         file.write("<html>the controller's own</html>")
+if "kit" in words:
+    with open(os.path.join(artifacts, "model.kit.zip"), "wb") as file:
+        file.write(b"a model and some rows")
 if "overrun" in words:
     while True:
         time.sleep(60)

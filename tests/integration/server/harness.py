@@ -33,6 +33,7 @@ COMMANDS: dict[str, Any] = {
     "controller_command": (sys.executable, "-S", str(HERE / "fake_controller.py")),
     "inspect_command": (sys.executable, "-S", str(HERE / "fake_inspect.py")),
     "report_command": (sys.executable, "-S", str(HERE / "fake_report.py")),
+    "export_command": (sys.executable, "-S", str(HERE / "fake_export.py")),
 }
 TABLE = b"age,label\n" + b"".join(b"%d,%s\n" % (i, b"yes" if i % 2 else b"no") for i in range(10))
 

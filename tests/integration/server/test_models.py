@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from automl_client import proofs
 from automl_protos.v1 import model_service_pb2 as pb
 from tests.integration.server.harness import Refused, Served
 
@@ -119,3 +121,64 @@ async def test_what_is_not_there_is_not_found(server: Served) -> None:
         await server.download(f"{job.model_version}/artifacts/none")
     assert caught.value.code == grpc.StatusCode.NOT_FOUND
     assert "tflite-int8" in caught.value.message
+
+
+def export(name: str, **more: Any) -> pb.ExportArtifactRequest:
+    return pb.ExportArtifactRequest(name=name, **{"format": "tflite", **more})
+
+
+async def test_another_artifact_is_made_of_what_was_kept(server: Served) -> None:
+    name = (await server.run("kit")).model_version
+    made = (await server.call(server.models.ExportArtifact, export(name, precision="float16", tolerance=0.5))).artifact
+    assert made.name == f"{name}/artifacts/tflite-float16"
+    assert made.verification.tolerance == 0.5
+    assert await server.download(made.name) == b"made of a model and some rows"
+    there = await version(server, name)
+    assert [a.precision for a in there.artifacts] == ["float16", "int8"]
+    again = (await server.call(server.models.ExportArtifact, export(name, precision="float16"))).artifact
+    assert again == made  # the one that is there
+
+
+async def test_every_artifact_has_the_servers_signature(server: Served, tmp_path: Path) -> None:
+    name = (await server.run("kit")).model_version
+    await server.call(server.models.ExportArtifact, export(name))
+    found = await version(server, name)
+    keys = set()
+    for artifact in found.artifacts:
+        (tmp_path / "proof.json").write_text(artifact.proof_json)
+        proof = proofs.read(tmp_path / "proof.json")
+        assert proof.artifact_sha256 == artifact.sha256
+        assert proof.statement["data"]["dataset"] == found.dataset
+        assert proof.statement["verification"]["artifact_value"] == artifact.verification.artifact_value
+        keys.add(proof.key)
+    assert len(keys) == 1
+
+
+async def test_limits_that_cannot_be_met_are_told(server: Served) -> None:
+    name = (await server.run("kit")).model_version
+    with pytest.raises(Refused, match="at most 5 B were asked for") as caught:
+        await server.call(server.models.ExportArtifact, export(name, max_size_bytes=5))
+    assert caught.value.reason == "INFEASIBLE"
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [({"format": "floppy"}, "format"), ({"precision": "int3"}, "precision"), ({"max_size_bytes": -1}, "max_size_bytes")],
+)
+async def test_a_format_that_there_is_not_is_refused(server: Served, more: dict[str, Any], field: str) -> None:
+    name = (await server.run("kit")).model_version
+    with pytest.raises(Refused) as caught:
+        await server.call(server.models.ExportArtifact, export(name, **more))
+    assert list(caught.value.violations) == [field]
+
+
+async def test_what_was_kept_can_be_deleted(server: Served) -> None:
+    name = (await server.run("kit")).model_version
+    await server.call(server.models.DeleteModelKit, pb.DeleteModelKitRequest(name=name))
+    with pytest.raises(Refused) as caught:
+        await server.call(server.models.ExportArtifact, export(name))
+    assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "KIT_MISSING")
+    with pytest.raises(Refused) as caught:
+        await server.call(server.models.DeleteModelKit, pb.DeleteModelKitRequest(name=name))
+    assert caught.value.code == grpc.StatusCode.NOT_FOUND
+    assert await server.download(f"{name}/artifacts/tflite-int8")

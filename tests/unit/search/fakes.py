@@ -300,6 +300,7 @@ class Theatre:
     blend_s: float = 1.0
     blend_gain: float = 0.01
     blend_fails: bool = False
+    conversions: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
     prepare: Callable[[], None] = lambda: None
     score: Callable[..., dict[str, Any]] = lambda recipes, prepared, seconds: {
         "scores": [{"naswot": worth(r), "synflow": worth(r), "grad-norm": worth(r)} for r in recipes],
@@ -387,6 +388,8 @@ class Theatre:
             prepare=prepare, executor=executor, predictions=predictions, blend=blend, compress=compress, deliver=deliver,
             deliver_estimate_s=lambda *a, **k: self.deliver_s, compress_estimate_s=lambda: 6.0,
             score=self.score,
+            convertible=lambda space, prepared, formats, **more: self.conversions,
+            keep=lambda candidate, prepared, out, **more: None,
             held_out=lambda scratch: json.loads((scratch / "test.json").read_text()),
             render=lambda state, spec, **more: "<html></html>", clock=self.clock,
         )

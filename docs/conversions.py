@@ -1,0 +1,205 @@
+"""Tries every architecture in every format and precision, and writes what came of it.
+
+    python docs/conversions.py [--only ARCHITECTURE] [--all] [--check]
+
+Small data sets are made, each family's default recipe is built with untrained weights, converted and run
+(`automl.export.convertible`). The answers go to `automl/export/conversions.json`, where jobs look them up, and to
+`docs/reference/conversions.md`. What is known for the installed versions isn't tried again but with `--all`. With `--check`
+nothing is tried: the files must hold every architecture, format and
+precision that is declared, and the page must be the table of the answers. Whether the answers are of the versions that are
+installed is said, and is no fault: jobs then try by themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl import catalog
+from automl.catalog import space as spaces
+from automl.data.prepare import prepare
+from automl.data.source import Source
+from automl.execution import children
+from automl.export import convertible
+from automl.spec import ColumnKind, DataSettings, FormatRequest, InvalidInput, JobSpec, SearchSettings
+
+PAGE = Path(__file__).parent / "reference" / "conversions.md"
+ROWS = 120
+TASKS = {
+    "table": "tabular-classification", "image": "image-classification", "text": "text-classification",
+    "series": "timeseries-classification",
+}
+
+
+def data_set(modality: str, folder: Path) -> Any:
+    """A small prepared data set."""
+    rng = np.random.default_rng(0)
+    labels = [("no", "yes", "maybe")[i % 3] for i in range(ROWS)]
+    settings = DataSettings(target="label", test_fraction=0.2)
+    if modality == "image":
+        pictures = rng.integers(0, 256, (ROWS, 16, 16, 3)).astype(np.uint8)
+        np.savez(folder / "data.npz", x=pictures, y=np.arange(ROWS) % 3)
+        source, settings = Source(folder / "data.npz"), DataSettings(test_fraction=0.2)
+    elif modality == "series":
+        lines = ["@univariate false", "@classLabel true no yes maybe", "@data"]
+        for label in labels:
+            channels = [",".join(f"{v:.3f}" for v in rng.normal(size=24)) for _ in range(2)]
+            lines.append(":".join([*channels, label]))
+        (folder / "data.ts").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        source, settings = Source(folder / "data.ts"), DataSettings(target="label", test_fraction=0.2)
+    else:
+        words = [" ".join(rng.choice(["good", "bad", "fast", "slow", "call", "now", "win", "home"], 6)) for _ in range(ROWS)]
+        columns: dict[str, list[Any]] = {"text": words, "label": labels}
+        if modality == "table":
+            columns = {
+                "a": [f"{v:.4f}" for v in rng.normal(size=ROWS)], "b": [f"{v:.4f}" for v in rng.normal(size=ROWS)],
+                "c": [f"{v:.4f}" for v in rng.normal(size=ROWS)], "d": [f"{v:.4f}" for v in rng.normal(size=ROWS)],
+                "city": rng.choice(["Bonn", "Ulm", "Trier"], ROWS).tolist(), "label": labels,
+            }
+        with (folder / "data.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values()))
+        source = Source(folder / "data.csv")
+        if modality == "text":
+            settings = DataSettings(target="label", test_fraction=0.2, kinds={"text": ColumnKind.TEXT})
+    spec = JobSpec(dataset="d", data=settings, metric="accuracy")
+    return prepare(spec, TASKS[modality], source, None, folder / "prepared")
+
+
+def wanted() -> list[FormatRequest]:
+    return [
+        FormatRequest.from_dict({"format": entry.id, "precision": precision})
+        for entry in catalog.formats for precision in entry.precisions
+    ]
+
+
+def pairs() -> list[tuple[str, str]]:
+    """(modality, architecture) of all that is declared and has data here."""
+    return [
+        (modality, family.id) for modality in TASKS for family in catalog.architectures
+        if modality in {str(m) for m in family.modalities}
+    ]
+
+
+def answers(only: str | None, before: dict[str, Any]) -> dict[str, Any]:
+    """By "modality/architecture" and "format:precision"."""
+    found = dict(before)
+    for modality in TASKS:
+        families = [family for m, family in pairs() if m == modality and only in (None, family)]
+        if only is None:
+            families = [family for family in families if not _complete(before.get(f"{modality}/{family}", {}))]
+        if not families:
+            continue
+        with tempfile.TemporaryDirectory(prefix="automl-conversions-") as folder:
+            prepared = data_set(modality, Path(folder))
+            for family in families:
+                settings = SearchSettings(force=(family,))
+                try:
+                    space = spaces.derive(TASKS[modality], prepared.meta.profile, settings, frozenset())
+                except InvalidInput as error:
+                    # It doesn't apply to these data, which says nothing of its formats.
+                    print(f"{modality}/{family}: not tried: {error}", flush=True)
+                    continue
+                recipe = space.recipe(space.complete({"architecture": family}), 0)
+                tried = convertible.tried(recipe, prepared, wanted(), run_in_child=children.run_in_child)
+                if not tried:
+                    print(f"{modality}/{family}: the network could not be built", flush=True)
+                    continue
+                found[f"{modality}/{family}"] = {
+                    f"{one.format}:{one.precision}": _rounded(tried[str(one)]) for one in wanted() if str(one) in tried
+                }
+                bad = {name: answer["reason"] for name, answer in found[f"{modality}/{family}"].items() if answer["reason"]}
+                print(f"{modality}/{family}: {len(tried) - len(bad)} of {len(wanted())} work; {bad or 'all'}", flush=True)
+                write(found)
+    return found
+
+
+def _complete(found: dict[str, Any]) -> bool:
+    return all(f"{one.format}:{one.precision}" in found for one in wanted())
+
+
+def _rounded(answer: dict[str, Any]) -> dict[str, Any]:
+    """Without what differs from run to run."""
+    kept = {"reason": answer["reason"]}
+    if "size_bytes" in answer:
+        kept |= {"size_bytes": answer["size_bytes"], "difference": float(f"{answer['difference']:.2g}")}
+    return kept
+
+
+def page(stored: dict[str, Any]) -> str:
+    columns = [f"{one.format}:{one.precision}" for one in wanted()]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(stored["versions"].items()))
+    lines = [
+        "# What converts to what", "",
+        "Each architecture with its default recipe and untrained weights on small data, in every format and precision:",
+        "written, run in its own runtime, compared with the network. The size of the file is shown where it works, a number",
+        "where it is refused, with the reason below. Made by `python docs/conversions.py`; a job looks these answers up",
+        "when it runs with the same versions, and tries by itself with others.", "",
+        f"Versions: {versions}.", "",
+        "| data | architecture | " + " | ".join(columns) + " |",
+        "|---|---|" + "---|" * len(columns),
+    ]
+    reasons: dict[str, int] = {}
+    for key, found in sorted(stored["answers"].items()):
+        modality, _, family = key.partition("/")
+        cells = []
+        for column in columns:
+            answer = found.get(column)
+            if answer is None:
+                cells.append("?")
+            elif answer["reason"]:
+                cells.append(f"[{reasons.setdefault(answer['reason'], len(reasons) + 1)}]")
+            else:
+                cells.append(f"{answer['size_bytes'] / 1000:.0f} KB")
+        lines.append(f"| {modality} | {family} | " + " | ".join(cells) + " |")
+    lines += ["", *(f"{number}. {' '.join(reason.split())}" for reason, number in reasons.items()), ""]
+    return "\n".join(lines)
+
+
+def write(found: dict[str, Any]) -> None:
+    stored = {"versions": convertible.versions(), "answers": dict(sorted(found.items()))}
+    convertible.KNOWN.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    PAGE.write_text(page(stored), encoding="utf-8")
+
+
+def faults() -> list[str]:
+    """What the stored answers lack."""
+    stored = json.loads(convertible.KNOWN.read_text(encoding="utf-8"))
+    found = [
+        f"{modality}/{family} in {one.format}:{one.precision} was never tried"
+        for modality, family in pairs() for one in wanted()
+        if f"{one.format}:{one.precision}" not in stored["answers"].get(f"{modality}/{family}", {})
+    ]
+    if PAGE.read_text(encoding="utf-8") != page(stored):
+        found.append(f"{PAGE.name} isn't the table of {convertible.KNOWN.name}")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help="an architecture's id: only this one is tried")
+    parser.add_argument("--all", action="store_true", help="try again what is known")
+    parser.add_argument("--check", action="store_true", help="look only whether all has been tried")
+    given = parser.parse_args()
+    if given.check:
+        for fault in (found := faults()):
+            print(fault, file=sys.stderr)
+        return 1 if found else 0
+    before = {}
+    if not given.all and convertible.KNOWN.is_file():
+        stored = json.loads(convertible.KNOWN.read_text(encoding="utf-8"))
+        before = stored["answers"] if stored["versions"] == convertible.versions() else {}
+    write(answers(given.only, before))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
