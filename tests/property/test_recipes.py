@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -117,11 +118,12 @@ SMALL = {
 
 
 def small(recipe: Recipe) -> Recipe:
-    """The recipe with its family's parameters as small as they go, so that a test takes a second."""
+    """The recipe with its family's parameters as small as they go, so that a test takes a second. A flat family stays flat:
+    it has no techniques of hidden layers."""
     domains = entries.architectures[recipe.architecture.id].params
     params = dict(recipe.architecture.params)
     for name, value in SMALL.items():
-        if name in domains:
+        if name in domains and not compose.is_flat(recipe.architecture):
             params[name] = value if domains[name].check(value) is None else domains[name].values[0]
     return recipe.changed(architecture={"id": recipe.architecture.id, "params": params})
 
@@ -150,47 +152,50 @@ def data(profile: Profile) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return x, y
 
 
-def one_epoch(recipe: Recipe, profile: Profile) -> tuple[float, np.ndarray]:
-    """The loss and the change of the weights in eight steps, by the hooks of the plan alone."""
+def steps(recipe: Recipe, profile: Profile) -> tuple[np.ndarray, np.ndarray]:
+    """The losses of the first steps, and the change of the weights by them: on the trainer's batches, by its engine."""
     import keras
+    import tensorflow as tf
 
     from automl.architectures import model
+    from automl.training.backend_tensorflow import TensorFlowEngine
+    from automl.training.batches import Batches
+    from automl.training.samples import Samples
 
     keras.utils.set_random_seed(1)
     plan = compose.plan_of(recipe, profile)
-    rng = np.random.default_rng(1)
     x, y = data(profile)
     core = model.build_core(recipe, plan, profile, PREPROCESS[profile.modality], x)
     if plan.resampling is not None:
-        x, y = plan.resampling.make(x, y, rng)
-    target = np.eye(profile.classes, dtype=np.float32)[y] if profile.classes else y
-    weights = plan.class_weights.make(np.bincount(y)) if plan.class_weights else None
-    rate = plan.learning_rate
+        x, y = plan.resampling.make(x, y, np.random.default_rng(1))
+    batches = Batches(Samples(x, y, profile.classes, {}, y, {}), plan, BATCH, recipe.seed)
+    # Which rates let a training diverge is for the search to find out. At a hundredth of the rate a number that isn't finite
+    # is a fault.
+    rate = plan.learning_rate / 100
     if plan.schedule is not None:
         made = plan.schedule.make(peak=rate, steps=30, steps_per_epoch=3)
         rate = rate if isinstance(made, keras.callbacks.Callback) else made
     optimizer = plan.optimizer.make(learning_rate=rate, **plan.optimizer_options)
     for wrapper in plan.optimizer_wrappers:
         optimizer = wrapper.make(optimizer)
-    optimizer.build(core.trainable_variables)  # As the trainer does: wrappers count on it.
-    loss = plan.loss.make()
-    terms = [component.make() for component in plan.activity]
-    core.compile(
-        optimizer, lambda t, p: loss(t, p) + sum(term(t, p) for term in terms), run_eagerly=True, jit_compile=False
+    optimizer.build(core.trainable_variables)
+    units = {"mean": 0.0, "std": 1.0} if plan.loss_in_units and not profile.classes else {}
+    engine = TensorFlowEngine(
+        core, optimizer, plan.loss.make(**units), [term.make() for term in plan.activity],
+        None if plan.perturbation is None else plan.perturbation.make(),
     )
     before = np.concatenate([w.ravel() for w in core.get_weights()])
-    value = 0.0
-    # Eight steps are the most over which a gradient may be accumulated.
-    for _ in range(8):
-        rows = np.sort(rng.permutation(len(target))[:BATCH])
-        batch, soft = {name: a[rows] for name, a in x.items()}, target[rows]
-        for component in plan.target_steps:
-            soft = component.make()(soft, rng)
-        for component in plan.batch_steps:
-            batch, soft = component.make()(batch, soft, rng)
-        weight = None if weights is None else soft @ weights
-        value = float(core.train_on_batch(batch, soft, sample_weight=weight))
-    return value, np.concatenate([w.ravel() for w in core.get_weights()]) - before
+    # Two updates: the first may be the one at which a warm-up's rate is still 0.
+    count = 2 * int(plan.optimizer_options.get("gradient_accumulation_steps") or 1)
+    stream = itertools.chain.from_iterable(batches.stream(epoch) for epoch in itertools.count(1))
+    losses = []
+    for batch in itertools.islice(stream, count):
+        # The engine's own step, outside of its graph: tracing one takes longer than all the rest, and that graphs
+        # do what steps do is shown elsewhere (tests/unit/training).
+        inputs = {name: tf.constant(array) for name, array in batch.inputs.items()}
+        weight = None if batch.weight is None else tf.constant(batch.weight)
+        losses.append(float(engine._step(inputs, tf.constant(batch.target), weight)))
+    return np.array(losses), np.concatenate([w.ravel() for w in core.get_weights()]) - before
 
 
 def sampled(name: str, seed: int) -> Recipe:
@@ -205,9 +210,9 @@ def sampled(name: str, seed: int) -> Recipe:
 def fault(name: str, seed: int) -> str | None:
     """What is wrong with building and training it; None when nothing is."""
     recipe = sampled(name, seed)
-    loss, change = one_epoch(recipe, BUILT[name])
-    if not np.isfinite(loss) or not np.isfinite(change).all():
-        return f"loss {loss}, weights {np.isfinite(change).mean():.0%} finite"
+    losses, change = steps(recipe, BUILT[name])
+    if not np.isfinite(losses).all() or not np.isfinite(change).all():
+        return f"losses {losses}, weights {np.isfinite(change).mean():.0%} finite"
     return None if np.abs(change).max() > 0 else "no weight has moved"
 
 
