@@ -103,7 +103,7 @@ def test_data_sets_models_and_the_catalogue(user, project, table):
         techniques = list(client.list_techniques())
         assert {"adamw", "mlp"} <= {one.id for one in techniques}
         assert all(one.summary and one.description for one in techniques)
-        assert {one.id for one in client.list_formats()} == {"tflite", "saved-model", "keras-file"}
+        assert {one.id for one in client.list_formats()} == {"tflite", "saved-model", "keras-file", "onnx"}
         assert "tabular-regression" in {one.id for one in client.list_task_types()}
 
 

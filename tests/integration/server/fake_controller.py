@@ -25,7 +25,10 @@ import time
 
 commands = b""
 while b"\n" not in commands:  # not `readline`: it would keep what follows the first line from `select`
-    commands += os.read(0, 65536)
+    data = os.read(0, 65536)
+    if not data:
+        sys.exit(3)  # the server was killed before it had said anything
+    commands += data
 first, _, commands = commands.partition(b"\n")
 request = json.loads(first)
 words = dict(word.partition("=")[::2] for word in request["spec"]["display_name"].split())

@@ -197,8 +197,8 @@ class TestProfile:
         assert (tmp_path / "timed/validation.npy").read_bytes() == (tmp_path / "plain/validation.npy").read_bytes()
 
 
-def test_the_worker_says_what_memory_there_is(monkeypatch: pytest.MonkeyPatch, classification: Any, tmp_path: Path) -> None:
-    from automl.execution import resources, worker
+def test_the_worker_says_what_room_its_slot_has(monkeypatch: pytest.MonkeyPatch, classification: Any, tmp_path: Path) -> None:
+    from automl.execution import worker
     from automl.execution.executor import Work
 
     asked: list[Any] = []
@@ -207,7 +207,7 @@ def test_the_worker_says_what_memory_there_is(monkeypatch: pytest.MonkeyPatch, c
     for limit in (None, 12345):
         work = Work(
             trial="t", attempt=1, recipe=classification.recipe, fidelity=Fidelity(epochs=1), prepared=classification.path,
-            metric="accuracy", workdir=tmp_path, memory_bytes=limit,
+            metric="accuracy", workdir=tmp_path, room_bytes=limit,
         )
         worker.train(work, session, 1)  # type: ignore[arg-type]
-    assert asked == [resources.memory_bytes(), 12345]
+    assert asked == [None, 12345]
