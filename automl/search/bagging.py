@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from automl.catalog import entries
 from automl.search.budget import SAFETY, Speed
 from automl.search.sampler import seed64
-from automl.search.selection import Candidate
+from automl.search.selection import ALIKE, Candidate
 from automl.spec import Constraints, Profile, Recipe, SearchSettings
 from automl.tasks import metrics
 
@@ -114,7 +114,7 @@ def _judge(metric: str, task: str, y: NDArray[np.generic]) -> Callable[[Predicti
 
     def score(prediction: Predictions) -> tuple[float, float]:
         given = prediction.astype(np.float32)
-        return metrics.score(metric, y, given), -metrics.value("log-loss", y, given) if sure else 0.0
+        return metrics.score(metric, y, given), -round(metrics.value("log-loss", y, given), ALIKE) if sure else 0.0
 
     return score
 

@@ -15,6 +15,10 @@ from collections.abc import Iterable
 from automl.search.sampler import evidence
 from automl.spec import Recipe, Trial
 
+ALIKE = 2
+"""Digits of the log-loss that decide between equal scores; of models that are alike in these the smaller is taken. Where a
+few rows are told apart without an error, a tenth of a hundredth says how sure a model is of itself, not how good."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
@@ -58,7 +62,7 @@ def ranking(trials: Iterable[Trial], limit_parameters: int | None = None) -> lis
         ordered = sorted(members, key=_score, reverse=True)
         mean = statistics.fmean(map(_score, ordered))
         found.append(Candidate(tuple(ordered), mean, mean - (0.5 * spread if len(ordered) == 1 else 0.0)))
-    return sorted(found, key=lambda c: (-c.judged, _log_loss(c.best), c.best.parameters or 0))
+    return sorted(found, key=lambda c: (-c.judged, round(_log_loss(c.best), ALIKE), c.best.parameters or 0))
 
 
 def of_recipes(trials: Iterable[Trial], recipes: Iterable[Recipe]) -> list[Trial] | None:

@@ -85,3 +85,13 @@ def test_as_many_members_as_fit_and_none_for_one() -> None:
     assert bagging.affordable(8, lambda n: 2.0 * n, 9.0) == 4
     assert bagging.affordable(8, lambda n: 2.0 * n, 3.9) == 0
     assert bagging.affordable(8, lambda n: 2.0 * n, 100.0) == 8
+
+
+def test_of_models_alike_to_a_hundredth_the_first_is_taken() -> None:
+    """The ranking has put the smaller one first; a log-loss of 1e-6 instead of 1e-3 is no reason for the larger."""
+    y = np.array([0, 1, 0, 1])
+
+    def sure(p: float) -> np.ndarray:
+        return np.where(np.arange(2)[None, :] == y[:, None], p, 1 - p).astype(np.float32)
+
+    assert bagging.greedy([sure(0.999), sure(0.999999)], y, "accuracy", "tabular-classification", 2) == [0, 0]
