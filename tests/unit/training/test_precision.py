@@ -197,7 +197,7 @@ class TestProfile:
         assert (tmp_path / "timed/validation.npy").read_bytes() == (tmp_path / "plain/validation.npy").read_bytes()
 
 
-def test_the_worker_says_what_room_its_slot_has(monkeypatch: pytest.MonkeyPatch, classification: Any, tmp_path: Path) -> None:
+def test_the_worker_says_what_room_it_has(monkeypatch: pytest.MonkeyPatch, classification: Any, tmp_path: Path) -> None:
     from automl.execution import worker
     from automl.execution.executor import Work
 
