@@ -526,7 +526,11 @@ class Job:
             return None
         from automl.tasks import metrics
 
-        outputs = [self.engine.predictions(runner.place.folder(trial.id)) for trial in trials]
+        try:
+            outputs = [self.engine.predictions(runner.place.folder(trial.id)) for trial in trials]
+        except FileNotFoundError as error:
+            log.warning("the ensemble's own figure stands: %s", error)
+            return None
         return float(metrics.value(self.metric, prepared.target("validation"), sum(outputs) / len(outputs)))
 
     @property

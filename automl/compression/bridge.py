@@ -50,10 +50,13 @@ class Bridge:
     pairs: list[tuple[Any, Any]]
     """(Keras 3 layer, tf_keras layer, unwrapped) of all layers with weights."""
 
-    def copy_back(self) -> None:
-        """Puts the twin's weights into the Keras 3 model."""
+    def copy_back(self, otherwise: Callable[[Any], list[np.ndarray] | None] = lambda twin: None) -> None:
+        """Puts the twin's weights into the Keras 3 model. `otherwise` gives those of a twin that doesn't hold its own."""
         for layer, twin in self.pairs:
-            layer.set_weights(twin.read() if hasattr(twin, "read") else twin.get_weights())
+            weights = otherwise(twin)
+            if weights is None:
+                weights = twin.read() if hasattr(twin, "read") else twin.get_weights()
+            layer.set_weights(weights)
 
     def largest_difference(self, rows: Mapping[str, np.ndarray]) -> float:
         """Between the two models' outputs on encoded rows, as a share of their size where that is above 1."""
@@ -74,16 +77,19 @@ def load() -> Any:
     return tf_keras
 
 
-def build(model: Any, rows: Mapping[str, np.ndarray], wrap: Wrap | None = None, tolerance: float = TOLERANCE) -> Bridge:
+def build(
+    model: Any, rows: Mapping[str, np.ndarray], wrap: Wrap | None = None, tolerance: float = TOLERANCE,
+    enter: Callable[[Any], Any] = lambda tensor: tensor,
+) -> Bridge:
     """The twin of a Keras 3 functional model with named inputs, checked on encoded rows (a few dozen suffice).
 
-    `wrap` may put wrappers around its layers (pruning). Raises `Unconvertible`.
+    `wrap` may put wrappers around its layers (pruning), `enter` layers behind its inputs. Raises `Unconvertible`.
     """
     tf_keras = load()
     pairs: list[tuple[Any, Any]] = []
     inputs = [tf_keras.Input(t.shape[1:], dtype=t.dtype, name=f"twin_{t.name}") for t in model.inputs]
     twins = _Twins(tf_keras, pairs, wrap or (lambda layer: layer))
-    outputs = _walk(model, inputs, twins)
+    outputs = _walk(model, [enter(tensor) for tensor in inputs], twins)
     bridge = Bridge(model, tf_keras.Model(inputs, outputs, name=f"twin_{model.name}"), pairs)
     for layer, twin in pairs:
         _copy(layer, twin)

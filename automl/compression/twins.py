@@ -17,6 +17,9 @@ STATELESS_IN_TRAINING = frozenset({"RMSNormalization", "GroupNormalization", "Ac
 of its functions of equal name differ). All do the same in training as in inference and keep no state, so `Foreign` may
 stand for them."""
 
+_ORIGINALS: dict[str, Any] = {}
+"""What each `Foreign` stands for, by its name: tfmot clones models by their layers' configs."""
+
 OWN = frozenset(name.partition(":")[2] for name in layers.LAYERS)
 """This project's layers; all of them do the same in training as in inference."""
 
@@ -30,6 +33,7 @@ class Foreign(tf_keras.layers.Layer):
 
     def __init__(self, original: Any, **kwargs: Any):
         super().__init__(**kwargs)
+        _ORIGINALS[self.name] = original
         # In a tuple, so that tf_keras doesn't look for variables inside.
         self._original = (original,)
         self._trainable_values = [self._variable(v, trainable=True) for v in original.trainable_variables]
@@ -51,6 +55,20 @@ class Foreign(tf_keras.layers.Layer):
             ], [tf.convert_to_tensor(v) for v in self._fixed_values], inputs
         )
         return output
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The original's answer; tf_keras would trace the call for it."""
+        many = isinstance(input_shape, list)
+        shapes = [tuple(tf.TensorShape(shape).as_list()) for shape in (input_shape if many else [input_shape])]
+        return tf.TensorShape(self._original[0].compute_output_shape(shapes if many else shapes[0]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "original": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Foreign:
+        """A copy in this process, with weights of its own."""
+        return cls(_ORIGINALS[config["original"]], **{k: v for k, v in config.items() if k != "original"})
 
     def read(self) -> list[Any]:
         """The weights in the order of the original's `set_weights`."""

@@ -105,7 +105,7 @@ def convert(model: Any, precision: str, representative: dict[str, np.ndarray] | 
             "tflite:int8 takes them"
         )
     if precision in INTEGER:
-        model = _with_float_pictures(model)
+        model = with_float_pictures(model)
         if representative is None:
             raise ValueError(f"{precision} needs representative rows")
     inference.unroll(model)
@@ -176,7 +176,7 @@ def _inference_module(model: Any) -> Any:
     return Inference()
 
 
-def _with_float_pictures(model: Any) -> Any:
+def with_float_pictures(model: Any) -> Any:
     """The model with float32 in place of uint8 inputs (the same weights): the converter then quantises the input itself and
     the file takes uint8, without a cast to float in front."""
     import keras

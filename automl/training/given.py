@@ -22,8 +22,10 @@ class Given:
     network: Callable[[], keras.Model] | None = None
     """Gives the core to train (built, with its weights), in the place of the architecture's. It is trained in float32, and
     gradually: its weights are good already, so pretraining and the search for a rate are left out."""
+    shaped: Callable[[keras.Model], None] | None = None
+    """Called with the core that the architecture made, before its optimizer is built: to hold weights by constraints."""
     preprocess: dict[str, Any] | None = None
-    """The fitted preprocess.json that the network was trained with."""
+    """A fitted preprocess.json, in the place of one that is fitted anew."""
     epochs: int | None = None
     """That the schedule spans."""
     rate: float = 1.0

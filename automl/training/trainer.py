@@ -309,6 +309,8 @@ class _Training:
             _log.info("each batch is split over %s devices", backends.split_batches(self.batches.batch_size))
         self.keras.config.set_dtype_policy(self.plan.precision)
         self.core = self._core(self.plan)
+        if self.given.shaped is not None:
+            self.given.shaped(self.core)
         self.loss = self.plan.loss.make(**(self._units() if self.plan.loss_in_units else {}))
 
     def _pretrain(self) -> None:

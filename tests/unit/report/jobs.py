@@ -168,15 +168,21 @@ def history(kind: str, *, trials: int = 40, finished: bool = True, names: str = 
         said += [
             events.PhaseStarted(phase=JobPhase.COMPRESSING),
             events.Compressed(
-                technique="magnitude-pruning", sparsity=0.5, validation_before=0.982, validation_after=0.981, accepted=True
+                technique="quantization-ptq", need="first", sparsity=0.0, validation_before=0.982, validation_after=0.98,
+                accepted=True, precision="int8", float_after=0.982, size_bytes=64_000, compressed_bytes=41_000,
+                latency_ms=0.02, parameters=52_000, macs=700_000, rows=500,
             ),
             events.Compressed(
-                technique="magnitude-pruning",
-                sparsity=0.8,
-                validation_before=0.982,
-                validation_after=0.941,
-                accepted=False,
-                reason="lost 0.041, more than the tolerance of 0.01",
+                technique="structured-pruning", need="width", sparsity=0.0, validation_before=0.98, validation_after=0.981,
+                accepted=True, precision="int8", float_after=0.982, size_bytes=41_000, compressed_bytes=30_000,
+                latency_ms=0.012, parameters=31_000, macs=410_000, rows=500, candidate="structured-pruning-1",
+                settings={"keep": 0.6, "of": "macs"}, wall_s=21.5,
+            ),
+            events.Compressed(
+                technique="magnitude-pruning", need="download", sparsity=0.8, validation_before=0.98, validation_after=0.941,
+                accepted=False, reason="lost 0.041, more than the tolerance of 0.01", precision="int8", float_after=0.943,
+                size_bytes=41_000, compressed_bytes=15_000, latency_ms=0.012, parameters=31_000, macs=410_000, rows=500,
+                candidate="magnitude-pruning-1", settings={"sparsity": 0.8}, wall_s=18.0,
             ),
         ]
         for format, precision, bytes_, ms in (

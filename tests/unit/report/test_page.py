@@ -113,6 +113,14 @@ def test_the_ledger_names_each_loss_with_its_remedy():
         assert REMEDIES[outcome] in text
 
 
+def test_each_point_of_the_ladder_is_drawn_against_size_and_latency_with_its_recipe(finished):
+    titles = [text for text in finished.words if text.startswith("structured-pruning, ")]
+    assert {("41.0 KB" in t, "0.012 ms" in t) for t in titles} == {(True, False), (False, True)}
+    assert all("keep 0.6" in t for t in titles)
+    assert "lost 0.041, more than the tolerance of 0.01" in finished.text
+    assert "fewer channels may do as well" in finished.text
+
+
 def test_what_was_refused_and_excluded_is_said_with_the_reason():
     state, spec = jobs.job("classification")
     text = Page(page.render(state, spec)).text

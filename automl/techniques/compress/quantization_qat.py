@@ -1,0 +1,29 @@
+"""Quantisation-aware training."""
+
+from __future__ import annotations
+
+from automl.catalog import Float, Rung, TrainPlan, technique
+
+
+@technique(
+    id="quantization-qat", stage="compress", params={"rate": Float(1e-5, 1e-2, 3e-4, log=True)},
+    reference="arXiv:1712.05877; arXiv:1806.08342",
+    rung=Rung(
+        target="automl.compression.qat:train", place=50, needs=("precision",), shortest_s=25.0, longest_s=180.0,
+    ),
+)
+def quantization_qat(plan: TrainPlan, *, rate: float) -> TrainPlan:
+    """Quantisation-aware training: the finished network learns to live with eight bits before it is given them.
+
+    What it changes: nothing in training; where int8 is asked for and loses more than half of the tolerance by plain
+    quantisation, a copy of the network is trained on with weights and activations rounded to 256 steps in each forward
+    pass, and the int8 file is made of it, with the ranges learned that way; all other files stay as they were. Why it
+    may help: the weights move to where rounding hurts least, and rare large activations are clipped instead of
+    stretching the range for all others. When it hurts: it takes time, and where plain quantisation loses nothing it
+    wins nothing, so it is tried only on a measured loss, and kept only if the int8 file gets better. How: tfmot's 8-bit
+    scheme on the model rebuilt in tf_keras (`automl.compression.bridge`), at the rate `rate`, gradients straight
+    through the rounding; zeros and clusters that earlier steps made are kept by tfmot's combined schemes (PQAT, CQAT,
+    PCQAT). Layers that tfmot doesn't know, and what stands behind the logits, stay float; models whose weights are
+    mostly in unknown layers are not for it, which the job's events say.
+    """
+    return plan.tagged("quantization-qat")
