@@ -153,7 +153,7 @@ def allotted(found: Sensitivity, budget: float) -> Bits:
     if not np.isfinite(least[at]) or sum(found.losses[n][b] for n, b in uniform.items()) < least[at]:
         return uniform
     bits_of: Bits = {}
-    for (name, size), choice in zip(reversed(found.sizes.items()), reversed(taken)):
+    for (name, size), choice in zip(reversed(list(found.sizes.items())), reversed(taken)):
         bits_of[name] = CHOICES[int(choice[at])]
         at -= -(-size * bits_of[name] // unit)
     return bits_of

@@ -143,7 +143,7 @@ def _folds(layer: Any) -> bool:
 def _output_config(tfmot: Any) -> type:
     """A configuration for layers that tfmot doesn't know: what they give is quantised, nothing inside them."""
 
-    class Output(tfmot.quantization.keras.QuantizeConfig):  # type: ignore[misc,name-defined]
+    class Output(tfmot.quantization.keras.QuantizeConfig):
         def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
             return []
 
