@@ -63,7 +63,7 @@ FINAL_SHARE = 0.1
 COMPRESS_SHARE = 0.13
 """Of the budget, at most kept for compression; what takes more is tried only when time is left."""
 LIMITED_SHARE = 0.25
-"""The same of jobs with limits."""
+"""Of the budget, at most used for compression in jobs with limits, which it may have to meet, where time is left."""
 BUSY, BUSY_PICTURES = 0.45, 0.6
 """How busy the machine is taken to be before trials have shown it; see `Speeds.busy`. Convolutions over many held-out rows
 are hard to foresee."""
@@ -660,13 +660,11 @@ class Job:
 
     def _compress_s(self) -> float:
         """Seconds kept for the ladder: what its first rung takes, where the budget is long enough for that to have its
-        share; with limits, which the ladder may have to meet, more."""
+        share."""
         if self.spec.search.strategy == "fixed":
             return 0.0
-        needed, total = self.engine.compress_estimate_s(), self.spec.budget.wall_s
-        if self._limited:
-            return max(needed, COMPRESS_SHARE * total) if needed <= LIMITED_SHARE * total else 0.0
-        return needed if needed <= COMPRESS_SHARE * total else 0.0
+        needed = self.engine.compress_estimate_s()
+        return needed if needed <= COMPRESS_SHARE * self.spec.budget.wall_s else 0.0
 
     # --- small things ------------------------------------------------------------------------------------
 

@@ -319,7 +319,8 @@ class _Ladder:
             return min(rung.longest_s, WITHOUT_LIMIT_S)
         needs = [(r, self._need(t, r)) for t, r in later]
         pressing = sum(r.shortest_s + MEASURE_S / 2 for r, n in needs if n in PRESSING)
-        if need in PRESSING or need == "":
+        if need in (*PRESSING, "ensemble", ""):
+            # One network in the place of several is worth more than a smaller download of them.
             return min(rung.longest_s, left_s - pressing)
         # What nothing presses for leaves the others, which are tried by default, their time.
         kept = sum(r.shortest_s + MEASURE_S / 2 for r, n in needs if n is not None and n not in PRESSING)

@@ -25,8 +25,8 @@ WORTH = 0.97
 """A model that keeps more than this share of its cost isn't worth a training."""
 BATCHES, BATCH = 16, 64
 """Of training rows, from which importance is estimated."""
-TAIL_S = 2.0
-"""Kept for writing the candidate."""
+TAIL = 0.25
+"""Share of the time that is kept for the last evaluation and for writing the candidate."""
 
 
 def prune(request: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def prune(request: dict[str, Any]) -> dict[str, Any]:
     ("parameters" or "macs"), "importance" ("taylor" or "norm"). Returns "settings" (what came of them) and "notes". Raises
     `channels.NothingToCut`, or `finetuning.Untrained`.
     """
-    end = time.monotonic() + float(request["time_s"])
+    end = time.monotonic() + (1 - TAIL) * float(request["time_s"])
     source = candidates.Candidate(Path(request["candidate"]))
     settings = dict(request["settings"])
     what, keep = str(settings["of"]), float(settings["keep"])
@@ -65,10 +65,10 @@ def prune(request: dict[str, Any]) -> dict[str, Any]:
     smaller = found.without(removed)
     core = finetuning.core_of(smaller)
     out = Path(request["out"])
-    left_s = end - TAIL_S - time.monotonic()
+    left_s = end - time.monotonic()
     epochs = finetuning.epochs_within(source, left_s, left.macs / max(1.0, whole.macs))
     finetuning.train(
-        lambda: core, source, prepared, metric=str(request["metric"]), out=out, epochs=epochs, deadline=end - TAIL_S,
+        lambda: core, source, prepared, metric=str(request["metric"]), out=out, epochs=epochs, deadline=end,
         threads=int(request["threads"]),
     )
     made = candidates.Candidate(out)

@@ -9,7 +9,7 @@ from automl.catalog import Float, Rung, TrainPlan, technique
     id="compress-distillation", stage="compress", params={"weight": Float(0.1, 1.0, 0.7), "share": Float(0.02, 0.9, 0.25)},
     reference="arXiv:1503.02531; Bucila et al.: Model Compression (KDD 2006)",
     rung=Rung(
-        target="automl.compression.distillation:distill", place=10, needs=("size", "latency", "ensemble"), shortest_s=15.0,
+        target="automl.compression.distillation:distill", place=10, needs=("size", "latency", "ensemble"), shortest_s=8.0,
         longest_s=600.0, attempts=3, unasked=0.0,
     ),
 )
