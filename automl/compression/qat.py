@@ -22,15 +22,19 @@ from typing import Any
 import numpy as np
 
 from automl.compression import bridge as bridges
-from automl.compression import finetuning, twin_training
+from automl.compression import finetuning, pointwise, twin_training
+from automl.compression.kept import Kept
+from automl.compression.mixed_bits import TECHNIQUE as MIXED_BITS
 from automl.export import candidate as candidates
 from automl.spec import AutoMLError
 
 TECHNIQUE = "quantization-qat"
 WORTH = 0.5
 """With a smaller share of the weights in layers that are trained under quantisation it isn't worth its time."""
-FOLDING = frozenset({"Conv2D", "DepthwiseConv2D", "Dense"})
-"""Layers into which tfmot's patterns fold a normalisation behind them."""
+FOLDING = frozenset({"Conv2D", "DepthwiseConv2D"})
+"""Layers into which a normalisation behind them is folded, by tfmot's patterns and as integers by the converter."""
+FLOAT_WEIGHTS = 0.02
+"""Share of the file's weights that may be float beyond what was said to stay so."""
 CHECK_ROWS = 64
 CALIBRATION_ROWS = 512
 MOVE = 1e-3
@@ -62,8 +66,10 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
 
     source, prepared = candidates.Candidate(Path(request["candidate"])), PreparedDataset.open(Path(request["prepared"]))
     rate = float(request["settings"]["rate"])
+    if source.recipe.has(MIXED_BITS):
+        raise NotForQat(f"not for QAT: the grids of {MIXED_BITS} would be lost")
     tf_keras.utils.set_random_seed(int(request["seed"]) % 2**32)
-    model = tflite.with_float_pictures(source.model)
+    model = pointwise.rewritten(tflite.with_float_pictures(source.model))
     x, y = source.encode(prepared.inputs("train")), np.asarray(prepared.target("train"))
     output = _output_config(tfmot)
     annotation = _Annotation(tfmot, finetuning.core_of(model), output)
@@ -72,21 +78,24 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
         raise NotForQat(
             f"not for QAT: only {share:.0%} of the weights are in layers that tfmot trains under quantisation"
         )
-    scheme, kept = _scheme(tfmot, source)
-    quantised = _applied(tfmot, bridge.twin, scheme, output)
+    quantised = _applied(tfmot, bridge.twin, output)
+    kept = Kept(quantised)
     names = [tensor.name for tensor in model.inputs]
     _calibrate(quantised, list(_floats(model, x, CALIBRATION_ROWS).values()))
     twin_training.fit(quantised, names, x, y, prepared.meta, end=end, rate=rate)
-    if source.recipe.has("weight-clustering"):
-        quantised = tfmot.experimental.combine.strip_clustering_cqat(quantised)
+    kept.settle()
+    content = _converted(quantised, model)
+    _check_integers(content, share)
 
     params = {"rate": rate}
     out = Path(request["out"])
     finetuning.rewritten(
         out, source.model, finetuning.with_technique(source.recipe, TECHNIQUE, params), source, prepared
     )
-    (out / "model-int8.tflite").write_bytes(_converted(quantised, model))
-    preserved = f"; {kept} kept" if kept else ""
+    (out / "model-int8.tflite").write_bytes(content)
+    preserved = "".join(
+        f"; {what} are kept in {count}" for what, count in (("zeros", kept.zeros), ("shared values", kept.shared)) if count
+    )
     return {"settings": params, "notes": [
         f"Quantisation-aware training: {annotation.layers} layers with {share:.0%} of the weights{preserved}."
     ]}
@@ -166,32 +175,30 @@ def _output_config(tfmot: Any) -> type:
     return Output
 
 
-def _scheme(tfmot: Any, source: candidates.Candidate) -> tuple[Any, str]:
-    """The scheme that keeps what was pruned and clustered, and what that is."""
-    combined = tfmot.experimental.combine
-    pruned, clustered = (source.recipe.has(id) for id in ("magnitude-pruning", "weight-clustering"))
-    if clustered:
-        kept = "clusters and zeros are" if pruned else "clusters are"
-        return combined.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity=pruned), kept
-    if pruned:
-        return combined.Default8BitPrunePreserveQuantizeScheme(), "zeros are"
-    return tfmot.quantization.keras.default_8bit.Default8BitQuantizeScheme(), ""
-
-
-def _applied(tfmot: Any, twin: Any, scheme: Any, output: type) -> Any:
+def _applied(tfmot: Any, twin: Any, output: type) -> Any:
     """The twin with fake quantisation. Raises `NotForQat` with tfmot's reason."""
     from automl.compression import twins
 
     known = {"Foreign": twins.Foreign, output.__name__: output}
     with tfmot.quantization.keras.quantize_scope(known), _inputs_left_out():
         try:
-            made = tfmot.quantization.keras.quantize_apply(twin, scheme=scheme)
+            made = tfmot.quantization.keras.quantize_apply(twin)
         except (ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise NotForQat(f"not for QAT: {' '.join(str(error).split())[:300]}") from error
     for layer in made.layers:
         if hasattr(inner := getattr(layer, "layer", layer), "adopt"):
             inner.adopt()  # tfmot copies weights by names that it knows.
     return made
+
+
+def _check_integers(content: bytes, share: float) -> None:
+    """Raises `NotForQat` where the converter has left more weights float than those that weren't trained for integers."""
+    from automl.export import tflite
+
+    weights = tflite.weight_arrays(content)
+    floats = sum(w.size for w in weights if w.dtype != np.int8) / max(1, sum(w.size for w in weights))
+    if floats > 1 - share + FLOAT_WEIGHTS:
+        raise NotForQat(f"not for QAT: the converter leaves {floats:.0%} of the weights float")
 
 
 @contextlib.contextmanager

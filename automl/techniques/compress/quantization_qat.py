@@ -22,8 +22,10 @@ def quantization_qat(plan: TrainPlan, *, rate: float) -> TrainPlan:
     stretching the range for all others. When it hurts: it takes time, and where plain quantisation loses nothing it
     wins nothing, so it is tried only on a measured loss, and kept only if the int8 file gets better. How: tfmot's 8-bit
     scheme on the model rebuilt in tf_keras (`automl.compression.bridge`), at the rate `rate`, gradients straight
-    through the rounding; zeros and clusters that earlier steps made are kept by tfmot's combined schemes (PQAT, CQAT,
-    PCQAT). Layers that tfmot doesn't know, and what stands behind the logits, stay float; models whose weights are
-    mostly in unknown layers are not for it, which the job's events say.
+    through the rounding. Zeros and shared values that earlier steps made stay in the file (PQAT, CQAT, PCQAT:
+    `--force magnitude-pruning --force weight-clustering --force quantization-qat` where the download's size is the
+    goal), by masks and places that are held through the training (`automl.compression.kept` says why not by tfmot's
+    schemes of these names). Layers that tfmot doesn't know, and what stands behind the logits, stay float; models whose
+    weights are mostly in unknown layers are not for it, which the job's events say.
     """
     return plan.tagged("quantization-qat")

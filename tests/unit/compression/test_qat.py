@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from automl.compression import qat
+from automl.compression import finetuning, pointwise, qat
 from automl.execution import children
 from automl.export import candidate as candidates
 from automl.export import tflite
@@ -23,7 +23,7 @@ OUTLIER = 200.0
 units have one or two of the 256 steps."""
 
 
-def stretched(source: planted.Planted, folder: pathlib.Path) -> planted.Planted:
+def stretched(source: planted.Planted, folder: pathlib.Path, outlier: float = OUTLIER) -> planted.Planted:
     """The planted table's network with one unit of each hidden layer blown up, its head named as the trainer names it."""
     shutil.copytree(source.candidate, folder)
     old = prediction.load(folder / "model.keras")
@@ -41,9 +41,9 @@ def stretched(source: planted.Planted, folder: pathlib.Path) -> planted.Planted:
     for norm, reader in zip(norms, readers, strict=True):
         weights, kernel = norm.get_weights(), reader.get_weights()
         unit = int(np.argmax(np.abs(weights[0])))
-        weights[0][unit] *= OUTLIER
-        weights[1][unit] *= OUTLIER
-        kernel[0][unit] /= OUTLIER
+        weights[0][unit] *= outlier
+        weights[1][unit] *= outlier
+        kernel[0][unit] /= outlier
         norm.set_weights(weights)
         reader.set_weights(kernel)
     model.save(folder / "model.keras")
@@ -76,8 +76,67 @@ def test_it_wins_back_most_of_what_plain_int8_loses(table: planted.Planted, tmp_
     assert made.recipe.params_of("quantization-qat") == {"rate": 3e-3}
     assert trained["float"] == pytest.approx(plain["float"])
     assert "layers" in answer["notes"][0]
-    # The kernels are integers in the file.
-    assert any(w.dtype == np.int8 for w in tflite.weight_arrays(made.trained_for("int8").read_bytes()))
+    # All kernels are integers in the file: those with a normalisation behind them too, which converters leave float.
+    assert {str(w.dtype) for w in tflite.weight_arrays(made.trained_for("int8").read_bytes())} == {"int8"}
+
+
+def test_zeros_and_shared_values_stay_in_the_file(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    """PQAT, PCQAT and CQAT in one network: half of the first kernel is zero, the second has zeros and eight values, the
+    third eight values and no zeros (which switches tfmot's own scheme off for all layers)."""
+    model = stretched(table, tmp_path / "candidate", outlier=1.0)
+    network = prediction.load(model.candidate / "model.keras")
+    first, second, third = (layer for layer in network.layers if isinstance(layer, keras.layers.Dense))
+    zeros = {layer.name: half_zero(layer) for layer in (first, second)}
+    for layer in (second, third):
+        kernel, *rest = layer.get_weights()
+        bounds = np.quantile(kernel[kernel != 0], np.linspace(0, 1, 8 if layer is second else 9))
+        values = (bounds[:-1] + bounds[1:]) / 2
+        nearest = values[np.abs(kernel[..., None] - values).argmin(axis=-1)]
+        layer.set_weights([np.where(kernel == 0, 0, nearest), *rest])
+    network.save(model.candidate / "model.keras")
+
+    asked = {**request(model, tmp_path / "out"), "time_s": 120.0}
+    answer = children.run_in_child("automl.compression.qat:train", asked, timeout_s=600)
+
+    content = candidates.Candidate(tmp_path / "out").trained_for("int8").read_bytes()
+    of_size = {w.size: w for w in tflite.weight_arrays(content) if w.dtype == np.int8}
+    written = [of_size[int(np.prod(layer.kernel.shape))] for layer in (first, second, third)]
+    assert [int((w == 0).sum()) for w in written[:2]] == [zeros[first.name], zeros[second.name]]
+    assert len(np.unique(written[0])) > 50
+    assert [len(np.unique(w)) for w in written[1:]] == [len(np.unique(layer.kernel)) for layer in (second, third)] <= [8, 8]
+    assert "zeros are kept in 2; shared values are kept in 2" in answer["notes"][0]
+
+
+def test_dense_layers_become_convolutions_of_the_same_function() -> None:
+    keras.utils.set_random_seed(0)
+    given = keras.Input((6,), name="numeric")
+    x = keras.layers.Activation("relu")(keras.layers.BatchNormalization()(keras.layers.Dense(5)(given)))
+    x = keras.layers.BatchNormalization()(keras.layers.Dense(4, use_bias=False)(x))
+    x = keras.layers.Concatenate()([x, keras.layers.Dense(2, activation="tanh")(given)])
+    model = keras.Model({"numeric": given}, keras.layers.Dense(3)(x))
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        layer.set_weights([rng.uniform(0.5, 1.5, w.shape).astype(np.float32) for w in layer.get_weights()])
+    made = pointwise.rewritten(model)
+    assert [type(layer).__name__ for layer in made.layers if layer.weights].count("Conv2D") == 2
+    rows = {"numeric": rng.normal(size=(7, 6)).astype(np.float32)}
+    np.testing.assert_allclose(made(rows), model(rows), rtol=1e-5, atol=1e-5)
+
+
+def half_zero(layer: Any) -> int:
+    """Sets the smaller half of a kernel to zero; how many weights that are."""
+    kernel, *rest = layer.get_weights()
+    small = np.abs(kernel) < np.median(np.abs(kernel))
+    layer.set_weights([np.where(small, 0, kernel), *rest])
+    return int(small.sum())
+
+
+def test_grids_of_fewer_bits_would_be_lost(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    model = stretched(table, tmp_path / "candidate")
+    recipe = finetuning.with_technique(candidates.Candidate(model.candidate).recipe, "mixed-bit", {"budget": 4.0})
+    (model.candidate / "recipe.json").write_bytes(recipe.canonical_json())
+    with pytest.raises(qat.NotForQat, match="mixed-bit"):
+        qat.train(request(model, tmp_path / "out"))
 
 
 def test_pictures_come_in_as_bytes(bars: Trained, tmp_path: pathlib.Path) -> None:
@@ -93,7 +152,5 @@ def test_pictures_come_in_as_bytes(bars: Trained, tmp_path: pathlib.Path) -> Non
 
 
 def test_what_stands_mostly_in_unknown_layers_is_not_for_it(texts: planted.Planted, tmp_path: pathlib.Path) -> None:
-    from automl.compression import finetuning
-
     with pytest.raises((qat.NotForQat, finetuning.Untrained)):
         qat.train(request(texts, tmp_path / "out"))
