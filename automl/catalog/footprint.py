@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from automl.catalog.blueprint import Blueprint, Part
+from automl.catalog import operations
+from automl.catalog.blueprint import Blueprint
 
 KERNEL_CHANNEL_BYTES = 28
 """Of an int8 file for each output channel of a kernel: bias (4), and scale and zero point of kernel (12) and bias (12)."""
@@ -40,22 +41,11 @@ def footprint(net: Blueprint, outputs: int) -> Footprint:
 def int8_bytes(net: Blueprint) -> int:
     """Bytes of the int8 file: a byte for each weight, and what stands beside it."""
     kernels = [p for p in net.parts if p.weights]
-    count = sum(map(operations, net.parts)) + 3  # into integers, softmax, and back
+    count = len(operations.of_whole(net, "int8"))
     return (
         sum(p.weights for p in kernels) + KERNEL_CHANNEL_BYTES * sum(p.channels for p in kernels)
         + OPERATION_BYTES * count + FILE_BYTES
     )
-
-
-def operations(part: Part) -> int:
-    """Operations of TensorFlow Lite that a part becomes."""
-    if part.kind in ("input", "drop"):
-        return 0
-    if part.kind == "pixels":
-        return 2  # times scale, plus offset
-    if part.kind == "depthwise" and part.dilation != (1, 1):
-        return 3  # the converter leaves it between two rearrangements of places
-    return 2 if part.activation == "sigmoid" else 1
 
 
 def peak_bytes(net: Blueprint, width: int = 1) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import types
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from automl.catalog import architectures, compose
+from automl.catalog import architectures, compose, operations
 from automl.catalog.blueprint import Blueprint
 from automl.catalog.footprint import footprint, int8_bytes, peak_bytes
+from automl.export import flatbuffer
 from automl.tasks import head
 
 FAMILIES = [a.id for a in architectures if a.genotypes is not None and "image" in a.modalities]
@@ -56,7 +58,7 @@ def test_weights_and_multiplications_in_closed_form_are_exact(family, seed, buil
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_size_and_memory_of_the_int8_file_are_foreseen(family, build):
+def test_size_memory_and_operations_of_the_int8_file_are_foreseen(family, build):
     """The file is that of the converter; its memory is counted from its own operations, by when each tensor is written and
     last read."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -68,25 +70,28 @@ def test_size_and_memory_of_the_int8_file_are_foreseen(family, build):
     content = tflite.convert(head.inference_model(built.core, META), "int8", built.inputs)
     expected = footprint(laid_down(built), 10)
     assert expected.int8_bytes == pytest.approx(len(content), rel=0.08)
+    assert Counter(o.key for o in flatbuffer.operations(content)) == Counter(
+        o.key for o in operations.of_network(laid_down(built), 10, "int8")
+    )
 
     runner = Interpreter(
         model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
     runner.allocate_tensors()
     tensors = {t["index"]: t for t in runner.get_tensor_details()}
-    operations = runner._get_ops_details()
+    steps = runner._get_ops_details()
     written = {runner.get_input_details()[0]["index"]: 0}
-    for place, operation in enumerate(operations):
+    for place, operation in enumerate(steps):
         written |= {int(t): place for t in operation["outputs"]}
     last = {}
-    for place, operation in enumerate(operations):
+    for place, operation in enumerate(steps):
         last |= {int(t): place for t in (*operation["inputs"], *operation["outputs"]) if int(t) in written}
 
     def bytes_of(t: int) -> int:
         return int(np.prod(tensors[t]["shape"])) * np.dtype(tensors[t]["dtype"]).itemsize
 
     peak = max(
-        sum(bytes_of(t) for t in written if written[t] <= place <= last[t]) for place in range(len(operations))
+        sum(bytes_of(t) for t in written if written[t] <= place <= last[t]) for place in range(len(steps))
     )
     # The converter computes the nodes of a freely wired cell in another order.
     assert expected.peak_bytes == pytest.approx(peak, rel=0.25 if family == "nas-darts" else 0.02)
@@ -113,7 +118,8 @@ def test_the_costs_of_one_convolution_by_hand():
     assert net[1].shape == (4, 4, 8)
     assert net.macs == 4 * 4 * 3 * 3 * 3 * 8
     assert net.parameters == 3 * 3 * 3 * 8 + 2 * 8
-    assert int8_bytes(net) - int8_bytes(Blueprint()) == 216 + 28 * 8 + 320
+    # The weights, what stands beside each channel, the convolution and the way back to float32, the file's frame.
+    assert int8_bytes(net) == 216 + 28 * 8 + 2 * 320 + 950
 
 
 def test_what_the_output_does_not_need_is_left_out():

@@ -1,0 +1,1 @@
+"""Architecture search: one module a figure, and what they share."""
