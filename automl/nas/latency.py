@@ -120,7 +120,7 @@ class Table:
             self._call_us, self._us = float(stored["call_us"]), {**self._us, **stored["operations"]}
 
     def _write(self) -> None:
-        """Whole or not at all: other jobs write the file, too. Of two that write at once one's operations are timed again."""
+        """Whole or not at all. Of two jobs that write at once one's operations are timed again."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         said = {"runtime": self.runtime, "machine": self.machine, "call_us": self._call_us, "operations": self._us}
