@@ -19,7 +19,7 @@ from automl.catalog.domains import Domain
 from automl.catalog.genotypes import PARAMETER, Genotypes
 from automl.catalog.plan import TrainPlan
 from automl.catalog.rung import Rung
-from automl.spec import ColumnInfo, DatasetInfo, Modality, Profile
+from automl.spec import ColumnInfo, DatasetInfo, FormatRequest, Modality, Profile
 from automl.spec.recipe import ParameterValue
 
 When = Callable[[Profile], str | None]
@@ -104,6 +104,14 @@ class Technique:
         if profile.kind not in self.kinds:
             return f"applies to {', '.join(sorted(self.kinds))}, the task is {profile.kind}"
         return self.when(profile)
+
+    def reason_against_format(self, wanted: str) -> str:
+        """Why a model with this technique can't be given as "tflite:int8" or the like; "" when it can. What packs another
+        format's model can't hold what that can't."""
+        asked = FormatRequest.parse(wanted)
+        names = [asked.format, *([formats[asked.format].model] if asked.format in formats else [])]
+        said = [str(FormatRequest(format=name, precision=asked.precision)) for name in names]
+        return next((why for name in (*said, *names) if (why := self.unsupported_formats.get(name))), "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +208,13 @@ class Format:
     """Modules beyond the server's own that writing takes…"""
     extra: str
     """… and the extra of this distribution that brings them; "" for none."""
+    missing: Callable[[], str]
+    """What beyond modules is lacking here to write it, and what to do; "" for nothing."""
+    model: str
+    """Id of the format that its model is in: its own, but for those that pack the model of another with something more.
+    What can't be given in that format can't be given in this."""
+    threads: tuple[int, ...]
+    """Numbers of threads by which its latency is measured, the first of which counts; those that the machine has."""
     doc: str
 
     @property
@@ -211,7 +226,7 @@ class Format:
         """Why this machine can't write the format, with what to do; "" where it can. Imports nothing."""
         absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if not absent:
-            return ""
+            return self.missing()
         names = " and ".join(absent)
         return f"{self.id} is written with {names}, which the server lacks: pip install 'automl[{self.extra}]' there"
 
@@ -381,13 +396,15 @@ def task(
 
 def format(
     *, id: str, precisions: Iterable[str], suffix: str, runtime: str, raw_input: bool, exporter: str, doc: str,
-    needs: Iterable[str] = (), extra: str = "",
+    needs: Iterable[str] = (), extra: str = "", missing: Callable[[], str] = lambda: "", model: str = "",
+    threads: Iterable[int] = (1,),
 ) -> Format:
     """Declares an artifact format; `doc` is usually the module's docstring. `needs` are modules that writing takes beyond
-    the server's own, which the distribution's `extra` brings."""
+    the server's own, which the distribution's `extra` brings. `model` is the id of the format whose model it packs."""
     entry = Format(
         id=id, precisions=tuple(precisions), suffix=suffix, runtime=runtime, raw_input=raw_input, exporter=exporter,
-        needs=tuple(needs), extra=extra, doc=inspect.cleandoc(doc),
+        needs=tuple(needs), extra=extra, missing=missing, model=model or id, threads=tuple(threads),
+        doc=inspect.cleandoc(doc),
     )
     formats.add(entry)
     return entry

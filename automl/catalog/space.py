@@ -300,9 +300,8 @@ def derive(
             return against
         if isinstance(entry, entries.Technique):
             for wanted in sorted(formats):
-                why = entry.unsupported_formats.get(wanted) or entry.unsupported_formats.get(wanted.partition(":")[0])
-                if why:
-                    return f"can't be given as {wanted}: {why}"
+                if hindered := entry.reason_against_format(wanted):
+                    return f"can't be given as {wanted}: {hindered}"
             if entry.on_request and entry.id not in forced and entry.id not in settings.allow:
                 return f"is tried on request only (force or allow it): {entry.on_request}"
             wanted_anyway = entry.id in forced or entry.is_default(profile)

@@ -207,8 +207,7 @@ def _forced_together(spec: JobSpec) -> list[Violation]:
             if needed in spec.search.forbid:
                 found.append(_fault("search.force", f"{id} needs {needed} ({why}), which is forbidden", "CONTRADICTION"))
         for wanted in map(str, spec.formats):
-            unsupported = entries.techniques[id].unsupported_formats
-            if reason := unsupported.get(wanted) or unsupported.get(wanted.partition(":")[0]):
+            if reason := entries.techniques[id].reason_against_format(wanted):
                 message = f"{id} is forced, but can't be given as {wanted}: {reason}"
                 found.append(_fault("search.force", message, "CONTRADICTION"))
     return found

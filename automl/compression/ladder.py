@@ -29,7 +29,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl.catalog import compose, techniques
+from automl.catalog import compose, formats, techniques
 from automl.catalog.entries import Technique
 from automl.catalog.rung import Rung
 from automl.compression.distillation import TECHNIQUE as DISTILLATION
@@ -141,7 +141,7 @@ class _Ladder:
         self.deadline, self.emit, self.done, self.honest = deadline, emit, done, honest
         self.students, self.threads, self.seed = students, threads, seed
         self.values, _ = compose.fixed(wish.settings.parameters)
-        asked = [f.precision for f in wish.formats if f.format in ("tflite", "onnx")]
+        asked = [f.precision for f in wish.formats if formats[f.format].model in ("tflite", "onnx")]
         self.precision = next((p for p in NARROWEST if p in asked), "float32")
         self.original = candidate
         self.spare: list[Standing] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from automl import layers
+from automl import catalog, layers
 from automl.export import candidate as candidates
 from automl.export import raw
 from automl.report import quantities
@@ -99,7 +99,12 @@ def _outputs(source: candidates.Candidate) -> list[str]:
 
 
 def _how_to_run(format: str, filename: str, preprocess: Mapping[str, Any]) -> list[str]:
-    if format == "tflite":
+    if format == "microcontroller":
+        return [
+            "or in a firmware: build `model.cc` and `main.cc` with TensorFlow Lite Micro's library; `model.h` says what",
+            "goes in and comes out, and how large the arena has to be. `main.cc` runs one row and compares.",
+        ]
+    if catalog.formats[format].model == "tflite":
         return [
             "or in Python, with encoded inputs by name:",
             "",

@@ -27,20 +27,20 @@ MAX_MEMBER_BYTES = 64 * 2**20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def append(archive: Path, members: Mapping[str, bytes]) -> None:
+def append(archive: Path, members: Mapping[str, bytes], *, compressed: bool = True) -> None:
     """Appends members to a file: as further members of a zip archive, else as a new archive behind the file's bytes.
 
     The members' order and dates are fixed, so equal contents make equal files.
     """
     with zipfile.ZipFile(archive, "a", compression=zipfile.ZIP_DEFLATED, compresslevel=9) as target:
         for name in sorted(members):
-            target.writestr(entry(name), members[name])
+            target.writestr(entry(name, compressed=compressed), members[name])
 
 
-def entry(name: str) -> zipfile.ZipInfo:
+def entry(name: str, *, compressed: bool = True) -> zipfile.ZipInfo:
     """A member's header without the time of day or the writer's file mode."""
     info = zipfile.ZipInfo(name, date_time=_EPOCH)
-    info.compress_type = zipfile.ZIP_DEFLATED
+    info.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     info.external_attr = 0o644 << 16
     return info
 

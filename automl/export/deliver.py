@@ -49,9 +49,9 @@ Emit = Callable[[Any], None]
 
 CHILD_MEMORY_BYTES = 6 * 2**30
 _REFERENCE_S = 4.0
-_LIGHT = ("ai-edge-litert", "onnxruntime")
+_LIGHT = ("ai-edge-litert", "onnxruntime", "tflite-micro")
 """Runtimes that need no TensorFlow: their children start as bare interpreters."""
-_VERIFY_S = {"ai-edge-litert": 1.0, "onnxruntime": 1.0, "tensorflow": 3.0, "keras": 3.0}
+_VERIFY_S = {"ai-edge-litert": 1.0, "onnxruntime": 1.0, "tflite-micro": 1.0, "tensorflow": 3.0, "keras": 3.0}
 """Beside the time for the rows. These and the formats' own: measured with a warm fork server on two cores, of which other
 work took one (idle: half of it; a bare interpreter instead of the fork server: 4 s more for each child with TensorFlow)."""
 _MEMBER = 0.3
@@ -285,10 +285,13 @@ class _Delivery:
             raise Internal("the converter ended without an error and without a file")
         size = temporary.stat().st_size
         limit = self.constraints.max_size_bytes
-        if limit is not None and size > limit:
+        # What a format packs beside the model, a runtime or sources, isn't limited.
+        limited = int(written.get("limited_bytes", size))
+        if limit is not None and limited > limit:
+            what = "the file" if limited == size else "the model in the file"
             return _Outsized(
                 wanted.format, wanted.precision,
-                f"the file is {quantities.size(size)}, and at most {quantities.size(limit)} were asked for",
+                f"{what} is {quantities.size(limited)}, and at most {quantities.size(limit)} were asked for",
             )
         digest = verify.sha256(temporary)
         id = artifact_id(wanted)

@@ -91,6 +91,8 @@ def format_of(artifact: Path) -> str:
         raise InvalidInput.at(artifact.name, _NO_ARTIFACT, reason="NO_ARTIFACT") from error
     if "saved_model/saved_model.pb" in names:
         return "saved-model"
+    if {"model.h", "model.cc"} <= names:
+        return "microcontroller"
     if {"config.json", "model.weights.h5"} <= names:
         return "keras-file"
     # A message of Protocol Buffers that begins with the field 1, the version of ONNX's intermediate representation.
@@ -99,7 +101,7 @@ def format_of(artifact: Path) -> str:
     raise InvalidInput.at(artifact.name, _NO_ARTIFACT, reason="NO_ARTIFACT")
 
 
-_NO_ARTIFACT = "is no artifact of automl: expected .tflite, .onnx, .keras or a zipped SavedModel"
+_NO_ARTIFACT = "is no artifact of automl: expected .tflite, .onnx, .keras, or the .zip of a SavedModel, page or firmware"
 
 
 def _companion(artifact: Path) -> bytes:

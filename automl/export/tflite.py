@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl import catalog
+from automl.export import _flatbuffer, companions, inference, predictor
 from automl.export import candidate as candidates
-from automl.export import companions, inference, predictor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,38 +63,53 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
     out.write_bytes(content)
     folder = Path(request["companions"])
     companions.append(out, {name: (folder / name).read_bytes() for name in companions.NAMES})
-    notes = []
-    if precision in INTEGER:
-        layers = inference.float_layers(source.model) if precision == "int8" else []
-        kept = [layer.name for layer in layers]
-        if kept:
-            kinds = sorted({type(layer).__name__ for layer in layers})
-            notes.append(f"tflite:int8: {', '.join(kinds)} stay float: 8 bits don't resolve what they compute.")
-        if floats := float_operations(content, apart_from=kept):
-            notes.append(
-                f"tflite:{precision}: {', '.join(floats)} stay float: TFLite has no integer kernel for them here."
-            )
+    return {**account(source, content), "notes": notes_on(source, content, "tflite", precision)}
+
+
+def account(source: candidates.Candidate, content: bytes) -> dict[str, Any]:
+    """What every exporter of a flatbuffer says of it: its weights, and the share of zeros among them."""
     weights = weight_arrays(content)
     total = sum(w.size for w in weights)
     return {
         "parameters": int(source.model.count_params()),
         "sparsity": float(sum(int((w == 0).sum()) for w in weights) / total) if total else 0.0,
-        "notes": notes,
     }
 
 
-def contents(source: candidates.Candidate, prepared: Path, precision: str, seed: int) -> bytes:
+def notes_on(source: candidates.Candidate, content: bytes, format: str, precision: str) -> list[str]:
+    """What people should know of an integer file: which parts of it are float."""
+    if precision not in INTEGER:
+        return []
+    notes = []
+    layers = inference.float_layers(source.model) if precision == "int8" else []
+    kept = [layer.name for layer in layers]
+    if kept:
+        kinds = sorted({type(layer).__name__ for layer in layers})
+        notes.append(f"{format}:{precision}: {', '.join(kinds)} stay float: 8 bits don't resolve what they compute.")
+    if floats := float_operations(content, apart_from=kept):
+        notes.append(f"{format}:{precision}: {', '.join(floats)} stay float: TFLite has no integer kernel for them here.")
+    return notes
+
+
+def contents(
+    source: candidates.Candidate, prepared: Path, precision: str, seed: int, batch: int | None = None
+) -> bytes:
     """The flatbuffer of a candidate: what compression has trained for this precision, else a conversion of its model."""
     if (trained := source.trained_for(precision)) is not None:
         return trained.read_bytes()
     rows = inference.representative(source, prepared, seed) if precision in INTEGER else None
-    return convert(source.model, precision, rows)
+    return convert(source.model, precision, rows, batch=batch)
 
 
-def convert(model: Any, precision: str, representative: dict[str, np.ndarray] | None = None) -> bytes:
+def convert(
+    model: Any, precision: str, representative: dict[str, np.ndarray] | None = None, *, batch: int | None = None,
+    integer_only: bool = False,
+) -> bytes:
     """A Keras 3 model as a TFLite flatbuffer.
 
     `representative` (`INTEGER` only): encoded training rows by input name, from which the ranges of activations come.
+    `batch` fixes the number of rows; None leaves it free. With `integer_only` (int8) inputs and outputs are integers too,
+    and nothing is left float; the converter's error says which operation has no integer form.
     """
     import tensorflow as tf
 
@@ -111,7 +126,8 @@ def convert(model: Any, precision: str, representative: dict[str, np.ndarray] | 
     inference.unroll(model)
     module = _inference_module(model)
     with tempfile.TemporaryDirectory(prefix="automl-tflite-") as folder:
-        tf.saved_model.save(module, folder, signatures={SIGNATURE: module.signature(inference.output_name(model))})
+        signature = module.signature(inference.output_name(model), batch)
+        tf.saved_model.save(module, folder, signatures={SIGNATURE: signature})
 
         def converter() -> Any:
             made = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
@@ -134,6 +150,10 @@ def convert(model: Any, precision: str, representative: dict[str, np.ndarray] | 
             return bytes(made.convert())
         if precision != "int8":
             made.target_spec.supported_ops = [builtins]
+            return bytes(made.convert())
+        if integer_only:
+            made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            made.inference_input_type = made.inference_output_type = tf.int8
             return bytes(made.convert())
         # Both sets: an operation without an integer kernel stays float rather than failing the whole model.
         made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, builtins]
@@ -165,8 +185,8 @@ def _inference_module(model: Any) -> Any:
             super().__init__()
             self.weights = [variable.value for variable in model.variables]
 
-        def signature(self, output: str) -> Any:
-            specs = {i.name: tf.TensorSpec((None, *i.shape[1:]), i.dtype, name=i.name) for i in model.inputs}
+        def signature(self, output: str, batch: int | None) -> Any:
+            specs = {i.name: tf.TensorSpec((batch, *i.shape[1:]), i.dtype, name=i.name) for i in model.inputs}
 
             def call(**inputs: Any) -> dict[str, Any]:
                 return {output: model(inference.arranged(model, inputs), training=False)}
@@ -194,7 +214,7 @@ def with_float_pictures(model: Any) -> Any:
 
 def _output_names(content: bytes) -> Iterator[str]:
     """The name of each operation's first output: the layers' names are parts of it ("model/periodic_1/Cos")."""
-    graph = _flatbuffer(content).Subgraphs(0)
+    graph = _flatbuffer.model_of(content).Subgraphs(0)
     for o in range(graph.OperatorsLength()):
         yield graph.Tensors(graph.Operators(o).Outputs(0)).Name().decode()
 
@@ -214,19 +234,13 @@ def _calibration(rows: dict[str, np.ndarray]) -> Iterator[tuple[str, dict[str, n
         yield SIGNATURE, row
 
 
-def _flatbuffer(content: bytes) -> Any:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return schema.Model.GetRootAs(content, 0)
-
-
 def weight_arrays(content: bytes) -> list[np.ndarray]:
     """The constant tensors of rank 2 and more (kernels, embeddings) in their stored type: what may be sparse."""
     import numpy as np
     from ai_edge_litert import schema_py_generated as schema
 
     types = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.FLOAT16: np.float16, schema.TensorType.INT8: np.int8}
-    model, found = _flatbuffer(content), []
+    model, found = _flatbuffer.model_of(content), []
     for s in range(model.SubgraphsLength()):
         graph = model.Subgraphs(s)
         for t in range(graph.TensorsLength()):
@@ -244,7 +258,7 @@ def float_operations(content: bytes, apart_from: list[str] | None = None) -> lis
 
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     found: set[str] = set()
-    model = _flatbuffer(content)
+    model = _flatbuffer.model_of(content)
     for s in range(model.SubgraphsLength()):
         graph = model.Subgraphs(s)
         for o in range(graph.OperatorsLength()):
@@ -269,25 +283,36 @@ class TFLitePredictor:
         from ai_edge_litert.interpreter import Interpreter
 
         self.runtime = f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
-        self._content = content
+        self._content, self._threads = content, threads
         self._interpreter = Interpreter(model_content=content, num_threads=threads)
         signatures = self._interpreter.get_signature_list()
         if SIGNATURE not in signatures:
             raise ValueError(f"expected the signature {SIGNATURE!r}, the file has {sorted(signatures)}")
         self._names = list(signatures[SIGNATURE]["inputs"])
         self._runner = self._interpreter.get_signature_runner(SIGNATURE)
-        self._types = {name: detail["dtype"] for name, detail in self._runner.get_input_details().items()}
+        details = self._runner.get_input_details()
+        self._types = {name: detail["dtype"] for name, detail in details.items()}
+        self._one_by_one = any(detail["shape_signature"][0] == 1 for detail in details.values())
 
     def predict(self, rows: predictor.Rows) -> np.ndarray:
         import numpy as np
 
-        (output,) = self._runner(**self._given(rows)).values()
+        given = self._given(rows)
+        count = len(next(iter(given.values())))
+        if not self._one_by_one or count == 1:
+            return self._outputs(given)
+        return np.concatenate([self._outputs({n: v[i : i + 1] for n, v in given.items()}) for i in range(count)])
+
+    def _outputs(self, given: dict[str, np.ndarray]) -> np.ndarray:
+        import numpy as np
+
+        (output,) = self._runner(**given).values()
         return np.array(output, dtype=np.float32)
 
     def single(self, row: predictor.Rows) -> Callable[[], object]:
         from ai_edge_litert.interpreter import Interpreter
 
-        interpreter = Interpreter(model_content=self._content, num_threads=1)
+        interpreter = Interpreter(model_content=self._content, num_threads=self._threads)
         interpreter.allocate_tensors()
         given = self._given(row)
         # The runner knows the signature's names, the interpreter only tensors called "serving_default_<name>:0".

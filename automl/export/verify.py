@@ -16,6 +16,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,12 +101,18 @@ def artifact(request: dict[str, Any]) -> dict[str, Any]:
     with np.load(Path(request["reference"]) / REFERENCE, allow_pickle=False) as stored:
         y, expected = stored["y"], stored["float"]
 
-    module = importlib.import_module(catalog.formats[request["format"]].exporter.partition(":")[0])
+    entry = catalog.formats[request["format"]]
+    module = importlib.import_module(entry.exporter.partition(":")[0])
     memory = PeakMemory()
     predictor: Predictor = module.load(path, int(request["threads"]))
     rows = Part(prepared, part, predictor, path)
-    latency, first = measure_latency(predictor, rows.take(np.array([0])))
+    example = rows.take(np.array([0]))
+    latency, first = measure_latency(predictor, example)
     peak = memory.growth_bytes()
+    more_threads = [
+        measure_latency(module.load(path, threads), example, threads)[0]
+        for threads in entry.threads if threads != int(request["threads"]) and threads <= cores()
+    ]
     if first.shape[-1] != expected.shape[-1]:
         raise ValueError(f"expected {expected.shape[-1]} outputs a row, the artifact gives {first.shape[-1]}")
 
@@ -121,13 +128,14 @@ def artifact(request: dict[str, Any]) -> dict[str, Any]:
         np.save(Path(request["predictions"]), outputs)
     return compare(
         y[reached], expected[reached], outputs[reached], part=part, metric=str(request["metric"]),
-        tolerance=float(request["tolerance"]), latency=latency, peak_memory_bytes=peak, runtime=predictor.runtime,
+        tolerance=float(request["tolerance"]), latency=latency, more_threads=more_threads, peak_memory_bytes=peak,
+        runtime=predictor.runtime,
     ).to_dict()
 
 
 def compare(
     y: np.ndarray, expected: np.ndarray, outputs: np.ndarray, *, part: str, metric: str, tolerance: float,
-    latency: Latency | None, peak_memory_bytes: int | None, runtime: str,
+    latency: Latency | None, peak_memory_bytes: int | None, runtime: str, more_threads: Sequence[Latency] = (),
 ) -> Verification:
     """The artifact's outputs against the float model's `expected` ones, both [n, outputs], by the metric on `y` [n].
 
@@ -161,8 +169,8 @@ def compare(
     return Verification(
         part=part, rows=len(y), metric=metric, float_value=before, artifact_value=after,
         agreement=agreement(expected, outputs), max_difference=float(np.abs(expected - outputs).max()),
-        tolerance=tolerance, passed=not reason, reason=reason, latency=latency, peak_memory_bytes=peak_memory_bytes,
-        runtime=runtime,
+        tolerance=tolerance, passed=not reason, reason=reason, latency=latency, more_threads=tuple(more_threads),
+        peak_memory_bytes=peak_memory_bytes, runtime=runtime,
     )
 
 
@@ -199,9 +207,9 @@ class Part:
         return chosen if self._preprocess is None else candidates.encode(self._preprocess, chosen)
 
 
-def measure_latency(predictor: Predictor, row: dict[str, Any]) -> tuple[Latency, np.ndarray]:
-    """Time of one example, batch 1, one thread, after warming up; and the row's outputs. About `_LATENCY_S` seconds at
-    most."""
+def measure_latency(predictor: Predictor, row: dict[str, Any], threads: int = 1) -> tuple[Latency, np.ndarray]:
+    """Time of one example, batch 1, after warming up; and the row's outputs. About `_LATENCY_S` seconds at most. `threads`
+    is what the predictor was loaded with."""
     import numpy as np
 
     outputs = predictor.predict(row)
@@ -219,7 +227,7 @@ def measure_latency(predictor: Predictor, row: dict[str, Any]) -> tuple[Latency,
         times.append(time.perf_counter() - start)
     median, p90 = np.percentile(np.array(times) * 1e3, [50, 90])
     latency = Latency(
-        median_ms=float(median), p90_ms=float(p90), runs=len(times), threads=1, machine=machine(), warm_up=warm
+        median_ms=float(median), p90_ms=float(p90), runs=len(times), threads=threads, machine=machine(), warm_up=warm
     )
     return latency, outputs
 
@@ -277,8 +285,12 @@ def machine() -> str:
     if info.exists():
         lines = (line.partition(":") for line in info.read_text().splitlines())
         name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores, {platform.system()} {platform.machine()}"
+    return f"{name}, {cores()} cores, {platform.system()} {platform.machine()}"
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ from automl.report import evaluation, plots
 from automl.report.markup import Markup, element, join, short
 from automl.report.quantities import count, duration, figure, number, parameter, share, size
 from automl.report.view import View, tabulate
-from automl.spec import Artifact, Trial
+from automl.spec import Artifact, Latency, Trial
 
 LEADERS = 12
 """Rows of the leaderboard before the fold."""
@@ -63,6 +63,8 @@ def artifacts(view: View) -> Markup | None:
             else ""
         )
         parts.append(element("p", f"Agreement: {agreement}. Runtimes: {', '.join(runtimes)}.{timing}", class_="note"))
+        if by_threads := _by_threads(view.artifacts):
+            parts.append(by_threads)
         parts.append(
             element(
                 "details",
@@ -81,6 +83,30 @@ def artifacts(view: View) -> Markup | None:
             )
         )
     return join(parts) or None
+
+
+def _by_threads(artifacts: Sequence[Artifact]) -> Markup | None:
+    """Size and latency by threads, of the formats that are measured so."""
+    measured = [a for a in artifacts if a.verification.more_threads and a.verification.latency]
+    if not measured:
+        return None
+    numbers = sorted({one.threads for a in measured for one in _latencies(a)})
+    rows = []
+    for a in measured:
+        found = {one.threads: f"{one.median_ms:.3g} ms" for one in _latencies(a)}
+        rows.append((f"{a.format} {a.precision}", size(a.size_bytes), *(found.get(n, "–") for n in numbers)))
+    return join(
+        element("h3", "Size and time of one example by threads"),
+        tabulate(
+            ("artifact", "size", *(number(n, "thread") for n in numbers)), rows, numeric=tuple(range(1, 2 + len(numbers))),
+            names=(0,),
+        ),
+    )
+
+
+def _latencies(a: Artifact) -> tuple[Latency, ...]:
+    first = a.verification.latency
+    return (*([first] if first else ()), *a.verification.more_threads)
 
 
 def _artifact_row(a: Artifact) -> tuple[object, ...]:

@@ -39,7 +39,8 @@ def limit_parameters(constraints: Constraints, formats: tuple[FormatRequest, ...
 def limit_file_bytes(constraints: Constraints, formats: tuple[FormatRequest, ...]) -> int | None:
     """The largest .tflite file of 8-bit weights, without what travels with it, that the limits allow; None where there is no
     such limit, or no such file is asked for."""
-    if constraints.max_size_bytes is None or not any(f.format == "tflite" and f.precision in EIGHT_BITS for f in formats):
+    eight_bits = any(entries.formats[f.format].model == "tflite" and f.precision in EIGHT_BITS for f in formats)
+    if constraints.max_size_bytes is None or not eight_bits:
         return None
     return max(1, constraints.max_size_bytes - COMPANION_BYTES)
 

@@ -36,6 +36,8 @@ class Verification(Frozen):
     reason: str = ""
     """Why not, when it did not pass."""
     latency: Latency | None = None
+    more_threads: tuple[Latency, ...] = ()
+    """The same with more threads, of formats whose declaration asks for that."""
     peak_memory_bytes: int | None = None
     runtime: str
     """Name and version of what ran it, e.g. "ai-edge-litert 2.3.0"."""

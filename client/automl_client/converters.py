@@ -256,6 +256,9 @@ def verification(message: model_pb.Verification) -> types.Verification:
         machine=message.machine,
         peak_memory_bytes=_optional(message, "peak_memory_bytes"),
         runtime=message.runtime,
+        more_threads=tuple(
+            types.ThreadsLatency(one.threads, one.median_ms, one.p90_ms) for one in message.more_threads
+        ),
     )
 
 

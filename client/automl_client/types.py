@@ -339,6 +339,17 @@ class Verification:
     machine: str
     peak_memory_bytes: int | None
     runtime: str
+    more_threads: tuple[ThreadsLatency, ...] = ()
+    """The same with more threads, of formats for devices that have them."""
+
+
+@dataclass(frozen=True)
+class ThreadsLatency:
+    """Time of one example with a number of threads."""
+
+    threads: int
+    median_ms: float
+    p90_ms: float
 
 
 @dataclass(frozen=True)

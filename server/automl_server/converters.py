@@ -426,6 +426,10 @@ def artifact(owner: names.ModelVersion, value: Artifact) -> model_pb.Artifact:
             machine=latency.machine if latency else "",
             peak_memory_bytes=proof.peak_memory_bytes,
             runtime=proof.runtime,
+            more_threads=[
+                model_pb.ThreadsLatency(threads=one.threads, median_ms=one.median_ms, p90_ms=one.p90_ms)
+                for one in proof.more_threads
+            ],
         ),
     )
 

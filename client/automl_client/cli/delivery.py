@@ -138,6 +138,7 @@ def summary(
                 "sha256": artifact.sha256,
                 "metric": artifact.verification.artifact_value if artifact.verification else None,
                 "latency_ms": artifact.verification.latency_median_ms if artifact.verification else None,
+                **_by_threads(artifact.verification),
             }
             for artifact in (version.artifacts if version else ())
         ],
@@ -177,6 +178,14 @@ def how_to_return(job_id: str) -> str:
         f"  Look at it: automl jobs show {job_id}\n"
         f"  Stop it:    automl jobs cancel {job_id}   (--finish delivers the best so far)"
     )
+
+
+def _by_threads(proof: types.Verification | None) -> dict[str, Any]:
+    """The latency by numbers of threads, where more than one was measured."""
+    if proof is None or not proof.more_threads or proof.latency_median_ms is None:
+        return {}
+    measured = {proof.threads: proof.latency_median_ms} | {one.threads: one.median_ms for one in proof.more_threads}
+    return {"latency_ms_by_threads": {str(threads): measured[threads] for threads in sorted(measured)}}
 
 
 def _report(client: Client, job: types.Job, folder: Path) -> Path | None:

@@ -85,7 +85,7 @@ class Artifact(_message.Message):
     def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., precision: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., compressed_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., parameters: _Optional[int] = ..., sparsity: _Optional[float] = ..., verification: _Optional[_Union[Verification, _Mapping]] = ..., proof_json: _Optional[str] = ...) -> None: ...
 
 class Verification(_message.Message):
-    __slots__ = ("part", "rows", "metric", "float_value", "artifact_value", "agreement", "max_difference", "tolerance", "latency_median_ms", "latency_p90_ms", "threads", "machine", "peak_memory_bytes", "runtime")
+    __slots__ = ("part", "rows", "metric", "float_value", "artifact_value", "agreement", "max_difference", "tolerance", "latency_median_ms", "latency_p90_ms", "threads", "machine", "peak_memory_bytes", "runtime", "more_threads")
     PART_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,7 @@ class Verification(_message.Message):
     MACHINE_FIELD_NUMBER: _ClassVar[int]
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    MORE_THREADS_FIELD_NUMBER: _ClassVar[int]
     part: str
     rows: int
     metric: str
@@ -114,7 +115,18 @@ class Verification(_message.Message):
     machine: str
     peak_memory_bytes: int
     runtime: str
-    def __init__(self, part: _Optional[str] = ..., rows: _Optional[int] = ..., metric: _Optional[str] = ..., float_value: _Optional[float] = ..., artifact_value: _Optional[float] = ..., agreement: _Optional[float] = ..., max_difference: _Optional[float] = ..., tolerance: _Optional[float] = ..., latency_median_ms: _Optional[float] = ..., latency_p90_ms: _Optional[float] = ..., threads: _Optional[int] = ..., machine: _Optional[str] = ..., peak_memory_bytes: _Optional[int] = ..., runtime: _Optional[str] = ...) -> None: ...
+    more_threads: _containers.RepeatedCompositeFieldContainer[ThreadsLatency]
+    def __init__(self, part: _Optional[str] = ..., rows: _Optional[int] = ..., metric: _Optional[str] = ..., float_value: _Optional[float] = ..., artifact_value: _Optional[float] = ..., agreement: _Optional[float] = ..., max_difference: _Optional[float] = ..., tolerance: _Optional[float] = ..., latency_median_ms: _Optional[float] = ..., latency_p90_ms: _Optional[float] = ..., threads: _Optional[int] = ..., machine: _Optional[str] = ..., peak_memory_bytes: _Optional[int] = ..., runtime: _Optional[str] = ..., more_threads: _Optional[_Iterable[_Union[ThreadsLatency, _Mapping]]] = ...) -> None: ...
+
+class ThreadsLatency(_message.Message):
+    __slots__ = ("threads", "median_ms", "p90_ms")
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_MS_FIELD_NUMBER: _ClassVar[int]
+    P90_MS_FIELD_NUMBER: _ClassVar[int]
+    threads: int
+    median_ms: float
+    p90_ms: float
+    def __init__(self, threads: _Optional[int] = ..., median_ms: _Optional[float] = ..., p90_ms: _Optional[float] = ...) -> None: ...
 
 class RefusedArtifact(_message.Message):
     __slots__ = ("format", "precision", "reason")

@@ -129,26 +129,28 @@ def plant_table(folder: pathlib.Path, *, regression: bool = False, parts: tuple[
     return Planted(data, _write_candidate(folder / "candidate", model, fitted.to_dict(), "mlp"))
 
 
-def plant_pictures(folder: pathlib.Path, parts: tuple[int, int, int] = (400, 80, 100)) -> Planted:
+def plant_pictures(
+    folder: pathlib.Path, parts: tuple[int, int, int] = (400, 80, 100), *, channels: int = 1
+) -> Planted:
     """Bright shapes at one of three places on a noisy ground, and a small convnet with a depthwise block."""
     import keras
 
     rng = np.random.default_rng(5)
     n = sum(parts)
     y = rng.integers(0, 3, n).astype(np.int32)
-    image = rng.integers(0, 90, (n, 12, 12, 1)).astype(np.uint8)
+    image = rng.integers(0, 90, (n, 12, 12, channels)).astype(np.uint8)
     for i, place in enumerate(y):
         image[i, 4 * place : 4 * place + 4, 2:9] += np.uint8(100)
     classes = ("bottom", "middle", "top")
     preprocess = {
         "version": 1, "modality": "image", "task": "image-classification", "kind": "classification", "target": "label",
-        "classes": list(classes), "metric": "accuracy", "output": "probabilities", "height": 12, "width": 12, "channels": 1,
-        "resize": "bilinear",
+        "classes": list(classes), "metric": "accuracy", "output": "probabilities", "height": 12, "width": 12,
+        "channels": channels, "resize": "bilinear",
     }
     data = _write_prepared(folder / "data", preprocess, {"image": image}, y, parts, None)
     layers = keras.layers
     keras.utils.set_random_seed(4)
-    picture = keras.Input((12, 12, 1), dtype="uint8", name="image")
+    picture = keras.Input((12, 12, channels), dtype="uint8", name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1)(picture)
     x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization(momentum=0.9)(x)
