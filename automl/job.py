@@ -282,6 +282,7 @@ class Job:
             screening=None if "zero-cost" in self.spec.search.forbid else Screening(
                 lambda recipes, seconds: self.engine.score(recipes, prepared.path, seconds)
             ),
+            found=self.engine.found,
         )
         runner.on_ended = lambda trial: self._estimate_again(runner, prepared)
         self._estimate_again(runner, prepared)
@@ -295,7 +296,9 @@ class Job:
         settings = self.spec.search
         # An ensemble's members have seeds of their own: there is no single winner to be chosen with more of them.
         alone = bagging.most(space.profile, settings, self.spec.constraints) == 0
-        sampler = strategies.make(settings.strategy, space, self.request.seed, settings.recipes, finalists=alone)
+        sampler = strategies.make(
+            settings.strategy, space, self.request.seed, settings.recipes, finalists=alone, parameters=settings.parameters
+        )
         first = () if settings.strategy in strategies.TAKES_RECIPES else settings.recipes
         reason = runner.search(sampler, first)
         counts = ", ".join(f"{n} {name.lower()}" for name, n in sorted(self.state.outcomes().items()))
@@ -719,8 +722,16 @@ class Job:
 
     def _mark_running(self, why: str) -> None:
         """Gives running trials their end in the ledger."""
-        from automl.spec.event import TrialEnded
+        from automl.spec.event import SupernetEnded, TrialEnded
 
+        for supernet in list(self.state.supernets.values()):
+            if supernet.outcome is None:
+                self.ledger.emit(
+                    SupernetEnded(
+                        supernet=supernet.id, attempt=supernet.attempt, outcome=Outcome.PRUNED, message=why, wall_s=0.0,
+                        step_s=0.0,
+                    )
+                )
         for trial in list(self.state.trials.values()):
             if trial.outcome is None:
                 self.ledger.emit(

@@ -13,13 +13,15 @@ are written `none`; a cell through which nothing flows at all gets a shortcut, s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from automl.architectures import _assembly, _pictures
 from automl.architectures.builder import Builder
 from automl.catalog import Categorical, Int, architecture
-from automl.catalog.blueprint import Blueprint, Drawing, Edge
+from automl.catalog.blueprint import Blueprint, Drawing, Edge, Weighed
 from automl.catalog.genotypes import Choices, Decision, Genotypes
+from automl.catalog.relaxation import Relaxation, Strengths, Weights, likeliest
 from automl.spec import Profile
 
 OPERATIONS = ("none", "skip", "conv1", "conv3", "avg3")
@@ -27,6 +29,8 @@ NODES = 4
 EDGES = tuple((source, target) for target in range(1, NODES) for source in range(target))
 """(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3): in the order of the choices."""
 SHORTCUT = EDGES.index((0, NODES - 1))
+GROUP = "cell"
+"""All cells are alike, so there is one matrix of weights."""
 
 
 def living(choices: Choices) -> Choices:
@@ -54,8 +58,36 @@ GENOTYPES = Genotypes(
 )
 
 
+Lay = Callable[[Blueprint, int, int, str], int | None]
+"""(net, input's place, edge, name) → the place of what stands on the edge; None for nothing."""
+
+
 def network(shape: tuple[int, int, int], *, genotype: str, width: int, cells: int, stages: int) -> Blueprint:
     """The parts up to the features, for pictures of that shape."""
+    choices = tuple(genotype.split("."))
+
+    def chosen(net: Blueprint, x: int, edge: int, name: str) -> int | None:
+        return None if choices[edge] == "none" else _operation(net, x, choices[edge], name=name)
+
+    return _stacked(shape, chosen, width=width, cells=cells, stages=stages)
+
+
+def relaxed(shape: tuple[int, int, int], *, partial: int, width: int, cells: int, stages: int) -> Blueprint:
+    """The network whose edges hold every operation (see `automl.catalog.relaxation`)."""
+    flowing = [operation for operation in OPERATIONS if operation != "none"]
+
+    def mixed(net: Blueprint, x: int, edge: int, name: str) -> int:
+        front = net.front(x, partial, name=f"{name}_front")
+        given = [_operation(net, front, operation, name=f"{name}_{operation}") for operation in flowing]
+        columns = [OPERATIONS.index(operation) for operation in flowing]
+        if partial > 1:
+            given, columns = [*given, x], [*columns, len(OPERATIONS)]
+        return net.mixture(given, Weighed(GROUP, edge, tuple(columns), bypass=partial > 1), name=name)
+
+    return _stacked(shape, mixed, width=width, cells=cells, stages=stages)
+
+
+def _stacked(shape: tuple[int, int, int], lay: Lay, *, width: int, cells: int, stages: int) -> Blueprint:
     net, x = _pictures.begin(shape, width)
     stages = _pictures.stages_of(min(shape[:2]), stages)
     count, place = stages * cells + stages - 1, 0
@@ -65,17 +97,18 @@ def network(shape: tuple[int, int, int], *, genotype: str, width: int, cells: in
             x = _halved(net, x, width * 2**stage, name=f"reduce_{stage}", depth=place / count)
         for cell in range(cells):
             place += 1
-            x = _cell(net, x, tuple(genotype.split(".")), name=f"cell_{stage + 1}_{cell + 1}")
+            x = _cell(net, x, lay, name=f"cell_{stage + 1}_{cell + 1}")
     return _pictures.end(net, x)
 
 
-def _cell(net: Blueprint, x: int, choices: Choices, *, name: str) -> int:
+def _cell(net: Blueprint, x: int, lay: Lay, *, name: str) -> int:
     nodes: dict[int, int] = {0: x}
     for target in range(1, NODES):
         given = []
-        for (source, end), operation in zip(EDGES, choices):
-            if end == target and operation != "none" and source in nodes:
-                given.append(_operation(net, nodes[source], operation, name=f"{name}_{source}_{target}"))
+        for edge, (source, end) in enumerate(EDGES):
+            if end == target and source in nodes:
+                laid = lay(net, nodes[source], edge, f"{name}_{source}_{target}")
+                given += [] if laid is None else [laid]
         if given:
             nodes[target] = net.add(given, name=f"{name}_{target}")
     return nodes[NODES - 1]
@@ -94,6 +127,13 @@ def _halved(net: Blueprint, x: int, filters: int, *, name: str, depth: float) ->
     branch = net.conv(branch, filters, 3, name=f"{name}_b", activation="")
     shortcut = net.conv(x, filters, 1, strides=2, name=f"{name}_shortcut", activation="")
     return net.add((shortcut, branch), name=name, depth=depth, activation="plan")
+
+
+def decoded(weights: Weights, strengths: Strengths) -> list[str]:
+    """The likeliest operation of each edge, and what comes next. Every edge counts by itself: the space decides by `none`,
+    not by strengths, which ones there are."""
+    choices = likeliest(list(weights[GROUP]), most=16)
+    return list(dict.fromkeys(GENOTYPES.text(tuple(OPERATIONS[i] for i in chosen)) for chosen in choices))
 
 
 def blueprint(profile: Profile, **params: Any) -> Blueprint:
@@ -122,6 +162,7 @@ def drawings(*, genotype: str, cells: int, stages: int, **_: Any) -> tuple[Drawi
     cost=2.0,
     blueprint=blueprint,
     drawings=drawings,
+    relaxation=Relaxation(OPERATIONS, {GROUP: tuple(target for _, target in EDGES)}, relaxed, decoded, {"width": 8}),
 )
 def build(inputs: dict[str, Any], builder: Builder, **params: Any) -> Any:
     return _assembly.assemble(network(_pictures.input_shape(inputs), **params), inputs, builder)

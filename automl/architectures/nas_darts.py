@@ -14,18 +14,24 @@ such pairs, with the activation in front), which halves the cost. A node of two 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from automl.architectures import _assembly, _pictures
 from automl.architectures.builder import Builder
 from automl.catalog import Categorical, architecture
-from automl.catalog.blueprint import Blueprint, Drawing, Edge
+from automl.catalog.blueprint import Blueprint, Drawing, Edge, Weighed
 from automl.catalog.genotypes import Choices, Decision, Genotypes
+from automl.catalog.relaxation import CLOSEST, Relaxation, Strengths, Weights
 from automl.spec import Profile
 
 OPERATIONS = ("none", "skip", "max3", "avg3", "sep3", "sep5", "dil3", "dil5", "se")
 NODES = 4
 CELLS = ("normal", "reduce")
+ROWS = tuple((node, source) for node in range(NODES) for source in range(node + 2))
+"""Every edge that a cell may have, as (node, what it reads): the rows of a relaxed cell's weights."""
 EXCITATION = 0.25
 """Units of the gates' hidden layer, as a share of the channels."""
 
@@ -75,21 +81,81 @@ def reductions(cells: int) -> set[int]:
     return {cells // 3, 2 * cells // 3} if cells >= 3 else {cells - 1}
 
 
+Node = Callable[[Blueprint, list[int], int, bool, str], int]
+"""(net, places of the cell's states so far, node, whether its cell is a reduction, the cell's name) → the node's place."""
+
+
 def network(shape: tuple[int, int, int], *, genotype: str, width: int, cells: int) -> Blueprint:
     """The parts up to the features, for pictures of that shape."""
     choices = tuple(genotype.split("."))
+
+    def node_of(net: Blueprint, states: list[int], n: int, reduce: bool, name: str) -> int:
+        given = [
+            operation(net, states[s], op, strides=2 if reduce and s < 2 else 1, name=f"{name}_{n + 2}_{s}")
+            for op, s in nodes_of(choices, int(reduce))[n] if op != "none"
+        ]
+        return net.add(given, name=f"{name}_{n + 2}")
+
+    return _stacked(shape, node_of, width=width, cells=cells)
+
+
+def relaxed(shape: tuple[int, int, int], *, partial: int, width: int, cells: int) -> Blueprint:
+    """The network in which every node reads all states before it by every operation (see `automl.catalog.relaxation`)."""
+    flowing = [op for op in OPERATIONS if op != "none"]
+
+    def node_of(net: Blueprint, states: list[int], n: int, reduce: bool, name: str) -> int:
+        mixed = []
+        for s, state in enumerate(states):
+            edge, strides = f"{name}_{n + 2}_{s}", 2 if reduce and s < 2 else 1
+            front = net.front(state, partial, name=f"{edge}_front")
+            given = [operation(net, front, op, strides=strides, name=f"{edge}_{op}") for op in flowing]
+            columns = [OPERATIONS.index(op) for op in flowing]
+            if partial > 1:
+                passed = net.pool("max-pool", state, 2, strides=2, name=f"{edge}_by") if strides > 1 else state
+                given, columns = [*given, passed], [*columns, len(OPERATIONS)]
+            row = ROWS.index((n, s))
+            weighed = Weighed(CELLS[int(reduce)], row, tuple(columns), bypass=partial > 1)
+            mixed.append(net.mixture(given, weighed, name=edge))
+        return net.add(mixed, name=f"{name}_{n + 2}")
+
+    return _stacked(shape, node_of, width=width, cells=cells)
+
+
+def decoded(weights: Weights, strengths: Strengths) -> list[str]:
+    """For each node the two edges whose best operation (but for `none`) weighs most, times the edge's strength; then what
+    comes of the next best operation on one of these edges, the closest calls first."""
+    best: list[str] = []
+    others: list[tuple[float, int, str]] = []
+    for cell in CELLS:
+        shares = weights[cell] * strengths[cell][:, None]
+        shares[:, OPERATIONS.index("none")] = 0.0
+        for n in range(NODES):
+            rows = [row for row, (node, _) in enumerate(ROWS) if node == n]
+            kept = sorted(sorted(rows, key=lambda row: -float(shares[row].max()))[:2])
+            for row in kept:
+                first, second = np.argsort(-shares[row], kind="stable")[:2]
+                others.append((float(shares[row][second] / shares[row][first]), len(best), OPERATIONS[second]))
+                best += [OPERATIONS[first], str(ROWS[row][1])]
+    texts = [GENOTYPES.text(tuple(best))]
+    for closeness, place, op in sorted(others, reverse=True):
+        if closeness >= CLOSEST:
+            texts.append(GENOTYPES.text((*best[:place], op, *best[place + 1 :])))
+    return list(dict.fromkeys(texts))
+
+
+def _stacked(shape: tuple[int, int, int], node_of: Node, *, width: int, cells: int) -> Blueprint:
     net, x = _pictures.begin(shape, 3 * width)
     before, last, channels = x, x, width
     for i in range(cells):
         reduce = i in reductions(cells) and min(net[last].shape[:2]) >= 4
         channels *= 2 if reduce else 1
-        cell = cell_of(net, before, last, nodes_of(choices, int(reduce)), channels, reduce=reduce, name=f"cell_{i + 1}")
+        cell = _cell(net, before, last, node_of, channels, reduce=reduce, name=f"cell_{i + 1}")
         before, last = last, cell
     return _pictures.end(net, last)
 
 
-def cell_of(
-    net: Blueprint, before: int, last: int, nodes: list[list[tuple[str, int]]], channels: int, *, reduce: bool, name: str
+def _cell(
+    net: Blueprint, before: int, last: int, node_of: Node, channels: int, *, reduce: bool, name: str
 ) -> int:
     """A cell on the outputs of the two before it."""
     # The cell before the last may have twice the resolution.
@@ -97,12 +163,8 @@ def cell_of(
     states = [
         net.conv(before, channels, 1, strides=strides, name=f"{name}_in_0"), net.conv(last, channels, 1, name=f"{name}_in_1")
     ]
-    for n, edges in enumerate(nodes):
-        given = [
-            operation(net, states[s], op, strides=2 if reduce and s < 2 else 1, name=f"{name}_{n + 2}_{s}")
-            for op, s in edges if op != "none"
-        ]
-        states.append(net.add(given, name=f"{name}_{n + 2}"))
+    for n in range(NODES):
+        states.append(node_of(net, states, n, reduce, name))
     return net.concatenate(states[2:], name=f"{name}_out")
 
 
@@ -155,6 +217,9 @@ def drawings(*, genotype: str, cells: int, **_: Any) -> tuple[Drawing, ...]:
     cost=4.0,
     blueprint=blueprint,
     drawings=drawings,
+    relaxation=Relaxation(
+        OPERATIONS, {cell: tuple(node for node, _ in ROWS) for cell in CELLS}, relaxed, decoded, {"width": 8, "cells": 3}
+    ),
 )
 def build(inputs: dict[str, Any], builder: Builder, **params: Any) -> Any:
     return _assembly.assemble(network(_pictures.input_shape(inputs), **params), inputs, builder)

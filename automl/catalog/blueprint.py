@@ -14,10 +14,25 @@ from typing import Literal, Self
 
 Kind = Literal[
     "input", "pixels", "resize", "conv", "depthwise", "dense", "max-pool", "average-pool", "mean", "add", "multiply",
-    "concatenate", "drop", "norm",
+    "concatenate", "drop", "norm", "front", "mixture",
 ]
 Activation = Literal["", "plan", "relu", "sigmoid", "softmax"]
 """After a part: nothing, what the recipe's plan says, or this one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Weighed:
+    """How a mixture weighs its inputs: by a row of a matrix that is an input of the network (see
+    `automl.catalog.relaxation`)."""
+
+    group: str
+    """The matrix: the input "weights-" + group."""
+    row: int
+    columns: tuple[int, ...]
+    """Of the row, one for each input."""
+    bypass: bool = False
+    """The last input is the whole that the others saw the front channels of: its other channels stand behind their sum, by
+    the weight of the last column, and the two halves' channels are then dealt out in turn."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +55,8 @@ class Part:
     activation: Activation = ""
     depth: float = 0.0
     """Of sums: how deep in the network, 0 to 1. With stochastic depth the last input is dropped the likelier the deeper."""
+    weighed: Weighed | None = None
+    """Of a mixture."""
     weights: int = 0
     """Numbers in the kernel, without normalisation and bias."""
     macs: int = 0
@@ -144,6 +161,17 @@ class Blueprint:
             return xs[0]
         channels = sum(self[x].channels for x in xs)
         return self._put("concatenate", name, xs, (*self[xs[0]].shape[:-1], channels))
+
+    def front(self, x: int, share: int, *, name: str) -> int:
+        """The first 1/`share` of the channels."""
+        if share == 1:
+            return x
+        return self._put("front", name, (x,), (*self[x].shape[:-1], self[x].channels // share))
+
+    def mixture(self, xs: Iterable[int], weighed: Weighed, *, name: str) -> int:
+        """The weighed sum of what stands for one decision, in supernets."""
+        xs = tuple(xs)
+        return self._put("mixture", name, xs, self[xs[-1]].shape, weighed=weighed)
 
     def drop(self, x: int) -> int:
         """The plan's dropout of features."""

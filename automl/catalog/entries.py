@@ -18,6 +18,7 @@ from automl.catalog.blueprint import Blueprint, Drawing
 from automl.catalog.domains import Domain
 from automl.catalog.genotypes import PARAMETER, Genotypes
 from automl.catalog.plan import TrainPlan
+from automl.catalog.relaxation import Relaxation
 from automl.catalog.rung import Rung
 from automl.spec import ColumnInfo, DatasetInfo, FormatRequest, Modality, Profile
 from automl.spec.recipe import ParameterValue
@@ -141,6 +142,8 @@ class Architecture:
     """`blueprint(profile, **params)`: the network's parts up to the features, without building; None where it has none."""
     drawings: Callable[..., tuple[Drawing, ...]] | None
     """`drawings(**params)`: the architecture as graphs for people."""
+    relaxation: Relaxation | None
+    """All its genotypes as one network, where they can be mixed."""
     fitted_by: str
     """"module:function" that trains it in the place of gradient steps, under the contract of
     `automl.training.trainer.train`; its `build` gives the outputs themselves. "" for networks."""
@@ -296,16 +299,17 @@ def technique(
 
 def capability(
     *, id: str, stage: str, options: str, doc: str, modalities: Iterable[str] = tuple(Modality),
-    kinds: Iterable[str] = BOTH_KINDS, reference: str = "",
+    kinds: Iterable[str] = BOTH_KINDS, reference: str = "", params: Mapping[str, Domain] | None = None,
 ) -> Technique:
     """Declares a technique of the catalogue that isn't chosen by the search: the service does it in every job (checks,
     versions of the data), or a setting of the job turns it on. `doc` is usually the module's docstring; `options` says
-    which options steer it, "" when none does."""
+    which options steer it, "" when none does; `params` are settings that the user alone makes (`--set`)."""
     if stage not in slots.STAGES:
         raise ValueError(f"capability {id!r}: stage {stage!r} is none of {slots.STAGES}")
     entry = Technique(
         id=id, stage=stage, slot=None, modalities=frozenset(map(Modality, modalities)), kinds=frozenset(kinds),
-        params=MappingProxyType({}), reference=reference, conflicts=MappingProxyType({}), requires=MappingProxyType({}),
+        params=MappingProxyType(dict(params or {})), reference=reference, conflicts=MappingProxyType({}),
+        requires=MappingProxyType({}),
         own_part=None, searched=False, options=options, unsupported_formats=MappingProxyType({}), on_request="",
         when=_always, cost=1.0, default_for=frozenset(), order=0, apply=_unchanged, doc=inspect.cleandoc(doc),
     )
@@ -332,6 +336,7 @@ def architecture(
     size: Callable[..., int] | None = None,
     blueprint: Callable[..., Blueprint] | None = None,
     drawings: Callable[..., tuple[Drawing, ...]] | None = None,
+    relaxation: Relaxation | None = None,
     fitted_by: str = "",
     lacks: Iterable[str] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -355,7 +360,8 @@ def architecture(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
                 reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, flat=flat,
-                conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, fitted_by=fitted_by,
+                conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, relaxation=relaxation,
+                fitted_by=fitted_by,
                 doc=_essay(build),
             )
         )

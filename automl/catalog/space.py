@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from automl.catalog import compose, entries, genotypes, slots
 from automl.catalog.domains import Bool, Categorical, Domain, Text, neighbour
@@ -21,8 +22,14 @@ from automl.spec.recipe import ParameterValue
 NONE = "none"
 Assignment = dict[str, ParameterValue]
 
-GENOTYPE_STRATEGIES = ("evolution",)
-"""Strategies that search architectures as genotypes, where the data have such; the others take families drawn by hand."""
+GENOTYPE_STRATEGIES: Mapping[str, Callable[[entries.Architecture], bool]] = MappingProxyType({
+    "evolution": lambda family: family.genotypes is not None,
+    "darts": lambda family: family.relaxation is not None,
+})
+"""Strategies that search architectures as genotypes, where the data have such, and which families they can search; the
+others take families drawn by hand."""
+GENOTYPES_ONLY = ("darts",)
+"""Of them those that can search nothing else."""
 USED_WHEN_DEFAULT, USED_OTHERWISE = 0.85, 0.2
 """Chance of a switch in a random assignment."""
 DEFAULT_IN_SLOT = 0.4
@@ -315,17 +322,25 @@ def derive(
             return why
         return excluded_by_forced(entry.id)
 
-    by_genotype = settings.strategy in GENOTYPE_STRATEGIES and any(
-        f.genotypes is not None and f.id not in settings.forbid and f.reason_against(profile) is None
-        for f in families.values()
+    searchable = GENOTYPE_STRATEGIES.get(settings.strategy, _none)
+    by_genotype = any(
+        searchable(f) and f.id not in settings.forbid and f.reason_against(profile) is None for f in families.values()
     )
+    if settings.strategy in GENOTYPES_ONLY:
+        able = [f for f in families.values() if searchable(f)]
+        asked = [id for id in sorted(forced | set(settings.allow)) if id in families and not searchable(families[id])]
+        if not by_genotype or asked:
+            why = f"{', '.join(asked)} can't be searched by it" if asked else "the data or the settings leave none of them"
+            message = f"{settings.strategy} searches {', '.join(sorted(f.id for f in able))}, and {why}"
+            faults.append(_fault("search.strategy", message, "NOT_APPLICABLE"))
 
     def unsought(family: entries.Architecture) -> str | None:
         """Why the strategy leaves a family alone that the user doesn't name."""
-        if by_genotype and family.genotypes is None:
-            return f"the strategy {settings.strategy} searches genotypes; force or allow it to have it tried"
+        if by_genotype and not searchable(family):
+            what = "genotypes" if family.genotypes is None else "other spaces"
+            return f"the strategy {settings.strategy} searches {what}; force or allow it to have it tried"
         if family.genotypes is not None and not by_genotype:
-            names = " or ".join(GENOTYPE_STRATEGIES)
+            names = " or ".join(name for name, able in GENOTYPE_STRATEGIES.items() if able(family))
             return f"is searched with the strategy {names}, or when it is forced or allowed"
         return None
 
@@ -420,6 +435,8 @@ def derive(
     dimensions += [Dimension("batch_size", batch_sizes(profile)), Dimension("epochs", epochs(profile))]
     for name in values_set:
         rung = (id := name.partition(".")[0]) in entries.techniques and entries.techniques[id].rung is not None
+        if id == settings.strategy:
+            continue
         if rung and id in settings.forbid:
             faults.append(_fault(f"search.parameters[{name}]", f"{id} is forbidden by the user", "CONTRADICTION"))
         elif not rung and not any(d.name == name for d in dimensions):
@@ -466,6 +483,10 @@ def epochs(profile: Profile) -> Categorical:
     if profile.rows < 2_000:
         return Categorical((50, 100, 200), 100)
     return Categorical((15, 30, 60, 120), 30)
+
+
+def _none(family: entries.Architecture) -> bool:
+    return False
 
 
 def _fault(field: str, message: str, reason: str) -> Violation:

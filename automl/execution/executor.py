@@ -29,10 +29,13 @@ What every implementation keeps (`tests/unit/execution/test_contract.py` proves 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from automl.spec import AutoMLError, Fidelity, Measurement, Outcome, Recipe
+from automl.spec.recipe import ParameterValue
 from automl.training.result import TrainResult
 
 
@@ -71,6 +74,10 @@ class Work:
     """Folder of another trial of the same recipe to go on from (see `train(continue_from=…)`)."""
     batch_scale: float = 1.0
     """Factor on the recipe's batch size: 0.5 after an OOM."""
+    entry: str = ""
+    """"module:function" that the worker runs in the place of the executor's own (a supernet's search)."""
+    settings: Mapping[str, ParameterValue] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+    """For such an entry."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -130,7 +130,7 @@ class LocalExecutor:
         child.channel.setblocking(False)
         room = resources.room_bytes(slot, self._all_slots[: self._limit])
         offered = dataclasses.replace(work, room_bytes=min(room, work.memory_bytes or room))
-        order = {"work": worker.to_json(offered), "entry": self._entry, "threads": self._threads}
+        order = {"work": worker.to_json(offered), "entry": work.entry or self._entry, "threads": self._threads}
         # A recipe is a few KiB, far below the socket's buffer, so this doesn't wait for the worker to read.
         child.channel.sendall(json.dumps(order).encode() + b"\n")
         now = time.monotonic()

@@ -34,6 +34,7 @@ def to_json(work: Work) -> dict[str, Any]:
         "deadline": work.deadline, "memory_bytes": work.memory_bytes,
         "room_bytes": work.room_bytes,
         "init_from": None if work.init_from is None else str(work.init_from), "batch_scale": work.batch_scale,
+        "entry": work.entry, "settings": dict(work.settings),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.resources
 from pathlib import Path
 
-from automl.report import account, architecture, compression, evaluation, head, results
+from automl.report import account, architecture, compression, evaluation, head, results, supernet
 from automl.report.markup import Markup, element, join, short
 from automl.report.view import View
 from automl.spec import JobSpec, JobState
@@ -30,6 +30,7 @@ def render(state: JobState, spec: JobSpec, *, job: str = "", dataset: str = "", 
         _section("leaderboard", "Leaderboard", results.leaderboard(view)),
         _section("curves", "Learning curves", results.curves(view)),
         _section("architecture", "Architecture", architecture.drawn(view)),
+        _section("supernet", "Supernet", supernet.section(view)),
         _section("failures", "What was lost", account.failures(view)),
         _section("data", "Data", account.data(view)),
         _section("space", "What was searched", account.space(view)),

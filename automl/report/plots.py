@@ -155,6 +155,25 @@ def curves(lines: Sequence[Curve], *, x_label: str, y_label: str, larger_is_bett
     return _frame(x, y, *drawn, description=f"{y_label} by epoch for {len(lines)} trials")
 
 
+def lines(drawn: Sequence[Curve], *, x_label: str, y_label: str, description: str) -> Markup:
+    """Lines over a common axis, each with its name at its end, from 0 on."""
+    every = [point for line in drawn for point in line.points]
+    x = Axis(0, max(1.0, *(px for px, _ in every)), LEFT, WIDTH - RIGHT, x_label, show=quantities.count)
+    top = max(py for _, py in every)
+    y = Axis(min(0.0, *(py for _, py in every)), (top or 1.0) * 1.06, HEIGHT - BOTTOM, TOP, y_label)
+    shapes = []
+    for line in drawn:
+        colour = f"s{line.rank % SERIES_COLOURS}"
+        px, py = line.points[-1]
+        title = element("title", f"{line.name}: {quantities.figure(py)} in the end")
+        path = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in line.points)
+        shapes.append(element("polyline", title, class_=f"curve {colour}", points=path))
+        shapes.append(
+            element("text", line.name, class_="label", x=x.at(px) - 4, y=y.at(py) - 6, text_anchor="end")
+        )
+    return _frame(x, y, *shapes, description=description)
+
+
 @dataclasses.dataclass(frozen=True)
 class Point:
     """One model in the Pareto plot."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from automl.execution import children
 from automl.execution.executor import Executor
 from automl.search.budget import Clock, SystemClock, parameters
-from automl.spec import JobSpec, Profile, Recipe
+from automl.spec import Found, JobSpec, Profile, Recipe
 from automl.spec.model import Json
 
 SCORING_SHARE = 0.6
@@ -55,6 +55,8 @@ class Engine:
     score: Callable[[Sequence[Recipe], Path, float], dict[str, Any]]
     """(recipes, prepared folder, seconds) → the answer of `automl.nas.zero_cost.score_in_child`; called in a thread of its
     own."""
+    found: Callable[[Path], list[Found]]
+    """What the search of a supernet left in its folder."""
     convertible: Callable[..., dict[str, dict[str, str]]]
     """(space, prepared, formats, run_in_child=…, deadline=…) → for each family, and each format of which it is known, ""
     or why it can't be given in it."""
@@ -155,6 +157,11 @@ def product() -> Engine:
             },
         )
 
+    def found(folder: Path) -> list[Found]:
+        from automl.nas import process
+
+        return process.read(folder)
+
     def convertible(space: Any, prepared: Any, formats: Any, **more: Any) -> dict[str, dict[str, str]]:
         from automl.export import convertible as conversions
 
@@ -178,7 +185,7 @@ def product() -> Engine:
     return Engine(
         prepare=prepare, executor=executor, predictions=predictions, blend=blend, compress=compress,
         compress_estimate_s=compress_estimate_s, deliver=deliver, deliver_estimate_s=deliver_estimate_s,
-        score=score, convertible=convertible, keep=keep, held_out=held_out, render=render, clock=SystemClock(),
+        score=score, found=found, convertible=convertible, keep=keep, held_out=held_out, render=render, clock=SystemClock(),
     )
 
 

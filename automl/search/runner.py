@@ -21,7 +21,8 @@ from automl.search.ledger import Ledger
 from automl.search.prune import MISTIMED, hopeless, mistimed
 from automl.search.sampler import NOT_EVIDENCE, Proposal, Sampler
 from automl.search.screening import Screening
-from automl.spec import Fidelity, JobState, Outcome, Recipe, Trial
+from automl.search.supernets import Supernets
+from automl.spec import Fidelity, Found, JobState, Outcome, Recipe, Supernet, Trial
 from automl.spec.event import BestChanged, SamplerState, TrialEnded, TrialMeasured, TrialStarted
 from automl.spec.model import Json
 from automl.training.result import TrainResult
@@ -54,6 +55,9 @@ class Place:
     def folder(self, trial: str) -> Path:
         return self.workdir / "trials" / trial
 
+    def supernet(self, id: str) -> Path:
+        return self.workdir / "supernets" / id
+
 
 class Runner:
     """See the module's docstring."""
@@ -62,7 +66,9 @@ class Runner:
         self, *, ledger: Ledger, executor: Executor, budget: Budget, clock: Clock, control: Control, place: Place,
         space: Space, speeds: Speeds, limit_parameters: int | None, max_trials: int | None = None, prune: bool = True,
         screening: Screening | None = None, limit_file_bytes: int | None = None,
+        found: Callable[[Path], list[Found]] = lambda folder: [],
     ):
+        """`found` reads what a supernet left in its folder."""
         self.ledger = ledger
         self.executor = executor
         self.budget = budget
@@ -87,6 +93,10 @@ class Runner:
         """Trials told to stop, and why."""
         self._halved: set[str] = set()
         self._works: dict[str, Work] = {}
+        self._supernets = Supernets(
+            ledger=ledger, executor=executor, budget=budget, clock=clock, prepared=place.prepared, folder=place.supernet,
+            metric=place.metric, memory_bytes=place.memory_bytes, read=found, told=self._tell_supernet,
+        )
         speeds.observe_all(self.state.trials.values())
 
     @property
@@ -105,16 +115,21 @@ class Runner:
         )
         for scores in self.state.scored:
             sampler.scored(scores)
+        for supernet in self.state.supernets.values():
+            sampler.tell_supernet(supernet)
         self._resume()
+        self._supernets.resume(lambda: self._take_in(POLL_S))
         reason = ""
         while True:
             self._commands()
             if not reason:
                 reason = self._over() or self._fill(sampler, first)
             if reason:
-                for trial in sorted(self.executor.running):
-                    if not self._may_finish(self.state.trials[trial]):
-                        self._stop(trial, reason)
+                for id in sorted(self.executor.running):
+                    if self._supernets.owns(id):
+                        self._supernets.stop(id, reason, GRACE_S)
+                    elif not self._may_finish(self.state.trials[id]):
+                        self._stop(id, reason)
             if not self.executor.running and (reason or not self._screens):
                 if reason:
                     self._sampler = None
@@ -176,6 +191,9 @@ class Runner:
             searched = sum(t.origin not in NOT_EVIDENCE for t in self.state.trials.values())
             if self.max_trials is not None and searched >= self.max_trials:
                 return "" if self.executor.running else f"the limit of {self.max_trials} trials was reached"
+            if (wish := sampler.supernet(self.outlook())) is not None:
+                self._supernets.start(wish)
+                continue
             if self._screened(sampler):
                 continue
             proposal = self._next(sampler, first)
@@ -340,7 +358,12 @@ class Runner:
         if not self.executor.running:
             self.clock.wait(self.control.changed, timeout_s)  # no slot is ours for now: `poll` would return at once
         for report in self.executor.poll(timeout_s):
-            if isinstance(report, Epoch):
+            if self._supernets.owns(report.trial):
+                if isinstance(report, Epoch):
+                    self._supernets.measured(report)
+                else:
+                    self._supernets.ended(report, retry=not self.control.finish and not self.control.cancel)
+            elif isinstance(report, Epoch):
                 self._epoch(report, go_on)
             else:
                 self._ended(report)
@@ -438,6 +461,10 @@ class Runner:
                     )
                 )
         self.on_ended(ended)
+
+    def _tell_supernet(self, supernet: Supernet) -> None:
+        if self._sampler is not None:
+            self._sampler.tell_supernet(supernet)
 
     def _stop(self, trial: str, why: str) -> None:
         if trial not in self._ending:

@@ -13,6 +13,11 @@ A sampler may want candidates scored before it proposes one of them (`automl.nas
     sampler.scored(event)          what they were scored
     sampler.scores_fail()          nothing will be scored any more
 
+And it may want a supernet trained, whose process takes a slot as a trial's does (`automl.search.supernets`):
+
+    sampler.supernet(outlook)      the next one to be trained, None for none; asked when a slot is free
+    sampler.tell_supernet(one)     one that has started, ended, or is found in the events after a restart
+
 What every implementation keeps (`tests/contract/samplers` proves it for each):
 
 - A proposal's recipe comes from the space it was given, and repeats no trial (a continued one has the same recipe and more
@@ -36,7 +41,8 @@ from collections.abc import Iterable, Sequence
 from automl.catalog.domains import Categorical, Int
 from automl.catalog.space import Assignment, Space
 from automl.search.budget import Outlook
-from automl.spec import Fidelity, Outcome, Recipe, Trial
+from automl.search.supernets import Wish
+from automl.spec import Fidelity, Outcome, Recipe, Supernet, Trial
 from automl.spec.event import CandidatesScored
 from automl.spec.model import Json
 
@@ -93,6 +99,13 @@ class Sampler(abc.ABC):
 
     def scores_fail(self) -> None:  # noqa: B027
         """No more scores will come: propose without."""
+
+    def supernet(self, outlook: Outlook) -> Wish | None:
+        """A supernet that is to be trained next."""
+        return None
+
+    def tell_supernet(self, supernet: Supernet) -> None:  # noqa: B027
+        """Takes in a supernet that has started (outcome None) or ended."""
 
     def state(self) -> Json:
         """What can't be found in the trials."""

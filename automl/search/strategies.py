@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from automl.catalog.space import Space
 from automl.search.auto import Auto
@@ -19,19 +21,24 @@ STRATEGIES = {
     "asha": "automl.search.asha:Asha",
     "evolution": "automl.search.evolution:Evolution",
     "tpe": "automl.search.tpe:Tpe",
+    "darts": "automl.search.over_supernet:Darts",
     "fixed": "automl.search.fixed:Fixed",
 }
 OVER_GENOTYPES = {"evolution": "automl.search.genotypes:GenotypeEvolution"}
 """What stands for a strategy where the space's architectures are genotypes."""
+OVER_SUPERNETS = ("darts",)
+"""Strategies that have parameters of their own, and take spaces of genotypes only."""
 TAKES_RECIPES = ("auto", "fixed")
 """Strategies that try the user's recipes themselves; under the others the loop tries them first."""
 
 
 def make(
-    strategy: str, space: Space, seed: int, recipes: Sequence[Recipe] = (), *, finalists: bool = True
+    strategy: str, space: Space, seed: int, recipes: Sequence[Recipe] = (), *, finalists: bool = True,
+    parameters: Mapping[str, str] = MappingProxyType({}),
 ) -> Sampler:
     """The sampler of that name. Without `finalists` the default strategy doesn't repeat the leaders under other seeds.
-    Raises `InvalidInput` for an unknown one."""
+    `parameters` are what the user set, by "id.parameter"; some strategies have such. Raises `InvalidInput` for an unknown
+    one."""
     if strategy not in STRATEGIES:
         raise InvalidInput.at(
             "search.strategy", f"unknown strategy {strategy!r}; there are: {', '.join(STRATEGIES)}",
@@ -39,8 +46,9 @@ def make(
         )
     named = OVER_GENOTYPES.get(strategy, "") if space.by_genotype else ""
     module, _, name = (named or STRATEGIES[strategy]).partition(":")
-    kind: type[Sampler] = getattr(importlib.import_module(module), name)
-    sampler = kind(space, seed, recipes) if strategy in TAKES_RECIPES else kind(space, seed)  # type: ignore[call-arg]
+    kind = getattr(importlib.import_module(module), name)
+    more: tuple[Any, ...] = (recipes,) if strategy in TAKES_RECIPES else (parameters,) if strategy in OVER_SUPERNETS else ()
+    sampler: Sampler = kind(space, seed, *more)
     if isinstance(sampler, Auto):
         sampler.finalists = finalists
     return sampler

@@ -15,12 +15,13 @@ from automl.spec.job import (
     SearchSettings,
 )
 from automl.spec.recipe import Choice, Recipe
+from automl.spec.supernet import Found, Supernet
 from automl.spec.trial import REMEDIES, Fidelity, Measurement, Outcome, Trial
 
 __all__ = [
     "REMEDIES", "STRATEGIES", "Artifact", "AutoMLError", "Budget", "Choice", "ColumnInfo", "ColumnKind", "Constraints",
-    "DataSettings", "DatasetInfo", "Event", "Fidelity", "Finding", "FormatRequest", "Infeasible", "Internal",
+    "DataSettings", "DatasetInfo", "Event", "Fidelity", "Finding", "FormatRequest", "Found", "Infeasible", "Internal",
     "InvalidData", "InvalidInput", "JobPhase", "JobSpec", "JobState", "Latency", "Measurement", "Modality", "Outcome",
-    "Precision", "Profile", "Recipe", "Refused", "SearchSettings", "Severity", "Trial", "Unavailable", "Verification",
-    "Violation",
+    "Precision", "Profile", "Recipe", "Refused", "SearchSettings", "Severity", "Supernet", "Trial", "Unavailable",
+    "Verification", "Violation",
 ]

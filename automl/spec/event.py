@@ -16,6 +16,7 @@ from automl.spec.artifact import Artifact, Refused
 from automl.spec.dataset import Finding, Profile
 from automl.spec.model import Frozen, Json
 from automl.spec.recipe import Choice, ParameterValue, Recipe
+from automl.spec.supernet import Found, Supernet
 from automl.spec.trial import Fidelity, Measurement, Outcome, Trial
 
 
@@ -125,6 +126,41 @@ class CandidatesScored(Frozen):
     """Of the slot that it took."""
 
 
+class SupernetStarted(Frozen):
+    """A supernet begins to train on a slot, or goes on there as a further attempt (see `automl.spec.supernet`)."""
+
+    kind: Literal["supernet-started"] = "supernet-started"
+    supernet: str
+    attempt: int
+    method: str
+    recipe: Recipe
+    settings: dict[str, ParameterValue] = {}
+    seconds: float
+    slot: int
+
+
+class SupernetMeasured(Frozen):
+    """A round of a supernet's training is over."""
+
+    kind: Literal["supernet-measured"] = "supernet-measured"
+    supernet: str
+    attempt: int
+    measurement: Measurement
+
+
+class SupernetEnded(Frozen):
+    """A supernet's search is over; what was found trains next."""
+
+    kind: Literal["supernet-ended"] = "supernet-ended"
+    supernet: str
+    attempt: int
+    outcome: Outcome
+    message: str = ""
+    found: tuple[Found, ...] = ()
+    wall_s: float
+    step_s: float
+
+
 class SamplerState(Frozen):
     """What a sampler needs to go on after a restart (the newest one counts)."""
 
@@ -213,8 +249,9 @@ class JobFinished(Frozen):
 
 Payload = Annotated[
     Union[
-        PhaseStarted, DataPrepared, SpaceDerived, CandidatesScored, TrialStarted, TrialMeasured, TrialEnded, BestChanged,
-        SamplerState, Noted, EnsemblePlanned, Compressed, ArtifactMade, ArtifactRefused, JobFinished,
+        PhaseStarted, DataPrepared, SpaceDerived, CandidatesScored, SupernetStarted, SupernetMeasured, SupernetEnded,
+        TrialStarted, TrialMeasured, TrialEnded, BestChanged, SamplerState, Noted, EnsemblePlanned, Compressed, ArtifactMade,
+        ArtifactRefused, JobFinished,
     ],
     pydantic.Field(discriminator="kind"),
 ]
@@ -238,6 +275,7 @@ class JobState(pydantic.BaseModel):
     prepared: DataPrepared | None = None
     space: SpaceDerived | None = None
     scored: list[CandidatesScored] = []
+    supernets: dict[str, Supernet] = {}
     trials: dict[str, Trial] = {}
     best: BestChanged | None = None
     sampler: SamplerState | None = None
@@ -269,6 +307,8 @@ class JobState(pydantic.BaseModel):
                 self.space = space
             case CandidatesScored() as scored:
                 self.scored.append(scored)
+            case SupernetStarted() | SupernetMeasured() | SupernetEnded() as told:
+                self._supernet(told)
             case TrialStarted() as started:
                 # A further attempt goes on from a checkpoint, or measures its first epochs anew (see `_measure`).
                 before = self.trials.get(started.trial)
@@ -320,6 +360,24 @@ class JobState(pydantic.BaseModel):
                 "score": score if trial.score is None else max(score, trial.score),
             }
         )
+
+    def _supernet(self, told: SupernetStarted | SupernetMeasured | SupernetEnded) -> None:
+        known = self.supernets.get(told.supernet)
+        if isinstance(told, SupernetStarted):
+            fresh = Supernet(
+                id=told.supernet, method=told.method, recipe=told.recipe, settings=told.settings, seconds=told.seconds
+            )
+            self.supernets[told.supernet] = (known or fresh).changed(attempt=told.attempt, outcome=None)
+        elif known is not None and told.attempt >= known.attempt:
+            if isinstance(told, SupernetMeasured):
+                earlier = tuple(m for m in known.measurements if m.epoch < told.measurement.epoch)
+                changed = known.changed(measurements=(*earlier, told.measurement))
+            else:
+                changed = known.changed(
+                    outcome=told.outcome, message=told.message, found=told.found, wall_s=known.wall_s + told.wall_s,
+                    step_s=known.step_s + told.step_s,
+                )
+            self.supernets[told.supernet] = changed
 
     def outcomes(self) -> dict[str, int]:
         """Ended trials by outcome, running ones under "RUNNING"."""

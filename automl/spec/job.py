@@ -12,7 +12,7 @@ from automl.spec.recipe import Recipe
 
 Precision = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
 
-STRATEGIES = ("auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "fixed")
+STRATEGIES = ("auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "darts", "fixed")
 """`fixed` evaluates `SearchSettings.recipes` and nothing else (`automl reproduce`)."""
 
 
@@ -54,7 +54,9 @@ class Budget(Frozen):
 class SearchSettings(Frozen):
     """How to search: the strategy and what the user allows, forbids and forces by technique id."""
 
-    strategy: Literal["auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "fixed"] = "auto"
+    strategy: Literal[
+        "auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "darts", "fixed",
+    ] = "auto"
     allow: tuple[str, ...] = ()
     """When not empty, only these techniques (and slot defaults) may be proposed."""
     forbid: tuple[str, ...] = ()

@@ -11,8 +11,9 @@ import json
 import logging
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from automl.spec.model import Frozen
 CURRENT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 VERSION = 1
 Arrays = list[NDArray[Any]]
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +78,12 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
     }
     if checkpoint.predictions is not None:
         arrays["predictions"] = checkpoint.predictions
+    write_arrays(folder, arrays)
+
+
+def write_arrays(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Puts the arrays into the folder's newest generation and keeps the one before. Raises `OSError`, and leaves those that
+    are there, when the disk is full."""
     temporary = folder / f"{CURRENT}.partial"
     try:
         with temporary.open("wb") as file:
@@ -94,9 +102,16 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
 
 def read(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that can be read; None where there is none."""
+    return newest(folder, _checkpoint)
+
+
+def newest(folder: Path, take: Callable[[dict[str, NDArray[Any]]], T]) -> T | None:
+    """What `take` makes of the arrays of the newest generation that can be read; None where there is none. It raises
+    `ValueError` or `KeyError` for arrays that aren't what it wants."""
     for name in (CURRENT, PREVIOUS):
         try:
-            return _load(folder / name)
+            with np.load(folder / name, allow_pickle=False) as file:
+                return take({entry: file[entry] for entry in file.files})
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
@@ -104,9 +119,7 @@ def read(folder: Path) -> Checkpoint | None:
     return None
 
 
-def _load(path: Path) -> Checkpoint:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+def _checkpoint(arrays: dict[str, NDArray[Any]]) -> Checkpoint:
     position = Position.model_validate_json(arrays.pop("position").tobytes())
     if position.version != VERSION:
         raise ValueError(f"expected version {VERSION}, got {position.version}")

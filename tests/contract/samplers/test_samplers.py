@@ -23,18 +23,20 @@ SPACE = table_space()
 RECIPES = tuple(SPACE.recipe(SPACE.default() | {"batch_size": size}, n) for n, size in enumerate((64, 128, 256) * 4))
 BREEDER = "evolution of genotypes"
 NAMES = (*strategies.STRATEGIES, BREEDER)
+OVER_GENOTYPES = (BREEDER, *strategies.OVER_SUPERNETS)
 MANY = dataclasses.replace(ENDLESS, slots=3)
 
 
 def make(name: str, seed: int = 11, space: Space = SPACE) -> Sampler:
-    if name == BREEDER:
-        return strategies.make("evolution", genotype_space(), seed)
+    if name in OVER_GENOTYPES:
+        strategy = "evolution" if name == BREEDER else name
+        return strategies.make(strategy, genotype_space(strategy), seed)
     return strategies.make(name, space, seed, RECIPES if name == "fixed" else ())
 
 
 @functools.cache
-def genotype_space() -> Space:
-    return spaces.derive(PICTURES.task, PICTURES, SearchSettings(strategy="evolution"))
+def genotype_space(strategy: str) -> Space:
+    return spaces.derive(PICTURES.task, PICTURES, SearchSettings(strategy=strategy))
 
 
 def begun(id: str, proposal: Proposal) -> Trial:
@@ -94,7 +96,8 @@ def test_proposals_lie_in_the_space_and_can_be_built(name: str) -> None:
     play = Play(make(name)).run(12)
     assert len(play.proposals) >= 12
     for proposal in play.proposals:
-        profile, space = (PICTURES, genotype_space()) if name == BREEDER else (TABLE, SPACE)
+        over = name in OVER_GENOTYPES
+        profile, space = (PICTURES, play.sampler.space) if over else (TABLE, SPACE)
         assert not violations(proposal.recipe, profile)
         assert 1 <= proposal.fidelity.epochs <= proposal.recipe.epochs
         if name != "fixed":
@@ -169,8 +172,7 @@ def test_state_that_is_older_than_the_trials_is_caught_up(name: str, lost: str) 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "fixed"])
 def test_foreign_trials_are_learned_from(name: str) -> None:
     sampler = make(name)
-    space = genotype_space() if name == BREEDER else SPACE
-    recipe = space.recipe(space.default(), 3)
+    recipe = sampler.space.recipe(sampler.space.default(), 3)
     trial = Trial(id="t0001", recipe=recipe, fidelity={"epochs": recipe.epochs}, origin="portfolio")
     sampler.tell(trial)
     sampler.tell(over(trial))

@@ -1,0 +1,89 @@
+"""What every training of a supernet has in common: the contract between a method and the process that runs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from automl.catalog import TrainPlan
+from automl.spec import Found, Recipe
+from automl.spec.model import Json
+from automl.spec.recipe import ParameterValue
+from automl.training.batches import Batch, Batches
+from automl.training.samples import Samples
+
+
+@dataclasses.dataclass(frozen=True)
+class Ground:
+    """What a method is made on."""
+
+    recipe: Recipe
+    plan: TrainPlan
+    meta: Any
+    """`automl.data.prepared.PreparedMeta`"""
+    samples: Samples
+    settings: Mapping[str, ParameterValue]
+    """Every parameter of the method's declaration."""
+
+    @property
+    def outputs(self) -> int:
+        return int(self.meta.profile.outputs)
+
+
+class Method(Protocol):
+    """Trains a supernet, step by step."""
+
+    variables: list[Any]
+    """Keras variables: all that changes, so that a checkpoint holds it."""
+
+    def trace(self) -> None:
+        """Builds the graphs of the steps, so that no later call does; changes nothing."""
+
+    def step(self, progress: float) -> float:
+        """One step; `progress` goes from 0 to 1 over the whole search. Returns the loss of the weights."""
+
+    def measured(self) -> tuple[dict[str, float], float]:
+        """At the end of a round: what the method watches, by name, and a score (larger is better)."""
+
+    def over(self) -> str:
+        """Why the search ends after this round, as a phrase; empty while it goes on."""
+
+    def found(self) -> list[Found]:
+        """The architectures that it stands for now, best first; none while it can't tell."""
+
+    def remark(self) -> str:
+        """What people should know of what was found, or wasn't, as a phrase; may be empty."""
+
+    def state(self) -> Json:
+        """What a checkpoint holds beside the variables."""
+
+    def restore(self, state: Json) -> None: ...
+
+
+def halves(samples: Samples) -> tuple[Samples, Samples]:
+    """The training rows in two: for the weights, and for the architecture. Rows are shuffled already."""
+    middle = samples.rows // 2
+
+    def part(rows: slice) -> Samples:
+        soft = None if samples.soft is None else samples.soft[rows]
+        inputs = {name: array[rows] for name, array in samples.inputs.items()}
+        return dataclasses.replace(samples, inputs=inputs, target=samples.target[rows], soft=soft)
+
+    return part(slice(None, middle)), part(slice(middle, None))
+
+
+def endless(samples: Samples, plan: TrainPlan, batch_size: int, seed: int, begin: int = 0) -> Iterator[Batch]:
+    """Batches without end, all of one size; `begin` are steps that were taken before."""
+    batches = Batches(samples, plan, batch_size, seed)
+    first, left_out = divmod(begin, batches.steps)
+    stream = itertools.chain.from_iterable(batches.stream(epoch) for epoch in itertools.count(first + 1))
+    return itertools.islice(stream, left_out, None)
+
+
+def cosine(progress: float, last: float = 0.02) -> float:
+    """The share of the peak rate, from 1 down to `last`."""
+    return float(last + (1 - last) * 0.5 * (1 + np.cos(np.pi * min(1.0, max(0.0, progress)))))

@@ -1,0 +1,137 @@
+"""A supernet in a whole job: beside trials on the slots, its architectures trained, restarts, failures, cancellation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from automl.catalog import space as spaces
+from automl.search import over_supernet, strategies
+from automl.spec import Choice, Found, InvalidInput, Modality, Outcome, SearchSettings
+from automl.spec.event import Noted, SupernetEnded, SupernetStarted, TrialStarted
+from tests.unit.search.fakes import PICTURES, ROUNDS, TABLE, Meta, Theatre, World, fold, spec
+
+BLOCK = "conv3.none.conv3.skip.none.conv3"
+OTHER = "conv3.none.conv3.skip.none.conv1"
+
+
+def found(folder: Path) -> list[Found]:
+    return [
+        Found(architecture=Choice(id="nas-cell", params={"genotype": g, "width": 8, "cells": 1, "stages": 3}), note="best")
+        for g in (BLOCK, OTHER)
+    ]
+
+
+def stage(tmp_path: Path, **more) -> Theatre:
+    search = SearchSettings(strategy="darts", parameters=more.pop("parameters", {}))
+    return Theatre(
+        tmp_path, spec=spec(wall_s=more.pop("wall_s", 500.0), task="image-classification", search=search),
+        meta=Meta(task="image-classification", modality=Modality.IMAGE, profile=PICTURES), seed=7,
+        world=more.pop("world", World(epoch_s=lambda work: 8.0)), found=more.pop("found", found), **more,
+    )
+
+
+def of(events, kind):
+    return [e.payload for e in events if isinstance(e.payload, kind)]
+
+
+def test_a_supernet_takes_a_slot_beside_trials_and_what_it_finds_is_trained_first(tmp_path):
+    stage_ = stage(tmp_path, parameters={"darts.order": "2"})
+    events = stage_.run()
+    state = fold(events)
+    assert state.finished is not None
+    assert state.finished.state == "SUCCEEDED"
+    [supernet] = state.supernets.values()
+    assert (supernet.outcome, len(supernet.measurements)) == (Outcome.COMPLETED, ROUNDS)
+    assert supernet.step_s > 0
+    assert supernet.settings == {"order": 2, "partial": 1, "guard": "both"}
+    assert supernet.recipe.architecture.params["width"] == 8
+    [work] = [w for w in stage_.executor.started if w.entry]
+    assert work.settings["method"] == "darts"
+    assert work.workdir == tmp_path / "supernets" / "s01"
+    assert stage_.executor.most_at_once == 2
+    kinds = [type(e.payload) for e in events]
+    ended = kinds.index(SupernetEnded)
+    assert TrialStarted in kinds[kinds.index(SupernetStarted) : ended]
+    later = [e.payload.recipe.architecture.params for e in events[ended:] if isinstance(e.payload, TrialStarted)]
+    assert [p["genotype"] for p in later[:2]] == [BLOCK, OTHER]
+    assert {p["width"] for p in later[:2]} == {16}  # the usual size, not the supernet's
+    assert any(f"It found {BLOCK}, {OTHER}" in n.message for n in of(events, Noted))
+
+
+def test_killed_anywhere_the_supernet_goes_on_and_is_trained_once(tmp_path):
+    whole = stage(tmp_path / "whole").run()
+    marks = [n for n, e in enumerate(whole, 1) if e.payload.kind.startswith("supernet-")]
+    for cut in (marks[0], marks[2], marks[-1] - 1, marks[-1]):
+        stage_ = stage(tmp_path / str(cut))
+        past = stage_.run(stop_after=cut)
+        events = stage_.run(past)
+        state = fold(events)
+        assert state.finished is not None
+        assert state.finished.state == "SUCCEEDED"
+        assert list(state.supernets) == ["s01"]
+        starts = of(events, SupernetStarted)
+        assert [s.attempt for s in starts] == list(range(1, len(starts) + 1))
+        assert len(starts) == (1 if cut == marks[-1] else 2)
+        assert len(of(events, SupernetEnded)) == 1
+        measured = [m.epoch for m in state.supernets["s01"].measurements]
+        assert measured[:ROUNDS] == list(range(1, ROUNDS + 1))
+        genotypes = [t.recipe.architecture.params["genotype"] for t in state.trials.values()]
+        assert BLOCK in genotypes
+
+
+@pytest.mark.parametrize("outcome", [Outcome.NAN, Outcome.OOM, Outcome.ERROR, Outcome.LOST])
+def test_without_its_supernet_the_job_goes_on_by_evolution(tmp_path, outcome):
+    world = World(epoch_s=lambda work: 8.0, fails=lambda work: outcome if work.entry else None)
+    events = stage(tmp_path, world=world, found=lambda folder: []).run()
+    state = fold(events)
+    assert state.finished is not None
+    assert state.finished.state == "SUCCEEDED"
+    [supernet] = state.supernets.values()
+    assert supernet.outcome == outcome
+    assert supernet.attempt == (3 if outcome == Outcome.LOST else 1)
+    assert any("found nothing" in n.message and n.severity == "warning" for n in of(events, Noted))
+    assert len(state.trials) > 3
+
+
+def test_a_cancelled_job_ends_its_supernet(tmp_path):
+    def cancel(event, control):
+        if event.payload.kind == "supernet-measured":
+            control.take({"command": "cancel"})
+
+    events = stage(tmp_path, on_event=cancel).run()
+    state = fold(events)
+    assert state.finished is not None
+    assert state.finished.state == "CANCELLED"
+    assert state.supernets["s01"].outcome == Outcome.PRUNED
+
+
+def test_a_job_that_is_asked_to_finish_stops_its_supernet_and_delivers(tmp_path):
+    def finish(event, control):
+        if event.payload.kind == "best-changed":
+            control.take({"command": "finish"})
+
+    state = fold(stage(tmp_path, on_event=finish).run())
+    assert state.finished is not None
+    assert state.finished.state == "SUCCEEDED"
+    assert state.supernets["s01"].outcome == Outcome.PRUNED
+
+
+def test_the_larger_space_is_searched_where_the_clock_allows_it():
+    space = spaces.derive(PICTURES.task, PICTURES, SearchSettings(strategy="darts"))
+    sampler = strategies.make("darts", space, 1)
+    assert isinstance(sampler, over_supernet.Darts)
+    assert sampler.searched(60.0).architecture.id == "nas-cell"
+    assert sampler.searched(3600.0).architecture.id == "nas-darts"
+
+
+def test_darts_is_refused_where_there_is_nothing_that_it_could_search():
+    with pytest.raises(InvalidInput, match=r"darts searches nas-cell, nas-darts"):
+        spaces.derive("tabular-classification", TABLE, SearchSettings(strategy="darts"))
+    with pytest.raises(InvalidInput, match=r"nas-mobile can't be searched by it"):
+        spaces.derive(PICTURES.task, PICTURES, SearchSettings(strategy="darts", force=("nas-mobile",)))
+    with pytest.raises(InvalidInput, match=r"darts.order"):
+        spaces.derive(PICTURES.task, PICTURES, SearchSettings(strategy="darts", parameters={"darts.order": "3"}))
+    with pytest.raises(InvalidInput, match=r"isn't in the search space"):
+        spaces.derive(PICTURES.task, PICTURES, SearchSettings(strategy="evolution", parameters={"darts.order": "2"}))
