@@ -311,4 +311,13 @@ class MemberColumns(ChannelSlice):
 
     A type of its own so that integer artifacts can leave it float: members whose columns have other ranges than their
     neighbours', or that encode numbers finely, would else share one scale.
+
+    What is cut out is put together again from its whole part and the rest. TensorFlow Lite's quantiser rounds a plain slice
+    even where it is told not to, by the scale of what lies behind the next minimum and maximum (those of boosted trees:
+    steps of 100 instead of 1/4096); rounding down has no integer kernel, and keeps it away.
     """
+
+    def call(self, inputs: Any) -> Any:
+        columns = super().call(inputs)
+        whole = ops.floor(columns)
+        return whole + (columns - whole)

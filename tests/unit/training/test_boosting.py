@@ -12,8 +12,9 @@ import pytest
 
 from automl.catalog import space
 from automl.data.encoder import TableEncoder
+from automl.search import bagging
 from automl.spec import Choice, Fidelity, Outcome, Recipe, SearchSettings
-from automl.training import boosting, prediction, trainer
+from automl.training import boosting, ensemble, prediction, trainer
 
 EPOCHS = 5
 PARAMS = {"rounds": 50, "leaves": 8, "leaf_rows": 5, "learning_rate": 0.2}
@@ -77,6 +78,23 @@ def test_an_integer_artifact_loses_nothing_in_the_trees(classification: Any, tmp
         given = tflite.TFLitePredictor(content, 1).predict(rows)
         # 1/256 is a step of the probabilities in an int8 file.
         np.testing.assert_allclose(given, expected, atol=1 / 128 if precision == "int8" else 1e-3)
+
+
+def test_an_integer_artifact_of_an_ensemble_loses_nothing_in_the_trees(classification: Any, tmp_path: Path) -> None:
+    from automl.export import tflite
+
+    made = [recipe(classification).model_copy(update={"fold": f"{k}/5", "seed": k}) for k in range(2)]
+    for k, member in enumerate(made):
+        fit(classification, tmp_path / str(k), made=member, part=member.part)
+    ensemble.blend({
+        "members": [str(tmp_path / str(k)) for k in range(2)], "prepared": str(classification.path),
+        "metric": classification.metric, "out": str(tmp_path / "out"), "recipe": bagging.ensemble(made).to_dict(),
+    })
+    model = prediction.load(tmp_path / "out" / "model.keras")
+    preprocess = json.loads((tmp_path / "out" / "preprocess.json").read_text(encoding="utf-8"))
+    rows = TableEncoder.from_dict(preprocess).transform(classification.data.inputs("validation"))
+    given = tflite.TFLitePredictor(tflite.convert(model, "int8", rows), 1).predict(rows)
+    np.testing.assert_allclose(given, prediction.predict(model, rows), atol=1 / 64)
 
 
 def test_every_epoch_is_reported_and_a_promotion_reports_the_further_ones(classification: Any, tmp_path: Path) -> None:
