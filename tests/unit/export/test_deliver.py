@@ -43,7 +43,9 @@ def all_formats(
 def test_each_format_is_made_with_its_proof(all_formats: Any) -> None:
     results, events, folder = all_formats
     assert [r.id for r in results] == ["tflite-float16", "tflite-int8", "saved-model", "keras-file"]
-    assert [e.artifact for e in events if isinstance(e, ArtifactMade)] == results
+    # The smallest first, should time run out; then each format as it is, then what lies between.
+    order = [e.artifact.id for e in events if isinstance(e, ArtifactMade)]
+    assert order == ["tflite-int8", "saved-model", "keras-file", "tflite-float16"]
     for made in results:
         content = (folder / "artifacts" / made.filename).read_bytes()
         assert hashlib.sha256(content).hexdigest() == made.sha256
@@ -117,7 +119,7 @@ def test_beyond_the_tolerance_nothing_is_returned(table: planted.Planted, tmp_pa
 def test_without_time_each_is_refused_with_that_reason(pictures: planted.Planted, tmp_path: pathlib.Path) -> None:
     results, events = delivered(pictures, tmp_path, deadline=time.monotonic() + 0.5)
     assert all(isinstance(r, Refused) and "no time was left" in r.reason for r in results)
-    assert [e.refused for e in events] == results
+    assert sorted(str(e.refused) for e in events) == sorted(str(r) for r in results)
 
 
 def test_with_little_time_two_lanes_make_all(pictures: planted.Planted, tmp_path: pathlib.Path) -> None:
