@@ -67,7 +67,7 @@ def _when(profile: Profile) -> str | None:
     reference="arXiv:2207.08815; Friedman: Greedy Function Approximation, Annals of Statistics 29 (2001)",
     when=_when,
     cost=1.5,
-    fitted_by="automl.training.boosting:fit",
+    fitted_by="automl.training.boosting:Forest",
     size=size,
 )
 def build(inputs: dict[str, Any], builder: Builder, *, rounds: int, leaves: int, depth: int, **learning: Any) -> Any:

@@ -145,8 +145,8 @@ class Architecture:
     relaxation: Relaxation | None
     """All its genotypes as one network, where they can be mixed."""
     fitted_by: str
-    """"module:function" that trains it in the place of gradient steps, under the contract of
-    `automl.training.trainer.train`; its `build` gives the outputs themselves. "" for networks."""
+    """"module:class" of the `automl.training.fitting.Fitting` that trains it in the place of gradient steps; its `build`
+    gives the outputs themselves. "" for networks."""
     doc: str
 
     @property

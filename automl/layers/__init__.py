@@ -16,6 +16,8 @@ LAYERS = (
     "automl.layers.sequences:MaskedMean",
     "automl.layers.sequences:CodeLimit",
     "automl.layers.sequences:TokenPairs",
+    "automl.layers.bags:DistinctCodes",
+    "automl.layers.bags:LinearBags",
     "automl.layers.deformable:DeformableSampling",
     "automl.layers.sequences:Taps",
     "automl.layers.tables:NumberTokens",

@@ -109,12 +109,16 @@ def train(
     Raises `InvalidInput` for a recipe that can't be built or an unfit `continue_from`; whatever Keras raises is passed on.
     """
     if (fitted_by := architectures[recipe.architecture.id].fitted_by) if recipe.architecture.id in architectures else "":
+        from threadpoolctl import threadpool_limits
+
         module, _, name = fitted_by.partition(":")
-        found: TrainResult = getattr(importlib.import_module(module), name)(
-            recipe, prepared, fidelity=fidelity, metric=metric, workdir=workdir, on_epoch=on_epoch, part=part,
-            deadline=deadline, resume=resume, threads=threads, continue_from=continue_from, beat=beat,
-            should_stop=should_stop,
+        fitting = getattr(importlib.import_module(module), name)(
+            recipe, prepared, fidelity, metric, Path(workdir), part, beat
         )
+        with threadpool_limits(threads):
+            found: TrainResult = fitting.run(
+                on_epoch, math.inf if deadline is None else deadline, resume, continue_from, should_stop
+            )
         return found
     training = _Training(
         recipe, prepared, fidelity, metric, Path(workdir), on_epoch, part, deadline, batch_scale, memory_bytes, beat,

@@ -19,6 +19,7 @@ SMALL = {
     "mobilenet": {"width": 8, "stages": 1, "expansion": 2},
     "ds-cnn": {"width": 8, "stages": 2, "blocks": 1},
     "text-bag": {"width": 8, "depth": 1, "pairs": 8192},
+    "text-linear": {"ngrams": 2_000, "pairs": 2_048},
     "text-cnn": {"width": 16, "filters": 16, "kernels": "2-3", "bag": True},
     "convnet-families": {"width": 8, "stages": 2, "blocks": 1},
     "rocket": {"dilations": 2, "features_each": 2, "differences": True},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from automl import layers
-from automl.layers import attention, deformable, recurrent, sequences, tables, trees, windows
+from automl.layers import attention, bags, deformable, recurrent, sequences, tables, trees, windows
 
 ROWS = np.ones((2, 3), np.float32)
 STEPS = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
@@ -71,6 +71,10 @@ LAYERS = {
     "ToWindows": (windows.ToWindows(2, 2, 1), [RNG.normal(size=(2, 4, 4, 6)).astype(np.float32)]),
     "FromWindows": (windows.FromWindows(2, 2, 1, 4, 4), [RNG.normal(size=(2, 8, 4, 3)).astype(np.float32)]),
     "WindowWeights": (windows.WindowWeights(2, 2, 1, 4, 4), list(RNG.normal(size=(2, 2, 8, 4, 3)).astype(np.float32))),
+    "DistinctCodes": (bags.DistinctCodes(), [np.array([[4, 2, 4], [0, 3, 0]], np.int32)]),
+    "LinearBags": (
+        bags.LinearBags([5, 3], 2), [np.array([[4, 2, 0], [1, 3, 0]], np.int32), np.array([[2, 0], [1, 2]], np.int32)],
+    ),
     "DecisionTrees": (trees.DecisionTrees(3, 2, 4, 12, 2), [ROWS]),
     "CategoryLevels": (trees.CategoryLevels([3, 9, 9], 2), [CODES]),
     "WeightedStates": (attention.WeightedStates(), [STEPS[..., :2], STEPS, 2 * STEPS]),
@@ -134,6 +138,7 @@ def in_float64(config):
 DIFFERENTIABLE = sorted(set(LAYERS) - {
     "PaddingMask", "CodeLimit", "TokenPairs", "ChannelSlice", "FeatureScale", "PeriodicEmbedding", "MemberAffine",
     "PiecewiseLinearEncoding", "CategoryEncoding", "MaskedMean", "HierarchicalCell", "DecisionTrees", "CategoryLevels",
+    "DistinctCodes", "LinearBags",
 })
 """Layers with gradients that this file checks. The two-level cell's are its own (straight through): see test_recurrent."""
 

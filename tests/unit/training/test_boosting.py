@@ -44,13 +44,13 @@ def delivered(case: Any, workdir: Path, part: str = "validation") -> np.ndarray:
 def test_the_delivered_network_is_scikit_learns_model(kind: str, request: Any, tmp_path: Path, monkeypatch: Any) -> None:
     case = request.getfixturevalue(kind)
     fitted = {}
-    model = boosting._Boosting._model
+    model = boosting.Forest.core
 
     def kept(self: Any) -> Any:
         fitted["forest"] = self
         return model(self)
 
-    monkeypatch.setattr(boosting._Boosting, "_model", kept)
+    monkeypatch.setattr(boosting.Forest, "core", kept)
     found = fit(case, tmp_path)
     forest = fitted["forest"]
     rounds = forest.rounds(found.best_epoch)
