@@ -1,24 +1,27 @@
-"""Evolution of architectures: regularised evolution over genotypes, under asynchronous successive halving.
+"""Searches of architectures over genotypes, under asynchronous successive halving.
 
 Architectures are compared when they are trained alike, so everything but the architecture stands as the portfolio's first
-choice trains (see `portfolio.training`). A proposal is a mutated copy of the best of a few that are drawn from the youngest
-(Real et al., arXiv:1802.01548, who found AmoebaNet so), trained for the epochs of the lowest rung; the best third of each
-rung goes on to the next (`automl.search.asha`). Who got farther is the better parent; of one rung, who scored better.
-
-Where trainings take longer than scores, a pool of children is scored before one of them is trained
-(`automl.nas.zero_cost`), and the best of them by all scores together are; what was scored and not taken is forgotten.
+choice trains (see `portfolio.training`). A proposal is trained for the epochs of the lowest rung; the best third of each
+rung goes on to the next (`automl.search.asha`). Who got farther stands higher; of one rung, who scored better.
 
 How many epochs a full training has turns on the clock: a probe on a sliver of the data tells the speed, and a full training
 may take a `SHARE` of the search, so that a population can live in it. What takes longer than `RUNG_SHARE` to reach its first
 rung isn't begun: how long is foreseen from its multiplications. Towards the end nothing new begins; the leader is trained to
 the end instead.
+
+`GenotypeSearch` is all that. `GenotypeEvolution` says where candidates come from by regularised evolution: a mutated copy
+of the best of a few that are drawn from the youngest (Real et al., arXiv:1802.01548, who found AmoebaNet so). Where
+trainings take longer than scores, a pool of children is scored before one of them is trained (`automl.nas.zero_cost`), and
+the best of them by all scores together are; what was scored and not taken is forgotten.
 """
 
 from __future__ import annotations
 
+import abc
 import dataclasses
+import itertools
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from automl.catalog.domains import Categorical
 from automl.catalog.space import Assignment, Space
@@ -42,24 +45,18 @@ WORTH_S = 10.0
 """A training to the lowest rung has to take as long for a screening to pay: a score costs about a second."""
 
 
-class GenotypeEvolution(Asha):
-    """Breeds genotypes; see the module's docstring."""
-
-    name = "evolution"
+class GenotypeSearch(Asha):
+    """Candidates from somewhere, lived with as the module's docstring says."""
 
     def __init__(self, space: Space, seed: int):
         super().__init__(architectures_alone(space), seed)
         self._settled = False
         self._outlook = ENDLESS
         """Of the ask that is being answered."""
-        self._pools = 0
-        """Pools that were scored."""
-        self._seen: set[bytes] = set()
-        """Architectures in them."""
-        self._queue: list[tuple[bytes, Assignment]] = []
-        """The best of the latest pool, best first."""
-        self._awaited = False
-        """Whether scores are under way, which the next child is chosen by."""
+
+    @abc.abstractmethod
+    def candidates(self, rng: random.Random) -> Iterator[Assignment]:
+        """Architectures without end, the most wanted first. They may have been tried."""
 
     def ask(self, trial: str, outlook: Outlook) -> Proposal | None:
         if (probe := self._probe(outlook)) is not None:
@@ -72,32 +69,19 @@ class GenotypeEvolution(Asha):
             return self._to_the_end(outlook)
         return super().ask(trial, outlook)
 
-    # --- breeding ----------------------------------------------------------------------------------------
-
     def fresh(self, rng: random.Random, attempts: int = 50) -> Assignment | None:
-        """At first the default; then the best of those that were scored. None while scores are awaited."""
-        if not any(t.origin not in NOT_EVIDENCE for t in self.trials.values()):
-            return self._bred(rng, attempts, first=self.space.default())
-        if scored := self._well_scored():
-            return scored[0]
-        return None if self._awaited else self._bred(rng, attempts)
+        """At first the default, then the first candidate that will do."""
+        first = () if self._begun() else (self.space.default(),)
+        return self._suited(itertools.chain(first, self.candidates(rng)), rng, attempts)
 
-    def _bred(
-        self, rng: random.Random, attempts: int, first: Assignment | None = None, known: Collection[bytes] = ()
+    def _suited(
+        self, candidates: Iterator[Assignment], rng: random.Random, attempts: int, known: Collection[bytes] = ()
     ) -> Assignment | None:
-        """A new architecture that the clock has time for, and none of the `known`; the quickest that was met where it has
-        time for none."""
-        living, tried = self._living(), self.tried()
-        begun = sum(t.origin not in NOT_EVIDENCE for t in self.trials.values())
+        """The first new architecture that the clock has time for, and none of the `known`; the quickest that was met where
+        it has time for none."""
+        tried = self.tried()
         slow: dict[float, Assignment] = {}
-        for attempt in range(attempts):
-            if attempt == 0 and first is not None:
-                candidate = first
-            elif begun < FIRST or len(living) < 2:
-                candidate = self.space.sample(rng)
-            else:
-                winner = max(rng.sample(living, k=min(TOURNAMENT, len(living))), key=standing)
-                candidate = mutated(self.space, assignment_of(self.space, winner.recipe), rng)
+        for candidate in itertools.islice(candidates, attempts):
             recipe = self._recipe(candidate)
             if recipe.identity in tried or (known and key(recipe) in known):
                 continue
@@ -106,6 +90,10 @@ class GenotypeEvolution(Asha):
                 return candidate
             slow[seconds] = candidate
         return slow[min(slow)] if slow else super().fresh(rng, attempts)
+
+    def _begun(self) -> int:
+        """Trainings that have begun, probes not counted."""
+        return sum(t.origin not in NOT_EVIDENCE for t in self.trials.values())
 
     def _living(self) -> list[Trial]:
         """The youngest recipes, each as the trial in which it got farthest."""
@@ -118,42 +106,6 @@ class GenotypeEvolution(Asha):
 
     def _recipe(self, assignment: Assignment) -> Recipe:
         return self.space.recipe(assignment | {"epochs": self.epochs}, recipe_seed(self.seed))
-
-    # --- scores ------------------------------------------------------------------------------------------
-
-    def unscored(self, outlook: Outlook) -> tuple[Recipe, ...]:
-        self._outlook = outlook
-        if not any(t.usable for t in self.trials.values()):
-            return ()  # first of all a model that could be delivered
-        worth = outlook.speed(self._recipe(self.space.default())).total_s(self.rungs[0]) >= WORTH_S
-        if not worth or self._awaited or len(self._well_scored()) > 1 or self._closing(outlook):
-            return ()
-        rng = self.rng("pool", str(self._pools))
-        found: dict[bytes, Recipe] = {}
-        for _ in range(POOL):
-            if (child := self._bred(rng, attempts=50, known=self._seen | found.keys())) is not None:
-                recipe = self._recipe(child)
-                found[key(recipe)] = recipe
-        self._awaited = bool(found)
-        return tuple(found.values())
-
-    def scored(self, event: CandidatesScored) -> None:
-        self._awaited = False
-        self._pools += 1
-        # The epochs weren't settled yet for the first pool: an architecture is all that a candidate is known by.
-        like = self.space.recipe(self.space.default(), 0)
-        recipes = {c.recipe: like.model_copy(update={"architecture": c.architecture}) for c in event.candidates}
-        self._seen |= {key(recipe) for recipe in recipes.values()}
-        best = sorted((c for c in event.candidates if not c.fault), key=lambda c: -c.rank)[:TAKEN]
-        self._queue = [(key(recipes[c.recipe]), self.space.assignment(recipes[c.recipe])) for c in best]
-
-    def scores_fail(self) -> None:
-        self._awaited = False
-
-    def _well_scored(self) -> list[Assignment]:
-        """The best of the latest pool that weren't trained yet, best first."""
-        tried = {key(t.recipe) for t in self.trials.values() if t.origin not in NOT_EVIDENCE} if self._queue else set()
-        return [assignment for known, assignment in self._queue if known not in tried]
 
     # --- the clock ---------------------------------------------------------------------------------------
 
@@ -200,6 +152,74 @@ class GenotypeEvolution(Asha):
 
     def _leader(self) -> Trial | None:
         return max((t for t in self._living() if t.recipe.epochs == self.epochs), key=standing, default=None)
+
+
+class GenotypeEvolution(GenotypeSearch):
+    """Breeds genotypes; see the module's docstring."""
+
+    name = "evolution"
+
+    def __init__(self, space: Space, seed: int):
+        super().__init__(space, seed)
+        self._pools = 0
+        """Pools that were scored."""
+        self._seen: set[bytes] = set()
+        """Architectures in them."""
+        self._queue: list[tuple[bytes, Assignment]] = []
+        """The best of the latest pool, best first."""
+        self._awaited = False
+        """Whether scores are under way, which the next child is chosen by."""
+
+    def fresh(self, rng: random.Random, attempts: int = 50) -> Assignment | None:
+        """The best of those that were scored. None while scores are awaited."""
+        if self._begun() and (scored := self._well_scored()):
+            return scored[0]
+        return None if self._begun() and self._awaited else super().fresh(rng, attempts)
+
+    def candidates(self, rng: random.Random) -> Iterator[Assignment]:
+        living, begun = self._living(), self._begun()
+        while True:
+            if begun < FIRST or len(living) < 2:
+                yield self.space.sample(rng)
+            else:
+                winner = max(rng.sample(living, k=min(TOURNAMENT, len(living))), key=standing)
+                yield mutated(self.space, assignment_of(self.space, winner.recipe), rng)
+
+    # --- scores ------------------------------------------------------------------------------------------
+
+    def unscored(self, outlook: Outlook) -> tuple[Recipe, ...]:
+        self._outlook = outlook
+        if not any(t.usable for t in self.trials.values()):
+            return ()  # first of all a model that could be delivered
+        worth = outlook.speed(self._recipe(self.space.default())).total_s(self.rungs[0]) >= WORTH_S
+        if not worth or self._awaited or len(self._well_scored()) > 1 or self._closing(outlook):
+            return ()
+        rng = self.rng("pool", str(self._pools))
+        found: dict[bytes, Recipe] = {}
+        for _ in range(POOL):
+            if (child := self._suited(self.candidates(rng), rng, 50, known=self._seen | found.keys())) is not None:
+                recipe = self._recipe(child)
+                found[key(recipe)] = recipe
+        self._awaited = bool(found)
+        return tuple(found.values())
+
+    def scored(self, event: CandidatesScored) -> None:
+        self._awaited = False
+        self._pools += 1
+        # The epochs weren't settled yet for the first pool: an architecture is all that a candidate is known by.
+        like = self.space.recipe(self.space.default(), 0)
+        recipes = {c.recipe: like.model_copy(update={"architecture": c.architecture}) for c in event.candidates}
+        self._seen |= {key(recipe) for recipe in recipes.values()}
+        best = sorted((c for c in event.candidates if not c.fault), key=lambda c: -c.rank)[:TAKEN]
+        self._queue = [(key(recipes[c.recipe]), self.space.assignment(recipes[c.recipe])) for c in best]
+
+    def scores_fail(self) -> None:
+        self._awaited = False
+
+    def _well_scored(self) -> list[Assignment]:
+        """The best of the latest pool that weren't trained yet, best first."""
+        tried = {key(t.recipe) for t in self.trials.values() if t.origin not in NOT_EVIDENCE} if self._queue else set()
+        return [assignment for known, assignment in self._queue if known not in tried]
 
 
 def key(recipe: Recipe) -> bytes:
