@@ -23,7 +23,7 @@ NONE = "none"
 Assignment = dict[str, ParameterValue]
 
 GENOTYPE_STRATEGIES: Mapping[str, Callable[[entries.Architecture], bool]] = MappingProxyType({
-    "evolution": lambda family: family.genotypes is not None,
+    **dict.fromkeys(("evolution", "rl-ppo", "rl-rainbow", "mcts-alphazero"), lambda family: family.genotypes is not None),
     "darts": lambda family: family.relaxation is not None,
 })
 """Strategies that search architectures as genotypes, where the data have such, and which families they can search; the

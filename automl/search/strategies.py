@@ -22,9 +22,17 @@ STRATEGIES = {
     "evolution": "automl.search.evolution:Evolution",
     "tpe": "automl.search.tpe:Tpe",
     "darts": "automl.search.over_supernet:Darts",
+    "rl-ppo": "automl.search.controllers.samplers:PpoRecipes",
+    "rl-rainbow": "automl.search.controllers.samplers:RainbowRecipes",
+    "mcts-alphazero": "automl.search.controllers.samplers:AlphaZeroRecipes",
     "fixed": "automl.search.fixed:Fixed",
 }
-OVER_GENOTYPES = {"evolution": "automl.search.genotypes:GenotypeEvolution"}
+OVER_GENOTYPES = {
+    "evolution": "automl.search.genotypes:GenotypeEvolution",
+    "rl-ppo": "automl.search.controllers.samplers:PpoGenotypes",
+    "rl-rainbow": "automl.search.controllers.samplers:RainbowGenotypes",
+    "mcts-alphazero": "automl.search.controllers.samplers:AlphaZeroGenotypes",
+}
 """What stands for a strategy where the space's architectures are genotypes."""
 OVER_SUPERNETS = ("darts",)
 """Strategies that have parameters of their own, and take spaces of genotypes only."""

@@ -55,7 +55,8 @@ class SearchSettings(Frozen):
     """How to search: the strategy and what the user allows, forbids and forces by technique id."""
 
     strategy: Literal[
-        "auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "darts", "fixed",
+        "auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "darts", "rl-ppo", "rl-rainbow",
+        "mcts-alphazero", "fixed",
     ] = "auto"
     allow: tuple[str, ...] = ()
     """When not empty, only these techniques (and slot defaults) may be proposed."""

@@ -45,7 +45,8 @@ DEFAULT_BUDGET_S = 600.0
 @click.option("--header/--no-header", default=None, help="Whether the first line names the columns. Default: found out.")
 @click.option(
     "--strategy", metavar="STRATEGY",
-    help="auto (default), random, grid, bayesian, hyperband, asha, tpe, evolution or darts."
+    help="auto (default), random, grid, bayesian, hyperband, asha, tpe, evolution, darts, rl-ppo, rl-rainbow or "
+    "mcts-alphazero.",
 )
 @click.option("--allow", multiple=True, metavar="ID", help="Propose only these techniques (and defaults). May be repeated.")
 @click.option("--forbid", multiple=True, metavar="ID", help="Never propose it. May be repeated.")

@@ -21,15 +21,15 @@ from tests.unit.search.fakes import PICTURES, TABLE, table_space, worth
 
 SPACE = table_space()
 RECIPES = tuple(SPACE.recipe(SPACE.default() | {"batch_size": size}, n) for n, size in enumerate((64, 128, 256) * 4))
-BREEDER = "evolution of genotypes"
-NAMES = (*strategies.STRATEGIES, BREEDER)
-OVER_GENOTYPES = (BREEDER, *strategies.OVER_SUPERNETS)
+GENOTYPES = {f"{strategy} of genotypes": strategy for strategy in strategies.OVER_GENOTYPES}
+NAMES = (*strategies.STRATEGIES, *GENOTYPES)
+OVER_GENOTYPES = (*GENOTYPES, *strategies.OVER_SUPERNETS)
 MANY = dataclasses.replace(ENDLESS, slots=3)
 
 
 def make(name: str, seed: int = 11, space: Space = SPACE) -> Sampler:
     if name in OVER_GENOTYPES:
-        strategy = "evolution" if name == BREEDER else name
+        strategy = GENOTYPES.get(name, name)
         return strategies.make(strategy, genotype_space(strategy), seed)
     return strategies.make(name, space, seed, RECIPES if name == "fixed" else ())
 
