@@ -71,13 +71,13 @@ def round_off(request: dict[str, Any]) -> dict[str, Any]:
     magnitude.check_worth(model)
     kernels = {layer.name: layer for layer in model._flatten_layers() if type(layer).__name__ in KERNELS}
     original = {name: layer.get_weights() for name, layer in kernels.items()}
-    judge = _judge(source, prepared)
+    judge = judge_of(source, prepared)
 
     def applied(bits: Mapping[str, int]) -> float:
         """The loss with these bits; the kernels stay so."""
         for name, layer in kernels.items():
             weights = original[name]
-            layer.set_weights([rounded(weights[0], bits.get(name, 8), _channel(layer)), *weights[1:]])
+            layer.set_weights([rounded(weights[0], bits.get(name, 8), channel(layer)), *weights[1:]])
         return judge()
 
     def hurry() -> None:
@@ -194,12 +194,12 @@ def _step(bits: int, down: int) -> int:
     return CHOICES[min(max(0, place), len(CHOICES) - 1)]
 
 
-def _channel(layer: Any) -> int:
+def channel(layer: Any) -> int:
     """The axis of a kernel along which TFLite has a scale for each channel."""
     return -2 if type(layer).__name__.startswith("Depthwise") else -1
 
 
-def _judge(source: candidates.Candidate, prepared: Any) -> Callable[[], float]:
+def judge_of(source: candidates.Candidate, prepared: Any) -> Callable[[], float]:
     """The model's loss on some training rows: cross-entropy, or squares over the target's variance."""
     from automl.training import prediction
 

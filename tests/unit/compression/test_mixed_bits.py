@@ -43,7 +43,7 @@ def test_the_allotment_is_near_the_best_of_all_choices() -> None:
 
 def test_a_network_loses_less_than_with_equal_bits_and_its_download_shrinks(bars: Trained, tmp_path: pathlib.Path) -> None:
     losses, files = {}, {}
-    judge_of = mixed_bits._judge
+    judge_of = mixed_bits.judge_of
     for how in ("sensitivity", "uniform"):
         mixed_bits.round_off(bars.request(tmp_path / how, budget=4.0, how=how))
         made = candidates.Candidate(tmp_path / how)
