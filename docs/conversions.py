@@ -93,9 +93,13 @@ def answers(only: str | None, before: dict[str, Any]) -> dict[str, Any]:
     """By "modality/architecture" and "format:precision"."""
     found = dict(before)
     for modality in TASKS:
-        families = [family for m, family in pairs() if m == modality and only in (None, family)]
-        if only is None:
-            families = [family for family in families if not _complete(before.get(f"{modality}/{family}", {}))]
+        untried = {
+            family: [
+                one for one in wanted() if f"{one.format}:{one.precision}" not in before.get(f"{modality}/{family}", {})
+            ]
+            for m, family in pairs() if m == modality and only in (None, family)
+        }
+        families = [family for family, left in untried.items() if left]
         if not families:
             continue
         with tempfile.TemporaryDirectory(prefix="automl-conversions-") as folder:
@@ -109,21 +113,18 @@ def answers(only: str | None, before: dict[str, Any]) -> dict[str, Any]:
                     print(f"{modality}/{family}: not tried: {error}", flush=True)
                     continue
                 recipe = space.recipe(space.complete({"architecture": family}), 0)
-                tried = convertible.tried(recipe, prepared, wanted(), run_in_child=children.run_in_child)
+                tried = convertible.tried(recipe, prepared, untried[family], run_in_child=children.run_in_child)
                 if not tried:
                     print(f"{modality}/{family}: the network could not be built", flush=True)
                     continue
-                found[f"{modality}/{family}"] = {
-                    f"{one.format}:{one.precision}": _rounded(tried[str(one)]) for one in wanted() if str(one) in tried
+                answered = {f"{one.format}:{one.precision}": tried[str(one)] for one in untried[family] if str(one) in tried}
+                found[f"{modality}/{family}"] = before.get(f"{modality}/{family}", {}) | {
+                    name: _rounded(answer) for name, answer in answered.items()
                 }
-                bad = {name: answer["reason"] for name, answer in found[f"{modality}/{family}"].items() if answer["reason"]}
-                print(f"{modality}/{family}: {len(tried) - len(bad)} of {len(wanted())} work; {bad or 'all'}", flush=True)
+                bad = {name: answer["reason"] for name, answer in answered.items() if answer["reason"]}
+                print(f"{modality}/{family}: {len(answered) - len(bad)} of {len(answered)} work; {bad or 'all'}", flush=True)
                 write(found)
     return found
-
-
-def _complete(found: dict[str, Any]) -> bool:
-    return all(f"{one.format}:{one.precision}" in found for one in wanted())
 
 
 def _rounded(answer: dict[str, Any]) -> dict[str, Any]:
@@ -193,10 +194,12 @@ def main() -> int:
         for fault in (found := faults()):
             print(fault, file=sys.stderr)
         return 1 if found else 0
-    before = {}
-    if not given.all and convertible.KNOWN.is_file():
+    before: dict[str, Any] = {}
+    if convertible.KNOWN.is_file():
         stored = json.loads(convertible.KNOWN.read_text(encoding="utf-8"))
         before = stored["answers"] if stored["versions"] == convertible.versions() else {}
+    if given.all:
+        before = {key: held for key, held in before.items() if given.only not in (None, key.partition("/")[2])}
     write(answers(given.only, before))
     return 0
 

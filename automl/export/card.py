@@ -104,6 +104,14 @@ def _how_to_run(format: str, filename: str, preprocess: Mapping[str, Any]) -> li
             "or in a firmware: build `model.cc` and `main.cc` with TensorFlow Lite Micro's library; `model.h` says what",
             "goes in and comes out, and how large the arena has to be. `main.cc` runs one row and compares.",
         ]
+    if format == "browser":
+        return [
+            "or in a browser, after unpacking the archive:",
+            "",
+            "```",
+            "python3 -m http.server --directory FOLDER      # then open http://localhost:8000",
+            "```",
+        ]
     if catalog.formats[format].model == "tflite":
         return [
             "or in Python, with encoded inputs by name:",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from automl.data.prepared import PreparedDataset
 
 KNOWN = Path(__file__).with_name("conversions.json")
-LIBRARIES = ("tensorflow", "keras", "ai-edge-litert", "tf2onnx", "onnx", "onnxruntime")
+LIBRARIES = ("tensorflow", "keras", "ai-edge-litert", "tflite-micro", "tf2onnx", "onnx", "onnxruntime")
 ROWS = 8
 """That are compared."""
 LEAST_S = 10.0

@@ -61,12 +61,17 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
     content = convert(source.model, precision, rows)
     folder = Path(request["companions"])
     out.write_bytes(content + appendix({name: (folder / name).read_bytes() for name in companions.NAMES}))
+    return account(source, content, "onnx", precision)
+
+
+def account(source: candidates.Candidate, content: bytes, format: str, precision: str) -> dict[str, Any]:
+    """What an exporter says of an ONNX model: weights, the share of zeros among them, notes for people."""
     weights = weight_arrays(content)
     total = sum(w.size for w in weights)
     notes = []
     if precision == "int8" and (kept := inference.float_layers(source.model)):
         kinds = sorted({type(layer).__name__ for layer in kept})
-        notes.append(f"onnx:int8: {', '.join(kinds)} stay float: 8 bits don't resolve what they compute.")
+        notes.append(f"{format}:int8: {', '.join(kinds)} stay float: 8 bits don't resolve what they compute.")
     return {
         "parameters": int(source.model.count_params()),
         "sparsity": float(sum(int((w == 0).sum()) for w in weights) / total) if total else 0.0,

@@ -93,6 +93,8 @@ def format_of(artifact: Path) -> str:
         return "saved-model"
     if {"model.h", "model.cc"} <= names:
         return "microcontroller"
+    if {"index.html", "model.onnx"} <= names:
+        return "browser"
     if {"config.json", "model.weights.h5"} <= names:
         return "keras-file"
     # A message of Protocol Buffers that begins with the field 1, the version of ONNX's intermediate representation.

@@ -23,5 +23,10 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> planted.Planted:
 
 
 @pytest.fixture(scope="session")
+def series(tmp_path_factory: pytest.TempPathFactory) -> planted.Planted:
+    return planted.plant_series(tmp_path_factory.mktemp("series"))
+
+
+@pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> planted.Planted:
     return planted.plant_pictures(tmp_path_factory.mktemp("pictures"))

@@ -214,6 +214,56 @@ def plant_texts(folder: pathlib.Path, rows: int = 400) -> Planted:
     return Planted(data, _write_candidate(folder / "candidate", model, data.meta.preprocess, "text-bag"))
 
 
+def waves(rows: int = 80, seed: int = 0) -> list[np.ndarray]:
+    """Slow and quick waves in turn, of lengths of their own, with gaps: two channels."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for i in range(rows):
+        t = np.arange(rng.integers(12, 25))
+        one = np.stack([np.sin(t * (0.5, 1.5)[i % 2] + rng.uniform(0, 6)), np.cos(t)], axis=1)
+        one = (one + rng.normal(0, 0.1, one.shape)).round(4)
+        one[rng.random(one.shape) < 0.05] = np.nan
+        found.append(one)
+    return found
+
+
+def text_of(value: float) -> str:
+    return "?" if np.isnan(value) else str(value)
+
+
+def ts(path: pathlib.Path, values: list[np.ndarray], labelled: bool = True) -> pathlib.Path:
+    lines = ["@classLabel true slow quick" if labelled else "@classLabel false", "@data"]
+    for i, one in enumerate(values):
+        fields = [",".join(map(text_of, channel)) for channel in one.T]
+        lines.append(":".join([*fields, *([("slow", "quick")[i % 2]] if labelled else [])]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def plant_series(folder: pathlib.Path, rows: int = 120) -> Planted:
+    """Prepared waves and random convolutions whose last layer has learnt to tell them apart."""
+    import keras
+
+    from automl.architectures import model as architectures
+    from automl.catalog import TrainPlan
+    from automl.data.prepare import prepare
+    from automl.data.source import Source
+    from automl.spec import DataSettings, JobSpec
+    from automl.tasks import head
+
+    spec = JobSpec(dataset="d", data=DataSettings(test_fraction=0.25), metric="accuracy")
+    data = prepare(spec, "timeseries-classification", Source(ts(folder / "waves.ts", waves(rows))), None, folder / "data")
+    family = Choice(id="rocket", params={"dilations": 2, "features_each": 1})
+    recipe = Recipe(task="timeseries-classification", architecture=family, seed=2)
+    x, y = {name: np.asarray(v) for name, v in data.inputs("train").items()}, data.target("train")
+    keras.utils.set_random_seed(3)
+    core = architectures.build_core(recipe, TrainPlan(), data.meta.profile, data.meta.preprocess, x)
+    model = head.inference_model(core, data.meta)
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", jit_compile=False)
+    model.fit(x, y, batch_size=16, epochs=6, verbose=0)
+    return Planted(data, _write_candidate(folder / "candidate", model, data.meta.preprocess, "rocket"))
+
+
 def _write_prepared(
     path: pathlib.Path, preprocess: dict[str, Any], inputs: dict[str, Any], y: Any, parts: tuple[int, int, int],
     raw: dict[str, list[str]] | None,

@@ -16,7 +16,7 @@ from tests.unit.export import planted
 WRITERS = {".tflite": tflite, ".onnx": onnx_file}
 
 
-@pytest.fixture(scope="session", params=["table", "numbers", "pictures", "texts"])
+@pytest.fixture(scope="session", params=["table", "numbers", "pictures", "texts", "series"])
 def model(request: pytest.FixtureRequest) -> planted.Planted:
     return request.getfixturevalue(request.param)
 
@@ -24,6 +24,8 @@ def model(request: pytest.FixtureRequest) -> planted.Planted:
 def raw_rows(data: PreparedDataset) -> object:
     if data.meta.modality == "image":
         return np.asarray(data.inputs("test")["image"])
+    if data.meta.modality == "series":
+        return data.raw("test")["series"]
     return {name: list(values) for name, values in data.raw("test").items()}
 
 

@@ -16,6 +16,7 @@ from automl.spec import Artifact, Choice, Constraints, DataSettings, Fidelity, F
 from automl.training import trainer
 from automl_client import Predictor
 from tests.unit.export import planted
+from tests.unit.export.planted import text_of, ts, waves
 
 FORMATS = [FormatRequest.parse(text) for text in ("tflite:float32", "tflite:int8", "saved-model", "keras-file")]
 RECIPE = Recipe(
@@ -26,32 +27,6 @@ RECIPE = Recipe(
     ),
     batch_size=16, epochs=6, seed=1,
 )
-
-
-def waves(rows: int = 80, seed: int = 0) -> list[np.ndarray]:
-    """Slow and quick waves in turn, of lengths of their own, with gaps: two channels."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for i in range(rows):
-        t = np.arange(rng.integers(12, 25))
-        one = np.stack([np.sin(t * (0.5, 1.5)[i % 2] + rng.uniform(0, 6)), np.cos(t)], axis=1)
-        one = (one + rng.normal(0, 0.1, one.shape)).round(4)
-        one[rng.random(one.shape) < 0.05] = np.nan
-        found.append(one)
-    return found
-
-
-def text_of(value: float) -> str:
-    return "?" if np.isnan(value) else str(value)
-
-
-def ts(path: Path, values: list[np.ndarray], labelled: bool = True) -> Path:
-    lines = ["@classLabel true slow quick" if labelled else "@classLabel false", "@data"]
-    for i, one in enumerate(values):
-        fields = [",".join(map(text_of, channel)) for channel in one.T]
-        lines.append(":".join([*fields, *([("slow", "quick")[i % 2]] if labelled else [])]))
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 def long(path: Path, values: list[np.ndarray]) -> Path:
