@@ -26,10 +26,11 @@ from typing import Any, Literal, TypeVar
 from automl.catalog import entries, validation
 from automl.catalog import space as spaces
 from automl.catalog.space import Space
-from automl.search import account, bagging, engine, finale, selection, sizing, strategies
+from automl.search import account, bagging, engine, finale, judging, selection, sizing, strategies
 from automl.search.budget import Budget, Speeds, reserve_shares
 from automl.search.control import Cancelled, Control, listen
 from automl.search.engine import Engine, Workers
+from automl.search.judging import Judging
 from automl.search.ledger import Closed, Ledger
 from automl.search.runner import Place, Runner
 from automl.search.sampler import NOT_EVIDENCE, Proposal, free_dimensions
@@ -283,10 +284,18 @@ class Job:
                 lambda recipes, seconds: self.engine.score(recipes, prepared.path, seconds)
             ),
             found=self.engine.found,
+            judging=self._judging(),
         )
         runner.on_ended = lambda trial: self._estimate_again(runner, prepared)
         self._estimate_again(runner, prepared)
         return runner
+
+    def _judging(self) -> Judging | None:
+        """How trials are judged by the file that they would become; None where the float model decides."""
+        precision = judging.precision(self.spec.formats)
+        if self.spec.search.rank_by == "model" or precision is None:
+            return None
+        return Judging(precision, self.metric, self.request.seed)
 
     def search(self, runner: Runner, space: Space) -> None:
         """Proposes and trains until the time that isn't reserved for the end is used up."""
@@ -303,12 +312,24 @@ class Job:
         reason = runner.search(sampler, first)
         counts = ", ".join(f"{n} {name.lower()}" for name, n in sorted(self.state.outcomes().items()))
         self.ledger.note(f"The search ended after {self.budget.elapsed_s():.0f} s: {reason}. Trials: {counts or 'none'}.")
+        if runner.judging is not None:
+            ended = [t for t in self.state.trials.values() if t.outcome is not None and t.origin not in NOT_EVIDENCE]
+            measured = sum(t.artifact is not None for t in ended)
+            self.ledger.note(
+                f"{measured} of {len(ended)} trials were measured as tflite:{runner.judging.precision}, in "
+                f"{judging.share_spent(ended):.1%} of the trials' time; the others are taken to lose as much as these."
+            )
         if runner.shrunk:
             self.ledger.note(f"{runner.shrunk} proposals were made smaller to meet the limits of size.")
 
+    def _ranking(self, runner: Runner) -> list[Candidate]:
+        """The candidates so far, best first, by what the user wants them ranked by."""
+        limits = self.spec.constraints if self.spec.search.rank_by == "artifact" else None
+        return selection.ranking(self.state.trials.values(), runner.limit_parameters, limits)
+
     def choose(self, runner: Runner) -> Candidate:
         """The winner: best by the mean over its seeds. Raises `NothingUsable`."""
-        ranked = selection.ranking(self.state.trials.values(), runner.limit_parameters)
+        ranked = self._ranking(runner)
         if not ranked:
             trial = selection.fallback(self.state.trials.values())
             if trial is None:
@@ -616,7 +637,7 @@ class Job:
 
     def _estimate_again(self, runner: Runner, prepared: Any) -> None:
         """Reserves for the end what the best model so far needs."""
-        ranked = selection.ranking(self.state.trials.values(), runner.limit_parameters)
+        ranked = self._ranking(runner)
         if not ranked:
             return
         best = ranked[0].best

@@ -180,6 +180,9 @@ def _search_faults(spec: JobSpec) -> list[Violation]:
         found.append(_fault("search.force", f"{id} is forced and forbidden at once", "CONTRADICTION"))
     found += compose.fixed(spec.search.parameters)[1]
     found += _forced_together(spec)
+    if spec.search.rank_by == "artifact" and not any(f.format == "tflite" for f in spec.formats):
+        message = "trials are ranked by a TFLite file, and none is asked for: add --format tflite:int8"
+        found.append(_fault("search.rank_by", message, "FORMAT_MISSING"))
     if spec.search.strategy == "fixed" and not spec.search.recipes:
         found.append(_fault("search.recipes", "the strategy `fixed` needs at least one recipe", "RECIPE_MISSING"))
     if spec.budget.wall_s <= spec.budget.spent_s:

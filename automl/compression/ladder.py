@@ -457,7 +457,7 @@ class _Ladder:
     def _measured(self, folder: Path) -> dict[str, Any]:
         """What a candidate is worth as a file, as fields of an event. Raises the child's error."""
         answer = self._child(
-            "automl.compression.point:measure",
+            "automl.export.point:measure",
             {
                 "candidate": str(folder), "prepared": str(self.prepared.path), "precision": self.precision,
                 "metric": self.wish.metric, "seed": self.seed, "time_s": MEASURE_S / 2, "rows": self.rows,

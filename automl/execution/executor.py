@@ -46,6 +46,29 @@ class Busy(AutoMLError):
 
 
 @dataclasses.dataclass(frozen=True)
+class Judge:
+    """How a trial is measured as a file at its end, if there is time for it (`automl.search.judging`)."""
+
+    precision: str
+    """Of the TFLite file."""
+    seed: int
+    bar: float | None
+    """The best score so far; what doesn't pass it is measured where there is time for two."""
+    needed_s: float
+    """What it takes, about."""
+    share: float
+    """Of the training's own time that may be spent…"""
+    allowed_s: float
+    """… with what earlier trials have left, or overdrawn."""
+
+    def wants(self, score: float, wall_s: float, left_s: float) -> bool:
+        """Whether a training that took `wall_s` and has `left_s` until its deadline is measured."""
+        affordable_s = self.allowed_s + self.share * wall_s
+        needed_s = self.needed_s * (1 if self.bar is None or score > self.bar else 2)
+        return needed_s <= affordable_s and self.needed_s <= left_s
+
+
+@dataclasses.dataclass(frozen=True)
 class Work:
     """One attempt at a trial: all that a worker needs."""
 
@@ -78,6 +101,8 @@ class Work:
     """"module:function" that the worker runs in the place of the executor's own (a supernet's search)."""
     settings: Mapping[str, ParameterValue] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
     """For such an entry."""
+    judge: Judge | None = None
+    """None: the trial is judged by the float model alone."""
 
 
 @dataclasses.dataclass(frozen=True)

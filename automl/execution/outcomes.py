@@ -37,7 +37,9 @@ def means_out_of_memory(error: BaseException) -> bool:
 
 
 def of_exception(error: BaseException) -> Outcome:
-    return Outcome.OOM if means_out_of_memory(error) else Outcome.ERROR
+    if means_out_of_memory(error):
+        return Outcome.OOM
+    return Outcome.UNCONVERTIBLE if getattr(error, "reason", "") == Outcome.UNCONVERTIBLE else Outcome.ERROR
 
 
 def message_of(error: BaseException, limit: int = 500) -> str:

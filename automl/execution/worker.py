@@ -8,8 +8,10 @@ last `{"kind": "done"}` with the result or `{"kind": "failed"}` with an outcome.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
+import math
 import select
 import socket
 import time
@@ -17,11 +19,15 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from automl.execution import outcomes
-from automl.execution.executor import Work
-from automl.spec import Fidelity, Measurement, Recipe
+from automl.execution import children, outcomes
+from automl.execution.executor import Judge, Work
+from automl.spec import ArtifactPoint, AutoMLError, Fidelity, Measurement, Recipe
 from automl.training.result import TrainResult
 
+CRASHES = 2
+"""Once may be a restart of the job."""
+CONVERSION_S = 60.0
+"""A child that converts is given at least so long."""
 BEAT_S = 0.5
 """Least time between two beats."""
 
@@ -35,6 +41,7 @@ def to_json(work: Work) -> dict[str, Any]:
         "room_bytes": work.room_bytes,
         "init_from": None if work.init_from is None else str(work.init_from), "batch_scale": work.batch_scale,
         "entry": work.entry, "settings": dict(work.settings),
+        "judge": None if work.judge is None else dataclasses.asdict(work.judge),
     }
 
 
@@ -44,6 +51,7 @@ def from_json(data: dict[str, Any]) -> Work:
         **data, "recipe": Recipe.from_dict(data["recipe"]), "fidelity": Fidelity.from_dict(data["fidelity"]),
         "prepared": Path(data["prepared"]), "workdir": Path(data["workdir"]),
         "init_from": None if data["init_from"] is None else Path(data["init_from"]),
+        "judge": None if data["judge"] is None else Judge(**data["judge"]),
     })
 
 
@@ -105,12 +113,62 @@ def train(work: Work, session: Session, threads: int) -> TrainResult:
     from automl.data.prepared import PreparedDataset
     from automl.training import trainer
 
-    return trainer.train(
+    result = trainer.train(
         work.recipe, PreparedDataset.open(work.prepared), fidelity=work.fidelity, part=work.part,
         metric=work.metric, workdir=work.workdir, on_epoch=session.epoch, deadline=work.deadline, threads=threads,
         continue_from=work.init_from, batch_scale=work.batch_scale,
         memory_bytes=work.room_bytes, beat=session.beat, should_stop=session.should_stop,
     )
+    left_s = math.inf if work.deadline is None else work.deadline - time.monotonic()
+    if work.judge is None or not result.usable or result.score is None:
+        return result
+    return _judged(work, work.judge, result) if work.judge.wants(result.score, result.wall_s, left_s) else result
+
+
+class Unconvertible(AutoMLError):
+    """The trial's model can't be given as the file that trials are judged by."""
+
+    reason = "UNCONVERTIBLE"
+
+
+def _judged(work: Work, judge: Judge, result: TrainResult) -> TrainResult:
+    """The result with what the trial's file is worth. Raises `Unconvertible`.
+
+    The converter runs in this process, where TensorFlow is loaded and the model at hand: a process of its own would take
+    longer than the conversion. Should it crash, the trial is started again and goes on from its last checkpoint; what has
+    ended the process `CRASHES` times is given up.
+    """
+    mark = work.workdir / "converting"
+    wanted = f"tflite:{judge.precision}"
+    begun = int(mark.read_text()) if mark.is_file() else 0
+    if begun >= CRASHES:
+        raise Unconvertible(f"the process was ended {begun} times while the model was written as {wanted}")
+    mark.write_text(str(begun + 1))
+    try:
+        point = _measured(work, judge)
+    except Exception as error:
+        if outcomes.means_out_of_memory(error):
+            raise
+        raise Unconvertible(f"the model can't be given as {wanted}: {outcomes.message_of(error, 300)}") from error
+    finally:
+        mark.unlink()
+    return result.changed(artifact=point)
+
+
+def _measured(work: Work, judge: Judge) -> ArtifactPoint:
+    import keras
+
+    given: dict[str, Any] = {
+        "candidate": str(work.workdir), "prepared": str(work.prepared), "precision": judge.precision,
+        "metric": work.metric, "seed": judge.seed,
+    }
+    if keras.backend.backend() != "tensorflow":
+        limit_s = max(CONVERSION_S, 10 * judge.needed_s)
+        answer = children.run_in_child("automl.export.point:judge", given, timeout_s=limit_s)
+        return ArtifactPoint.from_dict(answer)
+    from automl.export import point
+
+    return ArtifactPoint.from_dict(point.judge(given))
 
 
 def main(channel: socket.socket) -> None:

@@ -207,21 +207,23 @@ class Part:
         return chosen if self._preprocess is None else candidates.encode(self._preprocess, chosen)
 
 
-def measure_latency(predictor: Predictor, row: dict[str, Any], threads: int = 1) -> tuple[Latency, np.ndarray]:
-    """Time of one example, batch 1, after warming up; and the row's outputs. About `_LATENCY_S` seconds at most. `threads`
-    is what the predictor was loaded with."""
+def measure_latency(
+    predictor: Predictor, row: dict[str, Any], threads: int = 1, seconds: float = _LATENCY_S
+) -> tuple[Latency, np.ndarray]:
+    """Time of one example, batch 1, after warming up; and the row's outputs. About `seconds` at most. `threads` is what the
+    predictor was loaded with."""
     import numpy as np
 
     outputs = predictor.predict(row)
     single = predictor.single(row)
     began = time.perf_counter()
     warm = 0
-    while warm < 3 or (warm < 20 and time.perf_counter() - began < _LATENCY_S / 4):
+    while warm < 3 or (warm < 20 and time.perf_counter() - began < seconds / 4):
         single()
         warm += 1
     times: list[float] = []
     began = time.perf_counter()
-    while len(times) < 5 or (len(times) < _LATENCY_RUNS and time.perf_counter() - began < _LATENCY_S):
+    while len(times) < 5 or (len(times) < _LATENCY_RUNS and time.perf_counter() - began < seconds):
         start = time.perf_counter()
         single()
         times.append(time.perf_counter() - start)

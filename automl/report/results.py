@@ -321,10 +321,18 @@ def _legend(items: Sequence[tuple[str, str]]) -> Markup:
     return element("ul", [element("li", element("i", class_=classes), name) for classes, name in items], class_="legend")
 
 
+def _as_file(trial: Trial) -> list[object]:
+    point = trial.artifact
+    return ["", "", ""] if point is None else [figure(point.value), size(point.size_bytes), f"{point.latency_ms:.3g} ms"]
+
+
 def leaderboard(view: View) -> Markup | None:
     if not view.ranked:
         return None
-    head = ("", "trial", "model", view.metric, "size", "epochs", "time", "proposed by", "")
+    head = ["", "trial", "model", view.metric, "size", "epochs", "time", "proposed by", ""]
+    judged = next((t.artifact.precision for t in view.ranked if t.artifact is not None), None)
+    if judged is not None:
+        head[4:5] = [f"as {judged}", "file", "latency"]
 
     def row(rank: int, t: Trial) -> tuple[object, ...]:
         epochs = (
@@ -337,7 +345,7 @@ def leaderboard(view: View) -> Markup | None:
             t.id,
             _model(t),
             figure(view.value(t)),
-            size(t.size_bytes),
+            *([size(t.size_bytes)] if judged is None else _as_file(t)),
             epochs,
             duration(t.wall_s),
             t.origin,
@@ -349,9 +357,9 @@ def leaderboard(view: View) -> Markup | None:
         return tabulate(
             head,
             [row(first + i, t) for i, t in enumerate(trials)],
-            numeric=(0, 3, 4, 5, 6),
+            numeric=(0, *range(3, len(head) - 2)),
             wide=(2,),
-            names=(1, 7, 8),
+            names=(1, len(head) - 2, len(head) - 1),
             best=marked,
         )
 
@@ -359,6 +367,11 @@ def leaderboard(view: View) -> Markup | None:
     note = "Figures on the validation rows, each at its best epoch. The marked trial gave the model."
     if view.members:
         note = "Figures on the validation rows, each at its best epoch. The delivered model is an ensemble, see below."
+    if judged is not None:
+        note += (
+            f" Trials are ranked by the {judged} file that they would become: score, size and latency of its bytes, on the "
+            "first validation rows; those without figures there had no time for it and count for what the others lose."
+        )
     return join(
         element("p", note if view.finished else note.replace("gave the model", "leads"), class_="note"),
         board(view.ranked[:LEADERS], 1),

@@ -45,6 +45,8 @@ def most(profile: Profile, settings: SearchSettings, constraints: Constraints) -
     allowed = not settings.allow or technique.id in settings.allow
     if not allowed or technique.id in settings.forbid or technique.reason_against(profile) or settings.strategy == "fixed":
         return 0
+    if settings.rank_by == "artifact":  # No trial measures the file of several networks, which is so many times as large.
+        return 0
     wanted = int(technique.params["members"].default)
     if constraints.max_latency_ms is not None:
         wanted = min(wanted, int(constraints.max_latency_ms / LATENCY_MS))

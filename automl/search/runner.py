@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from automl.catalog.space import Space
-from automl.execution.executor import Ended, Epoch, Executor, Work
+from automl.execution.executor import Ended, Epoch, Executor, Judge, Work
 from automl.search import sizing
 from automl.search.budget import Budget, Clock, Outlook, Speeds, planned
 from automl.search.control import Control
+from automl.search.judging import Judging
 from automl.search.ledger import Ledger
 from automl.search.prune import MISTIMED, hopeless, mistimed
 from automl.search.sampler import NOT_EVIDENCE, Proposal, Sampler
@@ -65,7 +66,7 @@ class Runner:
     def __init__(
         self, *, ledger: Ledger, executor: Executor, budget: Budget, clock: Clock, control: Control, place: Place,
         space: Space, speeds: Speeds, limit_parameters: int | None, max_trials: int | None = None, prune: bool = True,
-        screening: Screening | None = None, limit_file_bytes: int | None = None,
+        screening: Screening | None = None, limit_file_bytes: int | None = None, judging: Judging | None = None,
         found: Callable[[Path], list[Found]] = lambda folder: [],
     ):
         """`found` reads what a supernet left in its folder."""
@@ -81,6 +82,8 @@ class Runner:
         self.limit_file_bytes = limit_file_bytes
         self.max_trials = max_trials
         self.prune = prune
+        self.judging = judging
+        """None: trials count for what the float model scores."""
         self.screening = screening
         """None: candidates are trained unscored."""
         self.on_ended: Callable[[Trial], None] = lambda trial: None
@@ -318,7 +321,7 @@ class Runner:
             trial=trial, attempt=attempt, recipe=proposal.recipe, fidelity=proposal.fidelity, prepared=self.place.prepared,
             metric=self.place.metric, workdir=self.place.folder(trial), part=part, memory_bytes=self.place.memory_bytes,
             deadline=self.budget.step_deadline("final") if deadline is None else deadline, init_from=init_from,
-            batch_scale=0.5 if trial in self._halved else 1.0,
+            batch_scale=0.5 if trial in self._halved else 1.0, judge=self._judge(proposal),
         )
         self._works[trial] = work
         # Said first, so that no trial ever runs that the events don't know.
@@ -332,6 +335,11 @@ class Runner:
             self._sampler.tell(self.state.trials[trial])
             self._say_state()
         self.executor.start(work)
+
+    def _judge(self, proposal: Proposal) -> Judge | None:
+        if self.judging is None or proposal.origin in NOT_EVIDENCE:
+            return None
+        return self.judging.order(self.state.trials.values(), self.state.best.score if self.state.best else None)
 
     def _resume(self) -> None:
         """Goes on with the trials that the events left running."""
@@ -439,10 +447,14 @@ class Runner:
         step_s: float,
     ) -> None:
         usable = result if result is not None and result.usable else None
+        score = usable.score if usable is not None else None
+        if usable is not None and self.judging is not None and self.state.trials[trial].origin not in NOT_EVIDENCE:
+            others = [t for t in self.state.trials.values() if t.origin not in NOT_EVIDENCE]
+            score = self.judging.score(usable, self.state.trials[trial].recipe, others)
         self.ledger.emit(
             TrialEnded(
                 trial=trial, attempt=attempt, outcome=outcome, message=message, wall_s=wall_s, step_s=step_s,
-                score=usable.score if usable is not None else None,
+                score=score, artifact=usable.artifact if usable is not None else None,
                 best_epoch=result.best_epoch if result is not None else None,
                 parameters=result.parameters or None if result is not None else None,
             )
@@ -452,12 +464,12 @@ class Runner:
         if self._sampler is not None:
             self._sampler.tell(ended)
             self._say_state()
-        if usable is not None and usable.score is not None and outcome != Outcome.OVERSIZE and ended.origin != "final":
+        if usable is not None and score is not None and outcome != Outcome.OVERSIZE and ended.origin != "final":
             best = self.state.best
-            if best is None or usable.score > best.score:
+            if best is None or score > best.score:
                 self.ledger.emit(
                     BestChanged(
-                        trial=trial, score=usable.score, validation=usable.validation, size_bytes=usable.size_bytes
+                        trial=trial, score=score, validation=usable.validation, size_bytes=usable.size_bytes
                     )
                 )
         self.on_ended(ended)

@@ -12,8 +12,9 @@ import math
 import statistics
 from collections.abc import Iterable
 
+from automl.search import judging
 from automl.search.sampler import evidence
-from automl.spec import Recipe, Trial
+from automl.spec import Constraints, Recipe, Trial
 
 ALIKE = 2
 """Digits of the log-loss that decide between equal scores; of models that are alike in these the smaller is taken. Where a
@@ -44,8 +45,11 @@ def family(recipe: Recipe) -> str:
     return recipe.model_copy(update={"seed": 0}).identity
 
 
-def ranking(trials: Iterable[Trial], limit_parameters: int | None = None) -> list[Candidate]:
-    """Candidates within the limit, best judged first."""
+def ranking(
+    trials: Iterable[Trial], limit_parameters: int | None = None, limits: Constraints | None = None
+) -> list[Candidate]:
+    """Candidates within the limit, best judged first. With `limits` by their artifacts, where these were measured: those
+    that meet the limits first, and of scores that are alike the smaller and then the faster."""
     longest: dict[str, Trial] = {}
     for t in evidence(trials):
         if limit_parameters is None or t.parameters is None or t.parameters <= limit_parameters:
@@ -62,7 +66,15 @@ def ranking(trials: Iterable[Trial], limit_parameters: int | None = None) -> lis
         ordered = sorted(members, key=_score, reverse=True)
         mean = statistics.fmean(map(_score, ordered))
         found.append(Candidate(tuple(ordered), mean, mean - (0.5 * spread if len(ordered) == 1 else 0.0)))
+    if limits is not None:
+        return sorted(found, key=lambda c: _by_artifact(c, limits))
     return sorted(found, key=lambda c: (-c.judged, round(_log_loss(c.best), ALIKE), c.best.parameters or 0))
+
+
+def _by_artifact(candidate: Candidate, limits: Constraints) -> tuple[float, ...]:
+    point = candidate.best.artifact
+    size, latency = (point.size_bytes, point.latency_ms) if point is not None else (candidate.best.size_bytes or 0, math.inf)
+    return (not judging.fits(point, limits), -round(candidate.judged, ALIKE + 1), size, latency)
 
 
 def of_recipes(trials: Iterable[Trial], recipes: Iterable[Recipe]) -> list[Trial] | None:

@@ -16,11 +16,12 @@ from automl.spec.job import (
 )
 from automl.spec.recipe import Choice, Recipe
 from automl.spec.supernet import Found, Supernet
-from automl.spec.trial import REMEDIES, Fidelity, Measurement, Outcome, Trial
+from automl.spec.trial import REMEDIES, ArtifactPoint, Fidelity, Measurement, Outcome, Trial
 
 __all__ = [
-    "REMEDIES", "STRATEGIES", "Artifact", "AutoMLError", "Budget", "Choice", "ColumnInfo", "ColumnKind", "Constraints",
-    "DataSettings", "DatasetInfo", "Event", "Fidelity", "Finding", "FormatRequest", "Found", "Infeasible", "Internal",
+    "REMEDIES", "STRATEGIES", "Artifact", "ArtifactPoint", "AutoMLError", "Budget", "Choice", "ColumnInfo", "ColumnKind",
+    "Constraints", "DataSettings", "DatasetInfo", "Event", "Fidelity", "Finding", "FormatRequest", "Found", "Infeasible",
+    "Internal",
     "InvalidData", "InvalidInput", "JobPhase", "JobSpec", "JobState", "Latency", "Measurement", "Modality", "Outcome",
     "Precision", "Profile", "Recipe", "Refused", "SearchSettings", "Severity", "Supernet", "Trial", "Unavailable",
     "Verification", "Violation",

@@ -17,7 +17,7 @@ from automl.spec.dataset import Finding, Profile
 from automl.spec.model import Frozen, Json
 from automl.spec.recipe import Choice, ParameterValue, Recipe
 from automl.spec.supernet import Found, Supernet
-from automl.spec.trial import Fidelity, Measurement, Outcome, Trial
+from automl.spec.trial import ArtifactPoint, Fidelity, Measurement, Outcome, Trial
 
 
 class JobPhase(enum.StrEnum):
@@ -88,8 +88,11 @@ class TrialEnded(Frozen):
     outcome: Outcome
     message: str = ""
     score: float | None = None
+    """Of the float model; where the search ranks by artifacts, what the artifact scores, foreseen where it wasn't
+    measured."""
     best_epoch: int | None = None
     parameters: int | None = None
+    artifact: ArtifactPoint | None = None
     wall_s: float
     step_s: float
 
@@ -326,7 +329,7 @@ class JobState(pydantic.BaseModel):
                         update={
                             "outcome": ended.outcome, "message": ended.message, "best_epoch": ended.best_epoch,
                             "score": ended.score if ended.score is not None else trial.score,
-                            "parameters": ended.parameters,
+                            "parameters": ended.parameters, "artifact": ended.artifact,
                             "size_bytes": None if ended.parameters is None else 4 * ended.parameters,
                             "wall_s": trial.wall_s + ended.wall_s, "step_s": trial.step_s + ended.step_s,
                         }

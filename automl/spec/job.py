@@ -66,6 +66,9 @@ class SearchSettings(Frozen):
     """Values of parameters that the search must not vary, as text, by "technique.parameter" ("dropout.rate": "0.3"). They
     hold wherever the technique or architecture is used; `force` makes it be used."""
     seed: Annotated[int, pydantic.Field(ge=0, lt=2**63)] = 0
+    rank_by: Literal["model", "artifact"] = "model"
+    """What trials are ranked by: the float model's score, or score, size and latency of the TFLite file that it would
+    become, in the narrowest precision asked for."""
     recipes: tuple[Recipe, ...] = ()
     """Tried first; the only ones under `fixed`."""
 

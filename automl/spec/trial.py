@@ -67,6 +67,24 @@ class Measurement(Frozen):
     learning_rate: float | None = None
 
 
+class ArtifactPoint(Frozen):
+    """A model as the file that it would become: its bytes were written, and run on validation rows."""
+
+    precision: str
+    """Of the TFLite file."""
+    value: float
+    """The job's metric of the file, in its own sign."""
+    float_value: float
+    """The float model's, on the same rows."""
+    rows: int
+    size_bytes: int
+    """Of the file, with what travels in it."""
+    latency_ms: float
+    """Median of one example on one thread."""
+    wall_s: float
+    """That it took to find out."""
+
+
 class Trial(Frozen):
     """One trial as the store and the report know it."""
 
@@ -81,7 +99,9 @@ class Trial(Frozen):
     measurements: tuple[Measurement, ...] = ()
     best_epoch: int | None = None
     score: float | None = None
-    """Best `Measurement.score`; larger is better."""
+    """Best `Measurement.score`; larger is better. Where the search ranks by artifacts, what the artifact scores."""
+    artifact: ArtifactPoint | None = None
+    """Where the search ranks by artifacts and there was time to measure this one."""
     parameters: int | None = None
     size_bytes: int | None = None
     """Of the model as float32 weights: 4 × parameters."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydantic
 
-from automl.spec import Fidelity, Measurement, Outcome
+from automl.spec import ArtifactPoint, Fidelity, Measurement, Outcome
 from automl.spec.model import Frozen
 from automl.training.profile import StepProfile
 
@@ -34,6 +34,8 @@ class TrainResult(Frozen):
     """Epoch (counted from 1) whose weights the candidate holds; None when no epoch was evaluated."""
     score: float | None = None
     """The job's metric of the candidate on the validation part, signed so that larger is better."""
+    artifact: ArtifactPoint | None = None
+    """Measured behind the training, where trials are judged by the file that they would become."""
     validation: dict[str, float] = pydantic.Field(default_factory=dict)
     """Every metric of the task for the candidate on the validation part."""
     validation_seen: bool = False

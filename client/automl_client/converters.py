@@ -114,6 +114,7 @@ def job_spec_to_proto(spec: types.JobSpec) -> job_pb.JobSpec:
             parameters=spec.search.parameters,
             seed=spec.search.seed,
             recipes_json=spec.search.recipes_json,
+            rank_by=spec.search.rank_by,
         ),
         formats=[job_pb.FormatRequest(format=wanted.format, precision=wanted.precision) for wanted in spec.formats],
         display_name=spec.display_name,
@@ -165,6 +166,7 @@ def job_spec(message: job_pb.JobSpec) -> types.JobSpec:
             parameters=dict(message.search.parameters),
             seed=message.search.seed,
             recipes_json=tuple(message.search.recipes_json),
+            rank_by=message.search.rank_by or "model",
         ),
         formats=tuple(types.Format(wanted.format, wanted.precision or "float32") for wanted in message.formats),
         tolerance=_optional(message, "tolerance"),
@@ -224,6 +226,19 @@ def trial(message: job_pb.Trial) -> types.Trial:
         parameters=_optional(message, "parameters"),
         wall_s=message.wall_s,
         step_s=message.step_s,
+        artifact=_artifact_point(message.artifact) if message.HasField("artifact") else None,
+    )
+
+
+def _artifact_point(message: job_pb.ArtifactPoint) -> types.ArtifactPoint:
+    return types.ArtifactPoint(
+        precision=message.precision,
+        metric=message.metric,
+        float_metric=message.float_metric,
+        rows=message.rows,
+        size_bytes=message.size_bytes,
+        latency_ms=message.latency_ms,
+        wall_s=message.wall_s,
     )
 
 

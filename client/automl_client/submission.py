@@ -57,6 +57,7 @@ def specification(settings: types.SubmitSettings, dataset: str, test_dataset: st
             parameters={name: _as_text(value) for name, value in settings.get("parameters", {}).items()},
             seed=settings.get("seed", 0),
             recipes_json=tuple(settings.get("recipes_json", ())),
+            rank_by=settings.get("rank_by", "model"),
         ),
         formats=tuple(types.Format.parse(text) for text in settings.get("formats", ())),
         tolerance=settings.get("tolerance"),

@@ -159,6 +159,7 @@ class SearchSettings:
     """Recipes as JSON, tried first; under "fixed" the only ones."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Values that the search must not vary, as text, by "technique.parameter"."""
+    rank_by: str = "model"
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,8 @@ class SubmitSettings(TypedDict, total=False):
     """Ids of techniques and architectures that must not be proposed."""
     force: tuple[str, ...]
     """Ids of techniques and architectures that every recipe has."""
+    rank_by: str
+    """What trials are ranked by: "model" (default), or "artifact": the TFLite file that they would become."""
     parameters: Mapping[str, str | float | bool]
     """Values that the search must not vary, by "technique.parameter": {"dropout.rate": 0.3}."""
     seed: int
@@ -287,6 +290,20 @@ class Job:
 
 
 @dataclass(frozen=True)
+class ArtifactPoint:
+    """A trial's model as the TFLite file that it would become, its bytes run on validation rows."""
+
+    precision: str
+    metric: float
+    float_metric: float
+    """The float model's on the same rows."""
+    rows: int
+    size_bytes: int
+    latency_ms: float
+    wall_s: float
+
+
+@dataclass(frozen=True)
 class Trial:
     """One trial of a job."""
 
@@ -302,6 +319,8 @@ class Trial:
     parameters: int | None
     wall_s: float
     step_s: float
+    artifact: ArtifactPoint | None = None
+    """Where trials are ranked by artifacts, and this one was measured."""
 
     @property
     def id(self) -> str:

@@ -14,6 +14,7 @@ from automl.catalog import entries
 from automl.catalog.applicability import Applicability, Verdict
 from automl.spec import (
     Artifact,
+    ArtifactPoint,
     ColumnInfo,
     ColumnKind,
     Finding,
@@ -183,6 +184,7 @@ def _too_much(message: job_pb.JobSpec) -> Iterable[Violation]:
         ("data.group_column", data.group_column),
         ("data.time_column", data.time_column),
         ("search.strategy", search.strategy),
+        ("search.rank_by", search.rank_by),
         *((f"search.parameters[{name[:MAX_TEXT]}]", name + text) for name, text in search.parameters.items()),
     ):
         if len(text) > MAX_TEXT:
@@ -233,6 +235,7 @@ def _search(message: job_pb.SearchSettings, found: list[Violation]) -> dict[str,
         "seed": message.seed,
     }
     _set(values, "strategy", message.strategy)
+    _set(values, "rank_by", message.rank_by)
     recipes = []
     for i, text in enumerate(message.recipes_json):
         try:
@@ -287,6 +290,7 @@ def spec(value: JobSpec, summary: JobSummary) -> job_pb.JobSpec:
             parameters=value.search.parameters,
             seed=value.search.seed,
             recipes_json=[r.canonical_json().decode() for r in value.search.recipes],
+            rank_by=value.search.rank_by,
         ),
         budget=job_pb.Budget(max_trials=value.budget.max_trials),
     )
@@ -364,6 +368,19 @@ def trial(owner: names.Job, value: Trial, metric: str) -> job_pb.Trial:
         parameters=value.parameters,
         wall_s=value.wall_s,
         step_s=value.step_s,
+        artifact=None if value.artifact is None else _artifact_point(value.artifact),
+    )
+
+
+def _artifact_point(value: ArtifactPoint) -> job_pb.ArtifactPoint:
+    return job_pb.ArtifactPoint(
+        precision=value.precision,
+        metric=value.value,
+        float_metric=value.float_value,
+        rows=value.rows,
+        size_bytes=value.size_bytes,
+        latency_ms=value.latency_ms,
+        wall_s=value.wall_s,
     )
 
 

@@ -48,6 +48,7 @@ _FLAGS = {
     "budget.wall_s": "--budget",
     "budget.max_trials": "--max-trials",
     "search.strategy": "--strategy",
+    "search.rank_by": "--rank-by",
     "search.allow": "--allow",
     "search.forbid": "--forbid",
     "search.force": "--force",

@@ -48,6 +48,10 @@ DEFAULT_BUDGET_S = 600.0
     help="auto (default), random, grid, bayesian, hyperband, asha, tpe, evolution, darts, rl-ppo, rl-rainbow or "
     "mcts-alphazero.",
 )
+@click.option(
+    "--rank-by", type=click.Choice(["model", "artifact"]),
+    help="Rank trials by the float model (default) or by score, size and latency of the file that it would become.",
+)
 @click.option("--allow", multiple=True, metavar="ID", help="Propose only these techniques (and defaults). May be repeated.")
 @click.option("--forbid", multiple=True, metavar="ID", help="Never propose it. May be repeated.")
 @click.option("--force", multiple=True, metavar="ID", help="Part of every model. May be repeated.")
@@ -92,7 +96,8 @@ def settings(given: dict[str, Any], budget_s: float) -> types.SubmitSettings:
         name: given[name]
         for name in (
             "target", "task", "metric", "max_parameters", "formats", "tolerance", "test_fraction", "split_column",
-            "group_column", "time_column", "ignore", "strategy", "allow", "forbid", "force", "max_trials", "display_name",
+            "group_column", "time_column", "ignore", "strategy", "rank_by", "allow", "forbid", "force", "max_trials",
+            "display_name",
         )
         if given.get(name)
     }

@@ -74,7 +74,7 @@ class Budget(_message.Message):
     def __init__(self, wall: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., spent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_trials: _Optional[int] = ...) -> None: ...
 
 class SearchSettings(_message.Message):
-    __slots__ = ("strategy", "allow", "forbid", "force", "seed", "recipes_json", "parameters")
+    __slots__ = ("strategy", "allow", "forbid", "force", "seed", "recipes_json", "parameters", "rank_by")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +89,7 @@ class SearchSettings(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     RECIPES_JSON_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    RANK_BY_FIELD_NUMBER: _ClassVar[int]
     strategy: str
     allow: _containers.RepeatedScalarFieldContainer[str]
     forbid: _containers.RepeatedScalarFieldContainer[str]
@@ -96,7 +97,8 @@ class SearchSettings(_message.Message):
     seed: int
     recipes_json: _containers.RepeatedScalarFieldContainer[str]
     parameters: _containers.ScalarMap[str, str]
-    def __init__(self, strategy: _Optional[str] = ..., allow: _Optional[_Iterable[str]] = ..., forbid: _Optional[_Iterable[str]] = ..., force: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., recipes_json: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    rank_by: str
+    def __init__(self, strategy: _Optional[str] = ..., allow: _Optional[_Iterable[str]] = ..., forbid: _Optional[_Iterable[str]] = ..., force: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., recipes_json: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., rank_by: _Optional[str] = ...) -> None: ...
 
 class DataSettings(_message.Message):
     __slots__ = ("target", "split_column", "group_column", "kinds", "ignore", "test_fraction", "time_column")
@@ -206,7 +208,7 @@ class Job(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., phase: _Optional[_Union[JobPhase, str]] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metric: _Optional[str] = ..., validation_metric: _Optional[float] = ..., test_metric: _Optional[float] = ..., trials: _Optional[_Mapping[str, int]] = ..., model_version: _Optional[str] = ..., goodput: _Optional[float] = ..., last_event: _Optional[int] = ..., refused: _Optional[_Iterable[_Union[_model_service_pb2.RefusedArtifact, _Mapping]]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., test_metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Trial(_message.Message):
-    __slots__ = ("name", "recipe_json", "origin", "outcome", "message", "epochs", "epochs_planned", "metric", "parameters", "wall_s", "step_s")
+    __slots__ = ("name", "recipe_json", "origin", "outcome", "message", "epochs", "epochs_planned", "metric", "parameters", "wall_s", "step_s", "artifact")
     NAME_FIELD_NUMBER: _ClassVar[int]
     RECIPE_JSON_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +220,7 @@ class Trial(_message.Message):
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     WALL_S_FIELD_NUMBER: _ClassVar[int]
     STEP_S_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     name: str
     recipe_json: str
     origin: str
@@ -229,7 +232,26 @@ class Trial(_message.Message):
     parameters: int
     wall_s: float
     step_s: float
-    def __init__(self, name: _Optional[str] = ..., recipe_json: _Optional[str] = ..., origin: _Optional[str] = ..., outcome: _Optional[str] = ..., message: _Optional[str] = ..., epochs: _Optional[int] = ..., epochs_planned: _Optional[int] = ..., metric: _Optional[float] = ..., parameters: _Optional[int] = ..., wall_s: _Optional[float] = ..., step_s: _Optional[float] = ...) -> None: ...
+    artifact: ArtifactPoint
+    def __init__(self, name: _Optional[str] = ..., recipe_json: _Optional[str] = ..., origin: _Optional[str] = ..., outcome: _Optional[str] = ..., message: _Optional[str] = ..., epochs: _Optional[int] = ..., epochs_planned: _Optional[int] = ..., metric: _Optional[float] = ..., parameters: _Optional[int] = ..., wall_s: _Optional[float] = ..., step_s: _Optional[float] = ..., artifact: _Optional[_Union[ArtifactPoint, _Mapping]] = ...) -> None: ...
+
+class ArtifactPoint(_message.Message):
+    __slots__ = ("precision", "metric", "float_metric", "rows", "size_bytes", "latency_ms", "wall_s")
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    FLOAT_METRIC_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    WALL_S_FIELD_NUMBER: _ClassVar[int]
+    precision: str
+    metric: float
+    float_metric: float
+    rows: int
+    size_bytes: int
+    latency_ms: float
+    wall_s: float
+    def __init__(self, precision: _Optional[str] = ..., metric: _Optional[float] = ..., float_metric: _Optional[float] = ..., rows: _Optional[int] = ..., size_bytes: _Optional[int] = ..., latency_ms: _Optional[float] = ..., wall_s: _Optional[float] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("sequence", "time", "state_changed", "controller")

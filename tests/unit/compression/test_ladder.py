@@ -20,7 +20,7 @@ from automl.spec import AutoMLError, Choice, Constraints, FormatRequest, Interna
 from automl.spec.event import Compressed, Noted
 from tests.unit.export import planted
 
-MEASURE = "automl.compression.point:measure"
+MEASURE = "automl.export.point:measure"
 INT8 = (FormatRequest(format="tflite", precision="int8"),)
 
 
@@ -255,8 +255,8 @@ def test_a_ladder_that_was_interrupted_goes_on_behind_the_attempts_that_ended(
 def test_a_candidate_is_measured_as_the_file_that_it_would_become(
     pictures: planted.Planted, tmp_path: pathlib.Path
 ) -> None:
-    from automl.compression import point as points
     from automl.data.prepared import PreparedDataset
+    from automl.export import point as points
 
     prepared = PreparedDataset.open(pictures.data.path)
     outputs = candidates.Candidate(pictures.candidate)

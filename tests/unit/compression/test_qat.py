@@ -61,7 +61,7 @@ def request(model: planted.Planted, out: pathlib.Path, **more: Any) -> dict[str,
 
 def point(model: planted.Planted, folder: pathlib.Path) -> dict[str, Any]:
     asked = {**request(model, folder), "candidate": str(folder), "precision": "int8", "rows": None, "time_s": 20.0}
-    return children.run_in_child("automl.compression.point:measure", asked, timeout_s=300)
+    return children.run_in_child("automl.export.point:measure", asked, timeout_s=300)
 
 
 def test_it_wins_back_most_of_what_plain_int8_loses(table: planted.Planted, tmp_path: pathlib.Path) -> None:

@@ -22,6 +22,7 @@ from automl.search.control import Control
 from automl.search.engine import Engine
 from automl.spec import (
     Artifact,
+    ArtifactPoint,
     Budget,
     Event,
     FormatRequest,
@@ -113,6 +114,10 @@ class World:
     fails: Callable[[Work], Outcome | None] = lambda work: None
     """The outcome of an attempt that goes wrong in its second epoch; None for one that doesn't."""
     parameters: Callable[[Recipe], int] = lambda recipe: 50_000
+    file: Callable[[Recipe], tuple[float, int]] = lambda recipe: (0.0, 50_000)
+    """What a recipe's score loses as a file, and the file's bytes."""
+    judged_s: float = 1.0
+    """To find that out."""
 
 
 @dataclasses.dataclass
@@ -255,13 +260,22 @@ class FakeExecutor:
         usable = outcome in (Outcome.COMPLETED, Outcome.PRUNED) and run.best is not None
         result = None
         wall = self._clock.now() - run.began
+        point = None
+        if usable and work.judge is not None and work.judge.wants(run.best or 0.0, wall, math.inf):
+            loss, size = self._world.file(work.recipe)
+            self._clock.seconds += self._world.judged_s
+            wall += self._world.judged_s
+            point = ArtifactPoint(
+                precision=work.judge.precision, value=0.5 - loss, float_value=0.5, rows=500, size_bytes=size, latency_ms=0.1,
+                wall_s=self._world.judged_s,
+            )
         if usable or outcome == Outcome.NAN:
             seen = work.part != "train"
             score = None if run.best is None else run.best + (0.01 if seen else 0.0)
             result = TrainResult(
                 outcome=outcome, recipe=work.recipe.identity, part=work.part, metric=work.metric, fidelity=work.fidelity,
                 epochs_done=run.epoch, best_epoch=run.best_epoch if usable else None, score=score if usable else None,
-                validation={"roc-auc": score} if usable and score is not None else {}, validation_seen=seen,
+                validation={"roc-auc": score} if usable and score is not None else {}, validation_seen=seen, artifact=point,
                 parameters=self._world.parameters(work.recipe), size_bytes=4 * self._world.parameters(work.recipe),
             )
         if usable and result is not None:
