@@ -91,7 +91,8 @@ def search(request: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     time_s = float(request["time_s"])
     source = candidates.Candidate(Path(request["candidate"]))
-    settings = {"budget": float(request["settings"]["budget"]), "walks": int(request["settings"]["walks"])}
+    budget, walks = float(request["settings"]["budget"]), int(request["settings"]["walks"])
+    settings = {"budget": budget, "walks": walks}
 
     from automl.data.prepared import PreparedDataset
 
@@ -117,12 +118,11 @@ def search(request: dict[str, Any]) -> dict[str, Any]:
     def of_bits(bits: Mapping[str, int]) -> float:
         return applied({name: Choice(0.0, b) for name, b in bits.items()})
 
-    budget = settings["budget"]
     equal = of_bits(dict.fromkeys(kernels, mixed_bits.uniform_bits(budget)))
     base = applied({})
     found = walk(
         described(model, kernels, original), budget, applied, base=base, unit=equal - base, seed=int(request["seed"]),
-        walks=settings["walks"], end=began + (1 - TAIL) * time_s - _analysis_s(judge, len(kernels)),
+        walks=walks, end=began + (1 - TAIL) * time_s - _analysis_s(judge, len(kernels)),
     )
     analysis = mixed_bits.sensitivity({name: w[0] for name, w in original.items()}, of_bits, hurry)
     by_sensitivity = of_bits(mixed_bits.refined(analysis, mixed_bits.allotted(analysis, budget), budget, of_bits, hurry))
