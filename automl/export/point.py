@@ -72,7 +72,7 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
 
 def of(
     source: candidates.Candidate, prepared: PreparedDataset, precision: str, metric: str, *, seed: int,
-    time_s: float | None = None, rows: int | None = None, latency_s: float | None = None,
+    time_s: float | None = None, rows: int | None = None, latency_s: float = 1.0,
 ) -> tuple[ArtifactPoint, bytes]:
     """Converts a candidate and runs the file on the first validation rows: `rows` of them at most, and, once there were
     `FEWEST_ROWS`, within `time_s`. `latency_s`: for the latency, about. The figures, and the file but for the prose. Raises
@@ -85,7 +85,7 @@ def of(
     predictor = tflite.TFLitePredictor(content, 1)
     inputs, y = prepared.inputs("validation"), np.asarray(prepared.target("validation"))
     first = _rows(source, inputs, slice(0, 1))
-    latency, _ = verify.measure_latency(predictor, first, **({} if latency_s is None else {"seconds": latency_s}))
+    latency, _ = verify.measure_latency(predictor, first, seconds=latency_s)
     most = min(len(y), rows or len(y))
     outputs: list[np.ndarray] = []
     done, end = 0, None if time_s is None else time.monotonic() + time_s
