@@ -12,6 +12,7 @@ has gone (it will start us again).
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import logging
 import os
@@ -21,11 +22,12 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from automl.catalog import entries, validation
+from automl.catalog import devices, entries, validation
 from automl.catalog import space as spaces
 from automl.catalog.space import Space
+from automl.execution.children import ChildFailed
 from automl.search import account, bagging, engine, finale, judging, selection, sizing, strategies
 from automl.search.budget import Budget, Speeds, reserve_shares
 from automl.search.control import Cancelled, Control, listen
@@ -55,6 +57,9 @@ from automl.spec import (
 from automl.spec.event import DataPrepared, EnsemblePlanned, JobFinished, SpaceDerived
 from automl.spec.model import Frozen, Json, canonical
 
+if TYPE_CHECKING:
+    from automl.search.foresight import Foreseeing
+
 log = logging.getLogger("automl.job")
 T = TypeVar("T")
 
@@ -81,6 +86,10 @@ KIT = "model.kit.zip"
 """What further artifacts are made of later (`automl.export.kit`); the server takes it from the artifacts' folder."""
 BLEND_S = 3.0
 """To put an ensemble together."""
+FORESEE_SHARE = 0.04
+"""Of the budget, at most for timing what networks are made of, where latency is limited; it is remembered for later jobs."""
+FORETELL_S = 6.0
+"""What is foreseen of the winner is said where as much time is left over."""
 LATE_SHARE, LATE_S = 0.1, 15.0
 """What a job that was interrupted may take at least, to deliver; the server waits longer before it ends a controller."""
 PHASES = list(JobPhase)
@@ -98,6 +107,8 @@ class Request(Frozen):
     events: tuple[Event, ...] = ()
     """All past events of the job, when it is taken up again."""
     slots: int = 2
+    cache: str = ""
+    """Folder for what jobs share, such as latency tables; "" keeps it in the work folder."""
     deadline_epoch_s: float
     """Seconds since 1970 by when the artifacts have to be there."""
     seed: int = 0
@@ -112,7 +123,9 @@ class Job:
 
     def __init__(self, request: Request, control: Control, write: Callable[[Event], None], parts: Engine):
         self.request = request
-        self.spec = request.spec
+        self.device = devices.of(request.spec.constraints)
+        self.spec = request.spec.changed(constraints=self.device.narrowed(request.spec.constraints).to_dict())
+        """As the user asked, within what the device has."""
         self.control = control
         self.engine = parts
         self.clock = parts.clock
@@ -163,6 +176,7 @@ class Job:
             else:
                 self.search(runner, space)
                 winner = self.choose(runner)
+                self.foretell(winner, prepared)
                 candidate = self.final_fit(runner, winner, prepared)
             self._mark_running("it was not taken up again after a restart")
             candidate = self.compress(runner, space, winner, candidate, prepared)
@@ -277,9 +291,8 @@ class Job:
         runner = Runner(
             ledger=self.ledger, executor=self.executor, budget=self.budget, clock=self.clock, control=self.control,
             place=Place(prepared.path, self.workdir, self.metric), space=space, speeds=speeds,
-            limit_parameters=sizing.limit_parameters(self.spec.constraints, self.spec.formats),
-            limit_file_bytes=sizing.limit_file_bytes(self.spec.constraints, self.spec.formats),
-            max_trials=self.spec.budget.max_trials, prune=self.spec.search.strategy not in ("fixed", "grid"),
+            limits=self._limits(prepared, space), max_trials=self.spec.budget.max_trials,
+            prune=self.spec.search.strategy not in ("fixed", "grid"),
             screening=None if "zero-cost" in self.spec.search.forbid else Screening(
                 lambda recipes, seconds: self.engine.score(recipes, prepared.path, seconds)
             ),
@@ -296,6 +309,56 @@ class Job:
         if self.spec.search.rank_by == "model" or precision is None:
             return None
         return Judging(precision, self.metric, self.request.seed)
+
+    def _limits(self, prepared: Any, space: Space) -> sizing.Limits:
+        """What candidates have to meet before they are trained. Where latency is limited, time goes into knowing it."""
+        constraints = self.spec.constraints
+        limits = sizing.Limits.of(constraints, self.spec.formats)
+        if constraints.max_latency_ms is None or self.spec.search.strategy == "fixed":
+            return dataclasses.replace(limits, latency_ms=None)
+        foresight, executor = self._foresight(prepared), self.executor
+        assert executor is not None
+        if foresight is None:
+            self._note_once("Latency is judged by the files alone: what takes how long is foreseen of .tflite files only.")
+            return dataclasses.replace(limits, latency_ms=None)
+        seconds = FORESEE_SHARE * self.spec.budget.wall_s
+        faults = self._meanwhile(lambda: foresight.learn(space, str(prepared.path), executor.run_in_child, seconds))
+        for fault in faults:
+            log.warning("latency tables: %s", fault)
+        limits = dataclasses.replace(limits, foreseen_ms=foresight.least_ms)
+        quickest = sizing.quickest(space, limits)
+        if quickest is not None and quickest[0] > 1:
+            said = foresight.of(quickest[1])
+            assert said is not None
+            self._note_once(
+                f"No network of the space is foreseen to take at most {constraints.max_latency_ms:g} ms: the quickest, "
+                f"{quickest[1].architecture.id}, takes about {said.median_ms:.3g} ms ({said.source}). Candidates are not "
+                "judged by latency; compression may still meet the limit.", warning=True,
+            )
+            return dataclasses.replace(limits, latency_ms=None)
+        return limits
+
+    def _foresight(self, prepared: Any) -> Foreseeing | None:
+        cache = Path(self.request.cache) if self.request.cache else self.workdir / "cache"
+        return self.engine.foresight(self.device, prepared.meta.profile, self.spec.formats, cache)
+
+    def foretell(self, winner: Candidate, prepared: Any) -> None:
+        """Says what latency is foreseen of the winner, before any of its files is measured, where a table tells."""
+        recipe, executor = winner.best.recipe, self.executor
+        assert executor is not None
+        told = any(f.recipe == recipe.identity for f in self.state.foreseen)
+        spare_s = self.budget.search_remaining_s() + self.budget.reserved("deliver", "report")
+        if told or spare_s < FORETELL_S or entries.architectures[recipe.architecture.id].blueprint is None:
+            return
+        if (foresight := self._foresight(prepared)) is None:
+            return
+        try:
+            found = self._meanwhile(lambda: foresight.exactly(recipe, executor.run_in_child, FORETELL_S / 2))
+        except ChildFailed as error:
+            log.warning("latency tables: %s %s", error, error.log)
+            return
+        if found is not None:
+            self.ledger.emit(found)
 
     def search(self, runner: Runner, space: Space) -> None:
         """Proposes and trains until the time that isn't reserved for the end is used up."""
@@ -320,12 +383,12 @@ class Job:
                 f"{judging.share_spent(ended):.1%} of the trials' time; the others are taken to lose as much as these."
             )
         if runner.shrunk:
-            self.ledger.note(f"{runner.shrunk} proposals were made smaller to meet the limits of size.")
+            self.ledger.note(f"{runner.shrunk} proposals were made smaller to meet the limits.")
 
     def _ranking(self, runner: Runner) -> list[Candidate]:
         """The candidates so far, best first, by what the user wants them ranked by."""
-        limits = self.spec.constraints if self.spec.search.rank_by == "artifact" else None
-        return selection.ranking(self.state.trials.values(), runner.limit_parameters, limits)
+        limits = self._timed_here.constraints if self.spec.search.rank_by == "artifact" else None
+        return selection.ranking(self.state.trials.values(), runner.limits.parameters, limits)
 
     def choose(self, runner: Runner) -> Candidate:
         """The winner: best by the mean over its seeds. Raises `NothingUsable`."""
@@ -390,7 +453,7 @@ class Job:
             return list(self.state.ensemble.members)
         meta = prepared.meta
         wanted = bagging.most(meta.profile, self.spec.search, self.spec.constraints)
-        limit = runner.limit_parameters
+        limit = runner.limits.parameters
         ranked = selection.ranking(self.state.trials.values(), limit)
         if not wanted or not ranked:
             return []
@@ -521,11 +584,12 @@ class Job:
         try:
             chosen = self._meanwhile(
                 lambda: self.engine.compress(
-                    candidate, prepared, spec=self.spec, metric=self.metric, out=folder,
+                    candidate, prepared, spec=self._timed_here, metric=self.metric, out=folder,
                     run_in_child=engine.one_at_a_time(executor.run_in_child), deadline=deadline,
                     emit=self.ledger.emit, done=self.state.compressed,
                     honest=self._unseen(runner, winner, candidate, prepared),
-                    shrunk=lambda recipe, limit: sizing.within(space, recipe, limit), speed=runner.speeds.predict,
+                    shrunk=lambda recipe, limit: sizing.within(space, recipe, sizing.Limits(parameters=limit)),
+                    speed=runner.speeds.predict,
                     threads=max(1, self.control.slots), seed=self.request.seed,
                 )
             )
@@ -560,6 +624,15 @@ class Job:
     @property
     def _limited(self) -> bool:
         return self.spec.constraints != type(self.spec.constraints)()
+
+    @property
+    def _timed_here(self) -> JobSpec:
+        """The specification for what compares latency with times of this machine: without a limit that another device's
+        latency has."""
+        if self.device.latency == "measured":
+            return self.spec
+        limits = self.spec.constraints.changed(max_latency_ms=None)
+        return self.spec.changed(constraints=limits.to_dict())
 
     def deliver(self, candidate: Path, prepared: Any) -> list[Any]:
         """Writes, runs and verifies every artifact that was asked for, on the sealed test rows."""
@@ -785,6 +858,11 @@ class Job:
         from automl.tasks import metrics
 
         return score if metrics.get(self.metric).larger_is_better else -score
+
+    def _note_once(self, message: str, *, warning: bool = False) -> None:
+        """A note that a restarted controller doesn't repeat."""
+        if all(note.message != message for note in self.state.notes):
+            self.ledger.note(message, warning=warning)
 
     def _natural(self, score: float) -> str:
         return f"{self._value(score):.4g}"

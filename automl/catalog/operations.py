@@ -2,8 +2,8 @@
 
 Runtimes take their time by operation and shape, so a network's latency is looked up operation by operation
 (`automl.nas.latency`). Of a blueprint they are written down here in closed form; of any other network they are read from its
-file (`automl.export.flatbuffer`), in the same words. Both say what the converter makes of a trained network: normalisations
-folded into kernels, rectifiers fused into what they follow, every kernel with a bias.
+file (`automl.export.operation_files`), in the same words. Both say what the converter makes of a trained network:
+normalisations folded into kernels, rectifiers fused into what they follow, every kernel with a bias.
 """
 
 from __future__ import annotations

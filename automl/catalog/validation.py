@@ -5,7 +5,7 @@ This runs in the server, so it loads nothing but the catalogue's declarations.
 
 from __future__ import annotations
 
-from automl.catalog import compose, entries, slots
+from automl.catalog import compose, devices, entries, slots
 from automl.spec import ColumnInfo, ColumnKind, DatasetInfo, DataSettings, JobSpec, Modality, Violation
 
 
@@ -68,6 +68,8 @@ def violations(spec: JobSpec, info: DatasetInfo, test_info: DatasetInfo | None =
                 )
             )
     found += _format_faults(spec)
+    if spec.constraints.device and spec.constraints.device not in devices.devices:
+        found.append(_fault("constraints.device", devices.devices.unknown(spec.constraints.device), "UNKNOWN_ID"))
     found += _search_faults(spec)
     return found
 

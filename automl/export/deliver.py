@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from automl import catalog
+from automl.catalog import devices
 from automl.export import candidate as candidates
 from automl.export import card, companions, verify
 from automl.report import quantities
@@ -29,6 +30,7 @@ from automl.spec import (
     Artifact,
     AutoMLError,
     Constraints,
+    Fit,
     FormatRequest,
     Infeasible,
     Internal,
@@ -298,6 +300,16 @@ class _Delivery:
                 wanted.format, wanted.precision,
                 f"{what} is {quantities.size(limited)}, and at most {quantities.size(limit)} were asked for",
             )
+        memory, most = written.get("activation_bytes"), self.constraints.max_memory_bytes
+        if most is not None and memory is not None and int(memory) > most:
+            return _Outsized(
+                wanted.format, wanted.precision,
+                f"its activations take {quantities.size(int(memory))} at once, and at most {quantities.size(most)} were "
+                "asked for",
+            )
+        fit = self._fit(written)
+        if (exceeds := self._unfit(written, fit)) is not None:
+            return _Outsized(wanted.format, wanted.precision, exceeds)
         digest = verify.sha256(temporary)
         id = artifact_id(wanted)
         rows_s = self._rows_share_s()
@@ -317,7 +329,8 @@ class _Delivery:
         )
         if not verdict.passed:
             return self._refuse(wanted.format, wanted.precision, verdict.reason)
-        slowest = self.constraints.max_latency_ms
+        # Of another device the time is estimated, and was compared before.
+        slowest = self.constraints.max_latency_ms if self._device.latency == "measured" else None
         if slowest is not None and verdict.latency is not None and verdict.latency.median_ms > slowest:
             return _Outsized(
                 wanted.format, wanted.precision,
@@ -328,13 +341,38 @@ class _Delivery:
             id=id, format=wanted.format, precision=wanted.precision, filename=final.name, size_bytes=size,
             compressed_bytes=len(gzip.compress(temporary.read_bytes(), compresslevel=6, mtime=0)), sha256=digest,
             parameters=int(written["parameters"]), sparsity=float(written["sparsity"]), verification=verdict,
-            members=companions.digests(temporary),
+            members=companions.digests(temporary), fit=fit,
         )
         _appear(temporary, final)
         for note in written.get("notes") or ():
             self._emit(Noted(message=str(note)))
         self._emit(ArtifactMade(artifact=made))
         return made
+
+    @property
+    def _device(self) -> devices.Device:
+        return devices.of(self.constraints)
+
+    def _fit(self, written: Mapping[str, Any]) -> Fit | None:
+        """What a .tflite file is on the device that it is for; None on this machine, and of what isn't one."""
+        macs = written.get("macs")
+        if macs is None or (ms := self._device.estimated_ms(int(macs))) is None:
+            return None
+        memory = int(written["activation_bytes"])
+        return Fit(device=self._device.id, latency_ms=ms, macs=int(macs), activation_bytes=memory)
+
+    def _unfit(self, written: Mapping[str, Any], fit: Fit | None) -> str | None:
+        """Why a file doesn't fit its device; None where it does, or nothing tells."""
+        there = self._device.operations
+        if there is not None and (lacking := sorted(set(written.get("operations") or ()) - there)):
+            return f"{self._device.id} has no {', '.join(lacking)}"
+        slowest = self.constraints.max_latency_ms
+        if fit is not None and slowest is not None and fit.latency_ms > slowest:
+            return (
+                f"one example is estimated from {fit.macs:,} multiplications to take {fit.latency_ms:.3g} ms on "
+                f"{fit.device}, and at most {slowest:g} ms were asked for"
+            )
+        return None
 
     def _companions(self, wanted: FormatRequest, name: str) -> Path:
         """A folder with what travels in this artifact."""

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl import catalog
-from automl.export import _flatbuffer, companions, inference, predictor
+from automl.export import _flatbuffer, companions, inference, operation_files, predictor
 from automl.export import candidate as candidates
 
 if TYPE_CHECKING:
@@ -67,12 +67,16 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def account(source: candidates.Candidate, content: bytes) -> dict[str, Any]:
-    """What every exporter of a flatbuffer says of it: its weights, and the share of zeros among them."""
+    """What every exporter of a flatbuffer says of it: its weights, the share of zeros among them, the most bytes of
+    activations that it needs at once, its multiplications, and its operations by name."""
     weights = weight_arrays(content)
     total = sum(w.size for w in weights)
     return {
         "parameters": int(source.model.count_params()),
         "sparsity": float(sum(int((w == 0).sum()) for w in weights) / total) if total else 0.0,
+        "activation_bytes": operation_files.activation_bytes(content),
+        "macs": sum(operation.macs for operation in operation_files.operations(content)),
+        "operations": _flatbuffer.operator_names(content),
     }
 
 

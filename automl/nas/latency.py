@@ -16,9 +16,11 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
+import statistics
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,10 @@ EACH_S = 0.03
 """For one operation, at most: two files of it, each called for a part of it."""
 START_S = 8.0
 """That a child may take to begin, on a busy machine."""
+
+
+NEAREST = 5
+"""Timed operations that one which wasn't is guessed from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +63,10 @@ class Table:
         self._call_us: float | None = None
         self._us: dict[str, float | None] = {}
         """By the operation's key; None for one that can't be timed alone."""
+        self._networks: dict[str, float] = {}
+        """Milliseconds by a network's key."""
+        self._kinds: dict[tuple[str, str], list[tuple[Operation, float | None]]] = {}
+        self._sorted = 0
         self._read()
 
     @classmethod
@@ -90,6 +100,45 @@ class Table:
         """Of a call that computes nothing."""
         return self._call_us
 
+    def like(self, operation: Operation) -> float | None:
+        """Microseconds of an operation that was never timed, at a guess: the nearest of the same kind that were, scaled by
+        their work. None where there is nothing like it."""
+        work = _work(operation)
+        kin = [
+            (abs(math.log(work / _work(other))), us * work / _work(other))
+            for other, us in self._kin(operation.code, operation.outputs[0].type) if us is not None
+        ]
+        return statistics.median(us for _, us in sorted(kin)[:NEAREST]) if kin else None
+
+    def roughly(self, operations: Sequence[Operation]) -> tuple[float, float] | None:
+        """Milliseconds of a network, and the share of them that was timed; the rest is guessed from its like.
+
+        None where nothing tells."""
+        if self._call_us is None:
+            return None
+        timed = guessed = 0.0
+        for operation in operations:
+            if operation.key in self._us:
+                timed += self._us[operation.key] or 0.0
+            elif (us := self.like(operation)) is not None:
+                guessed += us
+            else:
+                return None
+        return (self._call_us + timed + guessed) / 1e3, timed / max(1e-9, timed + guessed)
+
+    def network_ms(self, key: str) -> float | None:
+        """Of a network that was timed whole before it was trained, under the key that it was kept by."""
+        return self._networks.get(key)
+
+    def _kin(self, code: str, type: str) -> list[tuple[Operation, float | None]]:
+        if len(self._us) != self._sorted:
+            self._kinds.clear()
+            for key, us in self._us.items():
+                operation = Operation.parse(key)
+                self._kinds.setdefault((operation.code, operation.outputs[0].type), []).append((operation, us))
+            self._sorted = len(self._us)
+        return self._kinds.get((code, type), [])
+
     # --- measuring -------------------------------------------------------------------------------------------
 
     def measure(self, operations: Iterable[Operation], run_in_child: RunInChild, *, limit_s: float = 600.0) -> int:
@@ -113,16 +162,33 @@ class Table:
             self._us |= dict(zip(keys, answer["us"]))
             self._write()
 
+    def keep_networks(self, found: Mapping[str, float]) -> None:
+        """Remembers the milliseconds of networks that were timed whole."""
+        with self._lock:
+            self._read()
+            self._networks |= found
+            self._write()
+
     def _read(self) -> None:
         """Takes in what the file knows; one of another layout counts as none."""
         with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
             stored = json.loads(self.path.read_text(encoding="utf-8"))
-            self._call_us, self._us = float(stored["call_us"]), {**self._us, **stored["operations"]}
+            call_us, us, networks = stored["call_us"], dict(stored["operations"]), dict(stored["networks"])
+            self._call_us = self._call_us if call_us is None else float(call_us)
+            self._us, self._networks = self._us | us, self._networks | networks
 
     def _write(self) -> None:
         """Whole or not at all. Of two jobs that write at once one's operations are timed again."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
-        said = {"runtime": self.runtime, "machine": self.machine, "call_us": self._call_us, "operations": self._us}
+        said = {
+            "runtime": self.runtime, "machine": self.machine, "call_us": self._call_us, "operations": self._us,
+            "networks": self._networks,
+        }
         temporary.write_text(json.dumps(said, indent=0), encoding="utf-8")
         temporary.replace(self.path)
+
+
+def _work(operation: Operation) -> float:
+    """What an operation's time grows with: multiplications, or the numbers that it writes and reads."""
+    return max(1.0, operation.macs or operation.outputs[0].size + sum(t.size for t in operation.inputs if not t.constant))

@@ -8,10 +8,19 @@ weights of its own, so that the call's own time, and the clock's grain, are shar
 from __future__ import annotations
 
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from automl.catalog.operations import Operation, Tensor
 
+if TYPE_CHECKING:
+    from automl.data.prepared import PreparedDataset
+    from automl.spec import Recipe
+
+NETWORK_S = 0.15
+"""For one whole network."""
+CALIBRATION_ROWS = 8
+"""Of networks whose ranges don't matter."""
 SHORT_US = 50.0
 """Shorter operations are timed…"""
 COPIES = 8
@@ -26,7 +35,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
     What isn't reached in time is left out: the list is then shorter.
     """
-    from automl.export.flatbuffer import Unwritable
+    from automl.export.operation_files import Unwritable
 
     end = time.monotonic() + request["seconds"]
     each_s = request["each_s"]
@@ -45,20 +54,74 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     return {"call_us": call_us, "us": found, "faults": faults}
 
 
+def networks(request: dict[str, Any]) -> dict[str, Any]:
+    """{"recipes": […], "prepared": folder, "precision", "seconds": in all} → {"ms": [of one example, or None for what can't
+    be built or converted], "faults": […]}: networks as they are before training, built, converted and timed whole.
+
+    What wouldn't be done in time, by the slowest so far, is left out: the lists are then shorter.
+    """
+    began = time.monotonic()
+    from automl.data.prepared import PreparedDataset
+    from automl.spec import Recipe
+    from automl.training import backends
+
+    backends.limit_threads(1)
+    prepared = PreparedDataset.open(Path(request["prepared"]))
+    found: list[float | None] = []
+    faults: list[str] = []
+    slowest = 0.0
+    for given in request["recipes"]:
+        start = time.monotonic()
+        if start - began + slowest > request["seconds"]:
+            break
+        try:
+            content = _untrained(Recipe.from_dict(given), prepared, request["precision"])
+            found.append(median_us(content, NETWORK_S) / 1e3)
+            faults.append("")
+        except Exception as error:  # noqa: BLE001 — whatever a candidate raises, nothing is foreseen of it.
+            found.append(None)
+            faults.append(f"{type(error).__name__}: {error}"[:200])
+        slowest = max(slowest, time.monotonic() - start)
+    return {"ms": found, "faults": faults}
+
+
+def _untrained(recipe: Recipe, prepared: PreparedDataset, precision: str) -> bytes:
+    """The file of a recipe's network with its initial weights."""
+    import keras
+    import numpy as np
+
+    from automl.architectures import model
+    from automl.catalog import compose
+    from automl.export import tflite
+    from automl.spec import Fidelity
+    from automl.tasks import head
+    from automl.training import samples
+
+    keras.backend.clear_session(free_memory=False)
+    profile = prepared.meta.profile
+    plan = compose.plan_of(recipe, profile)
+    fraction = min(1.0, samples.SAMPLE_ROWS / max(1, prepared.meta.parts["train"]))
+    rows = samples.load(prepared, plan, "train", Fidelity(epochs=1, data_fraction=fraction), recipe.seed)
+    core = model.build_core(recipe, plan, profile, rows.preprocess, rows.shown)
+    inputs = {name: np.asarray(array[:CALIBRATION_ROWS]) for name, array in rows.inputs.items()}
+    whole = head.inference_model(core, prepared.meta)
+    return tflite.convert(whole, precision, inputs if precision in tflite.INTEGER else None)
+
+
 def operation_us(operation: Operation, call_us: float, each_s: float) -> float:
     """Microseconds of one operation, without the call's. Raises `Unwritable`, and what the runtime raises."""
-    from automl.export import flatbuffer
+    from automl.export import operation_files
 
-    alone = median_us(flatbuffer.of_operation(operation), each_s / 3) - call_us
+    alone = median_us(operation_files.of_operation(operation), each_s / 3) - call_us
     if alone >= SHORT_US:
         return alone
-    return max(0.0, (median_us(flatbuffer.of_operation(operation, COPIES), 2 * each_s / 3) - call_us) / COPIES)
+    return max(0.0, (median_us(operation_files.of_operation(operation, COPIES), 2 * each_s / 3) - call_us) / COPIES)
 
 
 def empty_call_us(each_s: float) -> float:
     """Microseconds of a call that computes nothing: where the line through the times of one and of several copies of a
     small operation begins."""
-    from automl.export import flatbuffer
+    from automl.export import operation_files
 
     dot = Tensor("float32", (1, 8))
     small = Operation(
@@ -66,7 +129,7 @@ def empty_call_us(each_s: float) -> float:
         (("asymmetricQuantizeInputs", False), ("fusedActivationFunction", 0), ("keepNumDims", False),
          ("quantizedBiasType", 0), ("weightsFormat", 0)),
     )
-    one, many = (median_us(flatbuffer.of_operation(small, copies), 2 * each_s) for copies in (1, 1 + COPIES))
+    one, many = (median_us(operation_files.of_operation(small, copies), 2 * each_s) for copies in (1, 1 + COPIES))
     return max(0.0, one - (many - one) / COPIES)
 
 

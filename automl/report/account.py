@@ -245,6 +245,8 @@ def settings(view: View) -> Markup:
         f"at most {size(spec.constraints.max_size_bytes)}" if spec.constraints.max_size_bytes else "",
         f"at most {spec.constraints.max_latency_ms:g} ms an example" if spec.constraints.max_latency_ms else "",
         f"at most {count(spec.constraints.max_parameters)} weights" if spec.constraints.max_parameters else "",
+        f"for {spec.constraints.device}" if spec.constraints.device else "",
+        f"at most {size(spec.constraints.max_memory_bytes)} of activations" if spec.constraints.max_memory_bytes else "",
     ]
     rows: list[tuple[str, str]] = [
         ("data", spec.dataset),

@@ -10,7 +10,7 @@ from automl.report import evaluation, plots
 from automl.report.markup import Markup, element, join, short
 from automl.report.quantities import count, duration, figure, number, parameter, share, size
 from automl.report.view import View, tabulate
-from automl.spec import Artifact, Latency, Trial
+from automl.spec import Artifact, Latency, LatencyForeseen, Trial
 
 LEADERS = 12
 """Rows of the leaderboard before the fold."""
@@ -25,7 +25,7 @@ SHARES_OF_ROWS = ("accuracy",)
 def artifacts(view: View) -> Markup | None:
     parts: list[Markup] = []
     if view.artifacts:
-        rows = [_artifact_row(a) for a in view.artifacts]
+        rows = [_artifact_row(a, _foreseen(view, a)) for a in view.artifacts]
         latencies = [a.verification.latency for a in view.artifacts if a.verification.latency]
         first = view.artifacts[0].verification
         how = (
@@ -63,6 +63,13 @@ def artifacts(view: View) -> Markup | None:
             else ""
         )
         parts.append(element("p", f"Agreement: {agreement}. Runtimes: {', '.join(runtimes)}.{timing}", class_="note"))
+        if any(_foreseen(view, a) for a in view.artifacts):
+            said = (
+                "Times without more words were measured on the file. Beside them stands what was foreseen before the file "
+                "was made: from the table, the sum of its operations' times, each timed alone on this machine; estimated, "
+                "scaled from networks of another size."
+            )
+            parts.append(element("p", said, class_="note"))
         if by_threads := _by_threads(view.artifacts):
             parts.append(by_threads)
         parts.append(
@@ -109,7 +116,25 @@ def _latencies(a: Artifact) -> tuple[Latency, ...]:
     return (*([first] if first else ()), *a.verification.more_threads)
 
 
-def _artifact_row(a: Artifact) -> tuple[object, ...]:
+def _foreseen(view: View, a: Artifact) -> LatencyForeseen | None:
+    """What was foreseen of this file's latency before it was made; None where nothing was."""
+    told = [f for f in view.state.foreseen if a.format == "tflite" and f.precision == a.precision]
+    return told[-1] if told else None
+
+
+def _latency_cell(a: Artifact, foreseen: LatencyForeseen | None) -> Markup | str:
+    """The measured time, and beside it what was foreseen, by where it is from."""
+    measured = f"{a.verification.latency.median_ms:.3g} ms" if a.verification.latency else "–"
+    if a.fit is not None:
+        there = f"{a.fit.latency_ms:.3g} ms on {a.fit.device}, estimated"
+        return join(there, element("br"), element("small", f"{measured} measured on the machine that verified"))
+    if foreseen is None:
+        return measured
+    how = "from the table" if foreseen.source == "table" else "estimated"
+    return join(measured, element("br"), element("small", f"{foreseen.median_ms:.3g} ms {how}, before"))
+
+
+def _artifact_row(a: Artifact, foreseen: LatencyForeseen | None) -> tuple[object, ...]:
     v = a.verification
     loss = v.artifact_value - v.float_value
     verdict = element("span", "passed", class_="badge good") if v.passed else element("span", "failed", class_="badge bad")
@@ -125,7 +150,7 @@ def _artifact_row(a: Artifact) -> tuple[object, ...]:
         ),
         share(v.agreement),
         f"{v.max_difference:.2g}",
-        f"{v.latency.median_ms:.3g} ms" if v.latency else "–",
+        _latency_cell(a, foreseen),
         size(v.peak_memory_bytes),
         share(a.sparsity) if a.sparsity else "–",
     )

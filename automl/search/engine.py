@@ -10,13 +10,17 @@ import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from automl.execution import children
 from automl.execution.executor import Executor
 from automl.search.budget import Clock, SystemClock, parameters
-from automl.spec import Found, JobSpec, Profile, Recipe
+from automl.spec import FormatRequest, Found, JobSpec, Profile, Recipe
 from automl.spec.model import Json
+
+if TYPE_CHECKING:
+    from automl.catalog.devices import Device
+    from automl.search.foresight import Foreseeing
 
 SCORING_SHARE = 0.6
 """Of the time that a screening may take, for the scores; the rest is for its process to begin."""
@@ -57,6 +61,9 @@ class Engine:
     own."""
     found: Callable[[Path], list[Found]]
     """What the search of a supernet left in its folder."""
+    foresight: Callable[[Device, Profile, Sequence[FormatRequest], Path], Foreseeing | None]
+    """(device, data's profile, formats, folder for caches) → what foresees latency; None where no .tflite file is asked
+    for."""
     convertible: Callable[..., dict[str, dict[str, str]]]
     """(space, prepared, formats, run_in_child=…, deadline=…) → for each family, and each format of which it is known, ""
     or why it can't be given in it."""
@@ -162,6 +169,13 @@ def product() -> Engine:
 
         return process.read(folder)
 
+    def foresight(
+        device: Device, profile: Profile, formats: Sequence[FormatRequest], cache: Path
+    ) -> Foreseeing | None:
+        from automl.search import foresight as foreseeing
+
+        return foreseeing.of_device(device, profile, formats, cache)
+
     def convertible(space: Any, prepared: Any, formats: Any, **more: Any) -> dict[str, dict[str, str]]:
         from automl.export import convertible as conversions
 
@@ -185,7 +199,8 @@ def product() -> Engine:
     return Engine(
         prepare=prepare, executor=executor, predictions=predictions, blend=blend, compress=compress,
         compress_estimate_s=compress_estimate_s, deliver=deliver, deliver_estimate_s=deliver_estimate_s,
-        score=score, found=found, convertible=convertible, keep=keep, held_out=held_out, render=render, clock=SystemClock(),
+        score=score, found=found, foresight=foresight, convertible=convertible,
+        keep=keep, held_out=held_out, render=render, clock=SystemClock(),
     )
 
 

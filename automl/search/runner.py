@@ -65,8 +65,8 @@ class Runner:
 
     def __init__(
         self, *, ledger: Ledger, executor: Executor, budget: Budget, clock: Clock, control: Control, place: Place,
-        space: Space, speeds: Speeds, limit_parameters: int | None, max_trials: int | None = None, prune: bool = True,
-        screening: Screening | None = None, limit_file_bytes: int | None = None, judging: Judging | None = None,
+        space: Space, speeds: Speeds, limits: sizing.Limits, max_trials: int | None = None, prune: bool = True,
+        screening: Screening | None = None, judging: Judging | None = None,
         found: Callable[[Path], list[Found]] = lambda folder: [],
     ):
         """`found` reads what a supernet left in its folder."""
@@ -78,8 +78,7 @@ class Runner:
         self.place = place
         self.space = space
         self.speeds = speeds
-        self.limit_parameters = limit_parameters
-        self.limit_file_bytes = limit_file_bytes
+        self.limits = limits
         self.max_trials = max_trials
         self.prune = prune
         self.judging = judging
@@ -88,7 +87,7 @@ class Runner:
         """None: candidates are trained unscored."""
         self.on_ended: Callable[[Trial], None] = lambda trial: None
         self.shrunk = 0
-        """Proposals that were made smaller to meet the size limit."""
+        """Proposals that were made smaller to meet the limits."""
         self._sampler: Sampler | None = None
         self._search_s = max(1.0, budget.search_remaining_s())
         self._said: Json = None
@@ -236,10 +235,10 @@ class Runner:
         )
 
     def _sized(self, proposal: Proposal) -> Proposal | None:
-        """The proposal within the limit of parameters, its architecture made smaller if need be; None when it can't be."""
-        if self.limit_parameters is None or proposal.resume is not None:
+        """The proposal within the limits, its architecture made smaller if need be; None when it can't be."""
+        if not self.limits.any or proposal.resume is not None:
             return proposal
-        recipe = sizing.within(self.space, proposal.recipe, self.limit_parameters, self.limit_file_bytes)
+        recipe = sizing.within(self.space, proposal.recipe, self.limits)
         if recipe is None:
             return None
         if recipe is proposal.recipe:
@@ -253,15 +252,13 @@ class Runner:
         """Books a proposal that is too large as a trial that was refused before training."""
         if proposal.recipe.identity in {t.recipe.identity for t in self.state.trials.values()}:
             return
-        assert self.limit_parameters is not None
-        size = sizing.heft(proposal.recipe, self.space.profile, self.limit_parameters, self.limit_file_bytes)
         trial = self._new_id()
         self.ledger.emit(
             TrialStarted(
                 trial=trial, attempt=1, recipe=proposal.recipe, fidelity=proposal.fidelity, origin=proposal.origin, slot=0
             )
         )
-        message = f"as large as about {size} parameters, and the limits allow {self.limit_parameters}"
+        message = self.limits.passed(proposal.recipe, self.space.profile)
         self._finish(trial, 1, Outcome.OVERSIZE, message, None, 0.0, 0.0)
 
     # --- one trial ---------------------------------------------------------------------------------------
@@ -429,7 +426,7 @@ class Runner:
             self.ledger.note(f"Trial {trial.id} ran out of memory; it is tried once more with half the batch.", warning=True)
             self._again(trial)
             return
-        limit = self.limit_parameters
+        limit = self.limits.parameters
         if result is not None and result.usable and limit is not None and result.parameters > limit:
             outcome = Outcome.OVERSIZE
             message = f"{result.parameters} parameters, and the limits allow {limit}"

@@ -1,13 +1,15 @@
-"""Limits of size before training: how many weights the limits allow, and a recipe's architecture made small enough."""
+"""Limits before training: how much of what the user allows a recipe's network would take, by weights, file, memory and
+latency as far as they are foreseen, and a recipe's architecture made small enough."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
 from automl.catalog import compose, entries
 from automl.catalog.domains import Categorical, Int
-from automl.catalog.footprint import footprint
+from automl.catalog.footprint import Footprint, footprint
 from automl.catalog.genotypes import dimension
 from automl.catalog.space import Assignment, Space
 from automl.search.budget import parameters
@@ -22,7 +24,73 @@ OVERHEAD_BYTES = 6_000
 COMPANION_BYTES = 4_500
 """… which alone are about as many: preprocessing, recipe, labels, model card, samples."""
 EIGHT_BITS = ("int8", "dynamic")
-Measure = Callable[[Recipe], int | None]
+Measure = Callable[[Recipe], float | None]
+LATENCY_MARGIN = 0.95
+"""A network may be foreseen to take as much of the limit: tables leave out a few percent of what files take."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What candidates have to meet before they are trained; None is no limit."""
+
+    parameters: int | None = None
+    """Most weights with which the smallest artifact asked for can meet the limits."""
+    file_bytes: int | None = None
+    """Of an 8-bit file without what travels with it: see `limit_file_bytes`."""
+    memory_bytes: int | None = None
+    """Of an 8-bit network's activations at once."""
+    latency_ms: float | None = None
+    foreseen_ms: Callable[[Recipe], float | None] = lambda recipe: None
+    """What one example is foreseen to take; None where nothing tells."""
+
+    @classmethod
+    def of(
+        cls, constraints: Constraints, formats: tuple[FormatRequest, ...],
+        foreseen_ms: Callable[[Recipe], float | None] = lambda recipe: None,
+    ) -> Limits:
+        return cls(
+            limit_parameters(constraints, formats), limit_file_bytes(constraints, formats), constraints.max_memory_bytes,
+            constraints.max_latency_ms, foreseen_ms,
+        )
+
+    @property
+    def any(self) -> bool:
+        return any(limit is not None for limit in (self.parameters, self.memory_bytes, self.latency_ms))
+
+    def shares(self, recipe: Recipe, profile: Profile) -> dict[str, float]:
+        """How much of each limit the recipe's network takes, as far as that is known before it is built: 1 is all of it."""
+        found = {}
+        if self.parameters is not None and (weights := parameters(recipe, profile)) is not None:
+            found["parameters"] = weights / max(1, self.parameters)
+        if (self.file_bytes is not None or self.memory_bytes is not None) and (known := _footprint(recipe, profile)):
+            if self.file_bytes is not None:
+                found["file"] = known.int8_bytes / self.file_bytes
+            if self.memory_bytes is not None:
+                found["memory"] = known.peak_bytes / self.memory_bytes
+        if self.latency_ms is not None and (ms := self.foreseen_ms(recipe)) is not None:
+            found["latency"] = ms / (LATENCY_MARGIN * self.latency_ms)
+        return found
+
+    def share(self, recipe: Recipe, profile: Profile) -> float | None:
+        """Of the limit that is nearest, or passed the farthest. None where nothing is known."""
+        return max(self.shares(recipe, profile).values(), default=None)
+
+    def passed(self, recipe: Recipe, profile: Profile) -> str:
+        """Which limits the recipe's network would pass, and how far, for people."""
+        shares = self.shares(recipe, profile)
+        said = []
+        if self.parameters is not None and shares.get("parameters", 0) > 1:
+            said.append(f"about {parameters(recipe, profile)} parameters, and the limits allow {self.parameters}")
+        if self.file_bytes is not None and shares.get("file", 0) > 1:
+            expected = math.ceil(shares["file"] * self.file_bytes)
+            said.append(f"an int8 file of about {expected} bytes, and the limits allow {self.file_bytes}")
+        if self.memory_bytes is not None and shares.get("memory", 0) > 1:
+            expected = math.ceil(shares["memory"] * self.memory_bytes)
+            said.append(f"activations of about {expected} bytes at once, and the limit is {self.memory_bytes}")
+        if self.latency_ms is not None and shares.get("latency", 0) > 1:
+            expected_ms = shares["latency"] * LATENCY_MARGIN * self.latency_ms
+            said.append(f"about {expected_ms:.3g} ms for one example, and the limit is {self.latency_ms:g} ms")
+        return "; ".join(said)
 
 
 def limit_parameters(constraints: Constraints, formats: tuple[FormatRequest, ...]) -> int | None:
@@ -45,84 +113,111 @@ def limit_file_bytes(constraints: Constraints, formats: tuple[FormatRequest, ...
     return max(1, constraints.max_size_bytes - COMPANION_BYTES)
 
 
-def heft(recipe: Recipe, profile: Profile, limit: int, file_bytes: int | None) -> int | None:
-    """What is compared with the `limit` of weights: the recipe's weights, or, where the file that its blueprint foretells is
-    nearer to its own limit, the same share of `limit`. Networks of many small operations have files far larger than their
-    weights."""
-    size = parameters(recipe, profile)
-    id = recipe.architecture.id
-    if size is None or file_bytes is None or (lay_down := entries.architectures[id].blueprint) is None:
-        return size
-    params = compose.complete(recipe.architecture, entries.architectures[id].params)
-    expected = footprint(lay_down(profile, **params), profile.outputs).int8_bytes
-    return max(size, math.ceil(limit * expected / file_bytes))
+def _footprint(recipe: Recipe, profile: Profile) -> Footprint | None:
+    """Of a network that is laid down as a blueprint; None of another."""
+    family = entries.architectures[recipe.architecture.id]
+    if family.blueprint is None:
+        return None
+    params = compose.complete(recipe.architecture, family.params)
+    return footprint(family.blueprint(profile, **params), profile.outputs)
 
 
-def within(space: Space, recipe: Recipe, limit: int, file_bytes: int | None = None) -> Recipe | None:
-    """The recipe when it has at most `limit` weights and its int8 file `file_bytes` (see `limit_file_bytes`), else the same
-    with a smaller architecture; None when none is small enough. A family whose size only building tells is let through. A
-    genotype stays as it is; what is made smaller are width and depth."""
-    def measure(recipe: Recipe) -> int | None:
-        return heft(recipe, space.profile, limit, file_bytes)
+def within(space: Space, recipe: Recipe, limits: Limits) -> Recipe | None:
+    """The recipe when its network meets the limits, else the same with a smaller architecture; None when none is small
+    enough. A network of which nothing is known before it is built is let through. A genotype stays as it is; what is made
+    smaller are width and depth."""
+    def measure(recipe: Recipe) -> float | None:
+        return limits.share(recipe, space.profile)
 
-    size = measure(recipe)
-    if size is None or size <= limit:
+    share = measure(recipe)
+    if share is None or share <= 1:
         return recipe
     assignment = assignment_of(space, recipe)
     while True:
-        smaller = _smaller(space, assignment, recipe, size, measure)
+        smaller = _smaller(space, assignment, recipe, share, measure)
         if not smaller:
             return None
-        fitting = [item for item in smaller if item[0] <= limit]
+        fitting = [item for item in smaller if item[0] <= 1]
         # The largest that fits; while none does, the largest step down.
-        size, _, assignment = max(fitting) if fitting else min(smaller)
+        share, _, assignment = max(fitting) if fitting else min(smaller)
         if fitting:
             return _recipe(space, assignment, recipe)
 
 
 def check_feasible(space: Space, constraints: Constraints, formats: tuple[FormatRequest, ...]) -> None:
-    """Raises `Infeasible` with the nearest possible limit when not even the smallest model of the space meets the limits."""
-    limit, file_bytes = limit_parameters(constraints, formats), limit_file_bytes(constraints, formats)
-    if limit is None:
+    """Raises `Infeasible` with the nearest possible limit when not even the smallest model of the space meets the limits of
+    size, or of memory where every architecture's is foreseen."""
+    limits = dataclasses.replace(Limits.of(constraints, formats), latency_ms=None)
+    if not limits.any:
         return
-    smallest = None
+    nearest: tuple[float, Recipe] | None = None
     families = next(d for d in space.dimensions if d.name == "architecture")
     assert isinstance(families.domain, Categorical)
     for family in families.domain.values:
         recipe = space.recipe(space.complete({"architecture": family}), 0)
-        if within(space, recipe, limit, file_bytes) is not None:
+        if within(space, recipe, limits) is not None:
             return
-        least = _least(space, recipe, lambda r: heft(r, space.profile, limit, file_bytes))
-        smallest = least if smallest is None else min(smallest, least)
+        least = _least(space, recipe, lambda r: limits.share(r, space.profile))
+        nearest = least if nearest is None else min(nearest, least, key=lambda item: item[0])
+    assert nearest is not None
+    smallest = nearest[1]
+    shares = limits.shares(smallest, space.profile)
+    if max(shares, key=lambda name: shares[name]) == "memory":
+        needed = math.ceil(shares["memory"] * (limits.memory_bytes or 0))
+        raise Infeasible(
+            f"no model of the space computes within {limits.memory_bytes} bytes of memory for its activations: the most "
+            f"frugal needs about {needed}; allow at least that"
+        )
     narrowest = min((BYTES[f.precision] for f in formats), default=4.0)
-    needed = int((smallest or 0) * narrowest) + OVERHEAD_BYTES
+    weights = parameters(smallest, space.profile)
+    needed = int((weights or 0) * narrowest) + OVERHEAD_BYTES
+    if limits.file_bytes is not None and "file" in shares:
+        needed = max(needed, math.ceil(shares["file"] * limits.file_bytes) + COMPANION_BYTES)
     size = constraints.max_size_bytes
     wish = f"{size} bytes" if size is not None else f"{constraints.max_parameters} parameters"
     raise Infeasible(
-        f"no model of the space fits into {wish}: the smallest has about {smallest} parameters, which take about {needed} "
+        f"no model of the space fits into {wish}: the smallest has about {weights} parameters, which take about {needed} "
         "bytes in the narrowest precision asked for; allow at least that, or ask for a narrower one (tflite:int8)"
     )
 
 
-def _least(space: Space, recipe: Recipe, measure: Measure) -> int:
-    """The measure of the smallest model that steps down from the recipe reach."""
-    size = measure(recipe) or 0
+def quickest(space: Space, limits: Limits) -> tuple[float, Recipe] | None:
+    """Of the space's families the network nearest to the limit of latency that steps down from a default reach, with the
+    share of the limit that it takes; None where one is too little known to say that it passes the limit."""
+    alone = Limits(latency_ms=limits.latency_ms, foreseen_ms=limits.foreseen_ms)
+    families = next(d for d in space.dimensions if d.name == "architecture")
+    assert isinstance(families.domain, Categorical)
+    found: tuple[float, Recipe] | None = None
+    for family in families.domain.values:
+        recipe = space.recipe(space.complete({"architecture": family}), 0)
+        if alone.share(recipe, space.profile) is None:
+            return None
+        if within(space, recipe, alone) is not None:
+            return None
+        least = _least(space, recipe, lambda r: alone.share(r, space.profile))
+        found = least if found is None else min(found, least, key=lambda item: item[0])
+    return found
+
+
+def _least(space: Space, recipe: Recipe, measure: Measure) -> tuple[float, Recipe]:
+    """The smallest model that steps down from the recipe reach, and its measure."""
+    share = measure(recipe) or 0.0
     assignment = assignment_of(space, recipe)
     while True:
-        smaller = _smaller(space, assignment, recipe, size, measure)
+        smaller = _smaller(space, assignment, recipe, share, measure)
         if not smaller:
-            return size
-        size, _, assignment = min(smaller)
+            return share, _recipe(space, assignment, recipe)
+        share, _, assignment = min(smaller)
 
 
 def _smaller(
-    space: Space, assignment: Assignment, like: Recipe, size: int, measure: Measure
-) -> list[tuple[int, int, Assignment]]:
-    """The steps that make the model smaller than `size`, as (measure, number, assignment)."""
-    sizes = [
-        (measure(_recipe(space, step, like)) or 0, n, step) for n, step in enumerate(_steps(space, assignment))
+    space: Space, assignment: Assignment, like: Recipe, share: float, measure: Measure
+) -> list[tuple[float, int, Assignment]]:
+    """The steps that make the model smaller than `share`, as (measure, number, assignment)."""
+    shares = [
+        (measure(_recipe(space, step, like)) or 0.0, n, step) for n, step in enumerate(_steps(space, assignment))
     ]
-    return [item for item in sizes if item[0] < size]
+    return [item for item in shares if item[0] < share]
 
 
 def _steps(space: Space, assignment: Assignment) -> list[Assignment]:

@@ -43,6 +43,16 @@ class Verification(Frozen):
     """Name and version of what ran it, e.g. "ai-edge-litert 2.3.0"."""
 
 
+class Fit(Frozen):
+    """A file on the device that it is for, where that isn't the machine that verified it."""
+
+    device: str
+    latency_ms: float
+    """Of one example, estimated from its multiplications: not measured."""
+    macs: int
+    activation_bytes: int
+
+
 class Artifact(Frozen):
     """One file (SavedModel: a zip) of the result."""
 
@@ -61,6 +71,7 @@ class Artifact(Frozen):
     verification: Verification
     members: dict[str, str] = {}
     """SHA-256 of each companion inside the file, by its name."""
+    fit: Fit | None = None
     proof: str = ""
     """What was measured, signed by the server's key, as JSON; "" before it is registered."""
 

@@ -164,6 +164,21 @@ class SupernetEnded(Frozen):
     step_s: float
 
 
+class LatencyForeseen(Frozen):
+    """What one example of a recipe's network is foreseen to take, said before anything of it was measured."""
+
+    kind: Literal["latency-foreseen"] = "latency-foreseen"
+    recipe: str
+    """Its identity."""
+    precision: str
+    """Of the .tflite file that is meant."""
+    median_ms: float
+    """One example, one thread."""
+    source: Literal["table", "estimated"]
+    """The sum of its operations' times on the machine, or scaled from networks of another size."""
+    machine: str
+
+
 class SamplerState(Frozen):
     """What a sampler needs to go on after a restart (the newest one counts)."""
 
@@ -253,8 +268,8 @@ class JobFinished(Frozen):
 Payload = Annotated[
     Union[
         PhaseStarted, DataPrepared, SpaceDerived, CandidatesScored, SupernetStarted, SupernetMeasured, SupernetEnded,
-        TrialStarted, TrialMeasured, TrialEnded, BestChanged, SamplerState, Noted, EnsemblePlanned, Compressed, ArtifactMade,
-        ArtifactRefused, JobFinished,
+        TrialStarted, TrialMeasured, TrialEnded, BestChanged, LatencyForeseen, SamplerState, Noted, EnsemblePlanned,
+        Compressed, ArtifactMade, ArtifactRefused, JobFinished,
     ],
     pydantic.Field(discriminator="kind"),
 ]
@@ -279,6 +294,7 @@ class JobState(pydantic.BaseModel):
     space: SpaceDerived | None = None
     scored: list[CandidatesScored] = []
     supernets: dict[str, Supernet] = {}
+    foreseen: list[LatencyForeseen] = []
     trials: dict[str, Trial] = {}
     best: BestChanged | None = None
     sampler: SamplerState | None = None
@@ -312,6 +328,8 @@ class JobState(pydantic.BaseModel):
                 self.scored.append(scored)
             case SupernetStarted() | SupernetMeasured() | SupernetEnded() as told:
                 self._supernet(told)
+            case LatencyForeseen() as foreseen:
+                self.foreseen.append(foreseen)
             case TrialStarted() as started:
                 # A further attempt goes on from a checkpoint, or measures its first epochs anew (see `_measure`).
                 before = self.trials.get(started.trial)

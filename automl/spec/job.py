@@ -40,6 +40,10 @@ class Constraints(Frozen):
     max_latency_ms: Annotated[float, pydantic.Field(gt=0)] | None = None
     """Median of one example, one thread, on the machine that verifies."""
     max_parameters: Annotated[int, pydantic.Field(gt=0)] | None = None
+    max_memory_bytes: Annotated[int, pydantic.Field(gt=0)] | None = None
+    """Of the activations that are alive at once, for one example, in every .tflite file."""
+    device: str = ""
+    """Id of the device that the model is for, whose memory bounds it, too; "" is the machine that verifies."""
 
 
 class Budget(Frozen):

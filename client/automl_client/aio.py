@@ -299,6 +299,9 @@ class AsyncClient:
     def list_formats(self) -> AsyncIterator[types.ArtifactFormat]:
         return self._pages(operations.list_formats())
 
+    def list_devices(self) -> AsyncIterator[types.Device]:
+        return self._pages(operations.list_devices())
+
     # --- how it is done ---
 
     async def _dataset(

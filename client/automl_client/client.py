@@ -324,6 +324,9 @@ class Client:
     def list_formats(self) -> Iterator[types.ArtifactFormat]:
         return self._pages(operations.list_formats())
 
+    def list_devices(self) -> Iterator[types.Device]:
+        return self._pages(operations.list_devices())
+
     # --- how it is done ---
 
     def _dataset(

@@ -124,11 +124,13 @@ def job_spec_to_proto(spec: types.JobSpec) -> job_pb.JobSpec:
         (message.constraints, "max_size_bytes", spec.constraints.max_size_bytes),
         (message.constraints, "max_latency_ms", spec.constraints.max_latency_ms),
         (message.constraints, "max_parameters", spec.constraints.max_parameters),
+        (message.constraints, "max_memory_bytes", spec.constraints.max_memory_bytes),
         (message.budget, "max_trials", spec.budget.max_trials),
         (message, "tolerance", spec.tolerance),
     ):
         if value is not None:
             setattr(holder, field, value)
+    message.constraints.device = spec.constraints.device
     return message
 
 
@@ -152,6 +154,8 @@ def job_spec(message: job_pb.JobSpec) -> types.JobSpec:
             max_size_bytes=_optional(message.constraints, "max_size_bytes"),
             max_latency_ms=_optional(message.constraints, "max_latency_ms"),
             max_parameters=_optional(message.constraints, "max_parameters"),
+            max_memory_bytes=_optional(message.constraints, "max_memory_bytes"),
+            device=message.constraints.device,
         ),
         budget=types.Budget(
             wall_s=_seconds(message.budget.wall),
@@ -376,6 +380,13 @@ def applicability(message: catalog_pb.ExplainTechniquesResponse) -> types.Applic
             image_shape=tuple(profile.image_shape),
             length=profile.length,
         ),
+    )
+
+
+def device(message: catalog_pb.Device) -> types.Device:
+    return types.Device(
+        message.id, message.title, message.ram_bytes, message.flash_bytes, tuple(message.operations), message.runtime,
+        message.latency, message.macs_per_second, message.reference,
     )
 
 

@@ -245,3 +245,12 @@ def list_formats() -> Pages[types.ArtifactFormat]:
         catalog_pb.ListFormatsResponse,
         lambda r: _page(map(converters.artifact_format, r.formats), r),
     )
+
+
+def list_devices() -> Pages[types.Device]:
+    return lambda token: Operation(
+        f"{_CATALOG}ListDevices",
+        catalog_pb.ListDevicesRequest(page_token=token),
+        catalog_pb.ListDevicesResponse,
+        lambda r: _page(map(converters.device, r.devices), r),
+    )

@@ -21,7 +21,7 @@ def check(data: str | Path | types.Dataset, settings: types.SubmitSettings) -> N
                 "data.target", f"a table needs the column to predict. {_columns(data)}".rstrip(), "TARGET_MISSING"
             )
         )
-    for name in ("budget_s", "max_size_bytes", "max_latency_ms", "max_parameters", "max_trials"):
+    for name in ("budget_s", "max_size_bytes", "max_latency_ms", "max_parameters", "max_memory_bytes", "max_trials"):
         value = settings.get(name)
         if isinstance(value, int | float) and not value > 0:
             faults.append(errors.Violation(name, f"must be more than 0, got {value}.", "OUT_OF_RANGE"))
@@ -46,7 +46,8 @@ def specification(settings: types.SubmitSettings, dataset: str, test_dataset: st
             test_fraction=settings.get("test_fraction"),
         ),
         constraints=types.Constraints(
-            settings.get("max_size_bytes"), settings.get("max_latency_ms"), settings.get("max_parameters")
+            settings.get("max_size_bytes"), settings.get("max_latency_ms"), settings.get("max_parameters"),
+            settings.get("max_memory_bytes"), settings.get("device", ""),
         ),
         budget=types.Budget(settings.get("budget_s", 600.0), spent_s, settings.get("max_trials")),
         search=types.SearchSettings(

@@ -133,6 +133,10 @@ class Constraints:
     max_latency_ms: float | None = None
     """Median of one example on one thread."""
     max_parameters: int | None = None
+    max_memory_bytes: int | None = None
+    """Of activations that are alive at once in a .tflite file."""
+    device: str = ""
+    """Id of the device that the model is for (`list_devices`); "" is the machine that verifies."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,8 @@ class SubmitSettings(TypedDict, total=False):
     max_size_bytes: int
     """Of the smallest artifact file."""
     max_latency_ms: float
+    max_memory_bytes: int
+    device: str
     """Median of one example on one thread."""
     max_parameters: int
     formats: tuple[str, ...]
@@ -532,6 +538,25 @@ class ArtifactFormat:
     raw_input: bool
     """True when it takes raw columns; else the tables for preprocessing travel in the file."""
     description: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that a model may have to fit."""
+
+    id: str
+    title: str
+    ram_bytes: int
+    """For what changes while a model runs; 0: as much as there is."""
+    flash_bytes: int
+    operations: tuple[str, ...]
+    """Of TensorFlow Lite, by the schema's names; empty: all."""
+    runtime: str
+    latency: str
+    """Where its figures come from: "measured" or "estimated"."""
+    macs_per_second: float
+    """Of int8 networks; 0 where latency is measured."""
+    reference: str
 
 
 @dataclass(frozen=True)

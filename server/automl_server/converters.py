@@ -10,7 +10,7 @@ from typing import Any
 import pydantic
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from automl.catalog import entries
+from automl.catalog import devices, entries
 from automl.catalog.applicability import Applicability, Verdict
 from automl.spec import (
     Artifact,
@@ -139,9 +139,9 @@ def spec_from_proto(message: job_pb.JobSpec) -> JobSpec:
     values["data"] = _data_settings(message.data, found)
     values["constraints"] = {
         name: getattr(message.constraints, name)
-        for name in ("max_size_bytes", "max_latency_ms", "max_parameters")
+        for name in ("max_size_bytes", "max_latency_ms", "max_parameters", "max_memory_bytes")
         if message.constraints.HasField(name)
-    }
+    } | ({"device": message.constraints.device} if message.constraints.device else {})
     values["budget"] = _budget(message.budget)
     values["search"] = _search(message.search, found)
     try:
@@ -272,6 +272,8 @@ def spec(value: JobSpec, summary: JobSummary) -> job_pb.JobSpec:
             max_size_bytes=value.constraints.max_size_bytes,
             max_latency_ms=value.constraints.max_latency_ms,
             max_parameters=value.constraints.max_parameters,
+            max_memory_bytes=value.constraints.max_memory_bytes,
+            device=value.constraints.device,
         ),
         data=job_pb.DataSettings(
             target=value.data.target or summary.target,
@@ -545,6 +547,14 @@ def _parameters(entry: entries.Technique | entries.Architecture) -> list[catalog
         )
         for name, domain in entry.params.items()
     ]
+
+
+def device(entry: devices.Device) -> catalog_pb.Device:
+    return catalog_pb.Device(
+        id=entry.id, title=entry.title, ram_bytes=entry.ram_bytes or 0, flash_bytes=entry.flash_bytes or 0,
+        operations=sorted(entry.operations or ()), runtime=entry.runtime, latency=entry.latency,
+        macs_per_second=entry.macs_per_second or 0.0, reference=entry.reference,
+    )
 
 
 def format(entry: entries.Format) -> catalog_pb.Format:

@@ -412,6 +412,7 @@ class Supervisor:
             "dataset": await self._dataset(record.dataset),
             "test_dataset": None if record.test_dataset is None else await self._dataset(record.test_dataset),
             "events": past,
+            "cache": str(self._settings.data / "cache"),
             "deadline_epoch_s": record.deadline,
             "seed": record.spec.search.seed,
         }

@@ -25,6 +25,7 @@ _HOMES = {
     "techniques": "catalogue",
     "tasks": "catalogue",
     "formats": "catalogue",
+    "devices": "catalogue",
     "report": "report",
     "reproduce": "reproduce",
     "serve": "serve",

@@ -197,6 +197,51 @@ def formats(connection: connection.Connection, format_id: str | None, as_json: b
     )
 
 
+@click.command(short_help="Devices that a model may have to fit; one with ID.")
+@click.argument("device", required=False, metavar="[ID]")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array (with ID: an object).")
+@connection.options
+def devices(connection: connection.Connection, device: str | None, as_json: bool) -> None:
+    """List the devices that `submit --device` takes: memory, operations, and whether latency is measured or estimated."""
+    from automl_client.cli import output
+
+    with connection.open() as client:
+        found = list(client.list_devices())
+    if device is not None:
+        one = _chosen("device", device, {each.id: each for each in found})
+        if as_json:
+            output.emit(one)
+            return
+        rate = f" at {one.macs_per_second / 1e6:.0f} million multiplications a second" if one.macs_per_second else ""
+        facts = [
+            ("Runtime", one.runtime), ("RAM", _memory(one.ram_bytes)), ("Flash", _memory(one.flash_bytes)),
+            ("Latency", f"{one.latency}{rate}"), ("Reference", one.reference),
+            ("Operations", ", ".join(one.operations) or "all of TensorFlow Lite's own"),
+        ]
+        click.echo(output.clean(f"{one.id}  {one.title}\n"))
+        for name, value in facts:
+            if value:
+                click.echo(output.clean(f"{name}: {value}"))
+        return
+    if as_json:
+        output.emit(found)
+        return
+    output.table(
+        ("id", "RAM", "flash", "operations", "latency is", "what it is"),
+        (
+            (
+                one.id, _memory(one.ram_bytes), _memory(one.flash_bytes), str(len(one.operations) or "all"), one.latency,
+                one.title,
+            )
+            for one in found
+        ),
+    )
+
+
+def _memory(size_bytes: int) -> str:
+    return f"{size_bytes / 1024:,.0f} KiB" if size_bytes else "what there is"
+
+
 def _chosen(what: str, wanted: str, there: dict[str, T]) -> T:
     """The one of that id. Raises `NotFound` with ids that look alike."""
     if wanted in there:

@@ -43,6 +43,8 @@ _FLAGS = {
     "constraints.max_size_bytes": "--max-size",
     "constraints.max_latency_ms": "--max-latency",
     "constraints.max_parameters": "--max-parameters",
+    "constraints.max_memory_bytes": "--max-memory",
+    "constraints.device": "--device",
     "budget": "--budget",
     "budget.wall": "--budget",
     "budget.wall_s": "--budget",

@@ -29,6 +29,8 @@ DEFAULT_BUDGET_S = 600.0
 @click.option("--metric", metavar="METRIC", help="Metric to optimise. Default: the task's.")
 @click.option("--max-size", type=quantities.Size(), help="Of the smallest file: 200KB, 1.5MB (K = 1000), 64KiB.")
 @click.option("--max-latency", type=quantities.Duration(), help="Median of one example on one thread: 5ms.")
+@click.option("--max-memory", type=quantities.Size(), help="Of activations at once, in each .tflite file: 64KB.")
+@click.option("--device", metavar="ID", help="Device that the model has to fit (see `automl devices`).")
 @click.option("--max-parameters", type=click.IntRange(min=1), help="Weights of the model.")
 @click.option(
     "--format", "formats", multiple=True, metavar="FORMAT[:PRECISION]",
@@ -98,6 +100,8 @@ def settings(given: dict[str, Any], budget_s: float) -> types.SubmitSettings:
             "target", "task", "metric", "max_parameters", "formats", "tolerance", "test_fraction", "split_column",
             "group_column", "time_column", "ignore", "strategy", "rank_by", "allow", "forbid", "force", "max_trials",
             "display_name",
+            "target", "task", "metric", "device", "max_parameters", "formats", "tolerance", "test_fraction", "split_column",
+            "group_column", "time_column", "ignore", "strategy", "allow", "forbid", "force", "max_trials", "display_name",
         )
         if given.get(name)
     }
@@ -105,6 +109,8 @@ def settings(given: dict[str, Any], budget_s: float) -> types.SubmitSettings:
         chosen["tolerance"] = given["tolerance"]
     if given.get("max_size"):
         chosen["max_size_bytes"] = given["max_size"]
+    if given.get("max_memory"):
+        chosen["max_memory_bytes"] = given["max_memory"]
     if given.get("max_latency"):
         chosen["max_latency_ms"] = given["max_latency"] * 1000
     if given.get("kinds"):

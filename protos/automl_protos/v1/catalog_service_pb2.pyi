@@ -210,3 +210,41 @@ class ListFormatsResponse(_message.Message):
     formats: _containers.RepeatedCompositeFieldContainer[Format]
     next_page_token: str
     def __init__(self, formats: _Optional[_Iterable[_Union[Format, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Device(_message.Message):
+    __slots__ = ("id", "title", "ram_bytes", "flash_bytes", "operations", "runtime", "latency", "macs_per_second", "reference")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    RAM_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FLASH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_FIELD_NUMBER: _ClassVar[int]
+    MACS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    title: str
+    ram_bytes: int
+    flash_bytes: int
+    operations: _containers.RepeatedScalarFieldContainer[str]
+    runtime: str
+    latency: str
+    macs_per_second: float
+    reference: str
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., ram_bytes: _Optional[int] = ..., flash_bytes: _Optional[int] = ..., operations: _Optional[_Iterable[str]] = ..., runtime: _Optional[str] = ..., latency: _Optional[str] = ..., macs_per_second: _Optional[float] = ..., reference: _Optional[str] = ...) -> None: ...
+
+class ListDevicesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDevicesResponse(_message.Message):
+    __slots__ = ("devices", "next_page_token")
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    devices: _containers.RepeatedCompositeFieldContainer[Device]
+    next_page_token: str
+    def __init__(self, devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

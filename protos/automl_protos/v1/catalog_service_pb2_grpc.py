@@ -55,6 +55,11 @@ class CatalogServiceStub:
                 request_serializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListFormatsRequest.SerializeToString,
                 response_deserializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListFormatsResponse.FromString,
                 _registered_method=True)
+        self.ListDevices = channel.unary_unary(
+                '/automl.v1.CatalogService/ListDevices',
+                request_serializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListDevicesRequest.SerializeToString,
+                response_deserializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListDevicesResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
@@ -91,6 +96,13 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDevices(self, request, context):
+        """Devices that a model may have to fit.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +125,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ListFormats,
                     request_deserializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListFormatsRequest.FromString,
                     response_serializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListFormatsResponse.SerializeToString,
+            ),
+            'ListDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDevices,
+                    request_deserializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListDevicesRequest.FromString,
+                    response_serializer=automl__protos_dot_v1_dot_catalog__service__pb2.ListDevicesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +241,33 @@ class CatalogService:
             '/automl.v1.CatalogService/ListFormats',
             automl__protos_dot_v1_dot_catalog__service__pb2.ListFormatsRequest.SerializeToString,
             automl__protos_dot_v1_dot_catalog__service__pb2.ListFormatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/automl.v1.CatalogService/ListDevices',
+            automl__protos_dot_v1_dot_catalog__service__pb2.ListDevicesRequest.SerializeToString,
+            automl__protos_dot_v1_dot_catalog__service__pb2.ListDevicesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,14 +54,18 @@ class FormatRequest(_message.Message):
     def __init__(self, format: _Optional[str] = ..., precision: _Optional[str] = ...) -> None: ...
 
 class Constraints(_message.Message):
-    __slots__ = ("max_size_bytes", "max_latency_ms", "max_parameters")
+    __slots__ = ("max_size_bytes", "max_latency_ms", "max_parameters", "max_memory_bytes", "device")
     MAX_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     MAX_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    MAX_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
     max_size_bytes: int
     max_latency_ms: float
     max_parameters: int
-    def __init__(self, max_size_bytes: _Optional[int] = ..., max_latency_ms: _Optional[float] = ..., max_parameters: _Optional[int] = ...) -> None: ...
+    max_memory_bytes: int
+    device: str
+    def __init__(self, max_size_bytes: _Optional[int] = ..., max_latency_ms: _Optional[float] = ..., max_parameters: _Optional[int] = ..., max_memory_bytes: _Optional[int] = ..., device: _Optional[str] = ...) -> None: ...
 
 class Budget(_message.Message):
     __slots__ = ("wall", "spent", "max_trials")

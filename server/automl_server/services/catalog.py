@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from automl.catalog import applicability, entries
+from automl.catalog import applicability, devices, entries
 from automl.spec import InvalidInput
 from automl_protos.v1 import catalog_service_pb2 as pb
 from automl_protos.v1 import catalog_service_pb2_grpc
@@ -52,6 +52,11 @@ class CatalogService(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def ListFormats(self, request: pb.ListFormatsRequest, context: Any) -> pb.ListFormatsResponse:
         found, after = pages.slice_of(list(entries.formats), "formats", request.page_size, request.page_token, _PAGE_SIZE)
         return pb.ListFormatsResponse(formats=map(converters.format, found), next_page_token=after)
+
+    async def ListDevices(self, request: pb.ListDevicesRequest, context: Any) -> pb.ListDevicesResponse:
+        listed = list(devices.devices)
+        found, after = pages.slice_of(listed, "devices", request.page_size, request.page_token, _PAGE_SIZE)
+        return pb.ListDevicesResponse(devices=map(converters.device, found), next_page_token=after)
 
 
 def _conflicts() -> dict[str, dict[str, str]]:

@@ -26,6 +26,13 @@ async def test_everything_declared_is_listed_by_id(server: Served) -> None:
     assert "custom-loss" in told
     formats = (await server.call(server.catalog.ListFormats, pb.ListFormatsRequest())).formats
     assert [f.id for f in formats] == [f.id for f in entries.formats]
+    there = {d.id: d for d in (await server.call(server.catalog.ListDevices, pb.ListDevicesRequest())).devices}
+    assert there["here"].latency == "measured"
+    assert not there["here"].operations
+    board = there["nucleo-l4r5zi"]
+    assert board.latency == "estimated"
+    assert board.ram_bytes == 640 * 1024
+    assert "CONV_2D" in board.operations
 
 
 async def test_a_task_narrows_the_techniques(server: Served) -> None:

@@ -12,7 +12,7 @@ import pytest
 from automl.catalog import architectures, compose, operations
 from automl.catalog.blueprint import Blueprint
 from automl.catalog.footprint import footprint, int8_bytes, peak_bytes
-from automl.export import flatbuffer
+from automl.export import operation_files
 from automl.tasks import head
 
 FAMILIES = [a.id for a in architectures if a.genotypes is not None and "image" in a.modalities]
@@ -70,7 +70,7 @@ def test_size_memory_and_operations_of_the_int8_file_are_foreseen(family, build)
     content = tflite.convert(head.inference_model(built.core, META), "int8", built.inputs)
     expected = footprint(laid_down(built), 10)
     assert expected.int8_bytes == pytest.approx(len(content), rel=0.08)
-    assert Counter(o.key for o in flatbuffer.operations(content)) == Counter(
+    assert Counter(o.key for o in operation_files.operations(content)) == Counter(
         o.key for o in operations.of_network(laid_down(built), 10, "int8")
     )
 
@@ -93,6 +93,7 @@ def test_size_memory_and_operations_of_the_int8_file_are_foreseen(family, build)
     peak = max(
         sum(bytes_of(t) for t in written if written[t] <= place <= last[t]) for place in range(len(steps))
     )
+    assert operation_files.activation_bytes(content) == peak
     # The converter computes the nodes of a freely wired cell in another order.
     assert expected.peak_bytes == pytest.approx(peak, rel=0.25 if family == "nas-darts" else 0.02)
 

@@ -450,6 +450,18 @@ class FakeServer(
             ]
         )
 
+    def ListDevices(self, request, context):
+        self._note("ListDevices", request, context)
+        return catalog_pb.ListDevicesResponse(
+            devices=[
+                catalog_pb.Device(id="here", title="this machine", runtime="ai-edge-litert", latency="measured"),
+                catalog_pb.Device(
+                    id="board", title="A board", ram_bytes=65_536, flash_bytes=1_048_576, operations=["CONV_2D", "SOFTMAX"],
+                    runtime="tflite-micro", latency="estimated", macs_per_second=2e7, reference="A paper",
+                ),
+            ]
+        )
+
 
 def started(server: FakeServer) -> grpc.Server:
     """Serves it on a free port of this machine; the caller stops it."""

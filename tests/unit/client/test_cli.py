@@ -307,6 +307,8 @@ COMMANDS = [
     ("tasks", "tabular-classification"),
     ("formats",),
     ("formats", "tflite"),
+    ("devices",),
+    ("devices", "board"),
     ("report", "j1"),
 ]
 

@@ -259,6 +259,7 @@ def test_the_other_calls(remote, server, table):
     assert (told.profile.rows, told.profile.imbalance, told.profile.image_shape) == (72, 1.4, ())
     assert list(server.calls("ExplainTechniques")[0].spec.search.forbid) == ["adam"]
     assert [one.precisions for one in remote.list_formats()] == [("float32", "int8")]
+    assert [(one.latency, one.ram_bytes) for one in remote.list_devices()] == [("measured", 0), ("estimated", 65_536)]
     assert remote.get_dataset(server.calls("CreateJob")[0].job.spec.dataset.rpartition("/")[2]).rows == 100
     assert remote.validate_job(types.JobSpec(dataset="x")).name == fake_server.JOB
     assert server.calls("CreateJob")[-1].validate_only

@@ -101,9 +101,9 @@ def test_a_child_times_real_operations(tmp_path):
 
 
 def test_a_file_is_timed_as_the_sum_of_its_copies():
-    from automl.export import flatbuffer
+    from automl.export import operation_files
 
     operation = convolution(48, 32)
     call = timing.empty_call_us(0.01)
-    one, four = (timing.median_us(flatbuffer.of_operation(operation, copies), 0.05) - call for copies in (1, 4))
+    one, four = (timing.median_us(operation_files.of_operation(operation, copies), 0.05) - call for copies in (1, 4))
     assert 2.5 < four / one < 6

@@ -27,8 +27,7 @@ def file_bytes(made: Recipe) -> int:
 
 
 def sized(made: Recipe, limits: Constraints, formats=INT8) -> Recipe | None:
-    limit = sizing.limit_parameters(limits, formats)
-    return sizing.within(SPACE, made, limit, sizing.limit_file_bytes(limits, formats))
+    return sizing.within(SPACE, made, sizing.Limits.of(limits, formats))
 
 
 def test_a_file_of_many_small_operations_is_judged_by_its_bytes():
@@ -59,9 +58,46 @@ def test_without_an_8_bit_file_weights_alone_count():
     assert sized(wide, enough, FLOAT) is wide
 
 
-def test_heft_is_the_tighter_of_both_shares():
+def test_the_nearest_limit_counts():
     made = recipe("nas-cell", width=16)
     weights, content = sizing.parameters(made, PICTURES), file_bytes(made)
-    assert sizing.heft(made, PICTURES, 1_000, None) == weights
-    assert sizing.heft(made, PICTURES, 1_000, content) == max(weights, 1_000)
-    assert sizing.heft(made, PICTURES, 10 * weights, content // 2) >= 20 * weights
+    costs = footprint(architectures["nas-cell"].blueprint(PICTURES, **made.architecture.params), PICTURES.outputs)
+    loose = sizing.Limits(parameters=10 * weights, file_bytes=content // 2, memory_bytes=4 * costs.peak_bytes)
+    assert loose.shares(made, PICTURES) == pytest.approx({"parameters": 0.1, "file": 2.0, "memory": 0.25}, rel=1e-3)
+    assert loose.share(made, PICTURES) == pytest.approx(2.0, rel=1e-3)
+    assert loose.passed(made, PICTURES).startswith("an int8 file of about")
+    assert sizing.Limits().share(made, PICTURES) is None
+
+
+def test_memory_narrows_what_needs_too_much_of_it():
+    made = recipe("nas-cell", width=32)
+
+    def peak(one: Recipe) -> int:
+        net = architectures["nas-cell"].blueprint(PICTURES, **one.architecture.params)
+        return footprint(net, PICTURES.outputs).peak_bytes
+
+    limit = peak(made) // 2
+    found = sized(made, Constraints(max_memory_bytes=limit))
+    assert found is not None
+    assert peak(found) <= limit
+    assert found.architecture.params["genotype"] == made.architecture.params["genotype"]
+    with pytest.raises(Infeasible, match="no model of the space computes within 100 bytes"):
+        sizing.check_feasible(SPACE, Constraints(max_memory_bytes=100), INT8)
+
+
+def test_latency_that_is_foreseen_narrows_too():
+    """A millisecond for each thousand weights: the widest network below the limit is taken."""
+    made = recipe("nas-cell", width=32)
+
+    def foreseen(one: Recipe) -> float:
+        return sizing.parameters(one, PICTURES) / 1000
+
+    limits = sizing.Limits.of(Constraints(max_latency_ms=foreseen(made) / 3), INT8, foreseen)
+    found = sizing.within(SPACE, made, limits)
+    assert found is not None
+    assert foreseen(found) <= sizing.LATENCY_MARGIN * limits.latency_ms
+    assert limits.passed(made, PICTURES).startswith(f"about {foreseen(made):.3g} ms for one example")
+    assert sizing.quickest(SPACE, limits) is None
+    assert sizing.quickest(SPACE, sizing.Limits.of(Constraints(max_latency_ms=1e-3), INT8, foreseen))[0] > 1
+    # Where nothing tells, nothing is refused.
+    assert sizing.within(SPACE, made, sizing.Limits.of(Constraints(max_latency_ms=1e-3), INT8)) is made

@@ -79,6 +79,35 @@ def operations(content: bytes) -> list[Operation]:
 
 
 
+def activation_bytes(content: bytes) -> int:
+    """The most memory that a file's activations need at once, for one example, when operations run in their order.
+
+    An activation lives from the operation that writes it to the last one that reads it, inputs from the beginning. What a
+    runtime needs beside that (scratch, its own records) isn't in it.
+    """
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    runner = Interpreter(
+        model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    runner.allocate_tensors()
+    bytes_of = {
+        int(t["index"]): int(np.prod(t["shape"])) * np.dtype(t["dtype"]).itemsize for t in runner.get_tensor_details()
+    }
+    steps = runner._get_ops_details()
+    written = {int(detail["index"]): 0 for detail in runner.get_input_details()}
+    for place, step in enumerate(steps):
+        written |= {int(t): place for t in step["outputs"]}
+    last = dict(written)
+    for place, step in enumerate(steps):
+        last |= {int(t): place for t in step["inputs"] if int(t) in written}
+    last |= {int(detail["index"]): len(steps) - 1 for detail in runner.get_output_details()}
+    return max(
+        (sum(bytes_of[t] for t in written if written[t] <= place <= last[t]) for place in range(len(steps))), default=0
+    )
+
+
 def _is_data(code: str, place: int) -> bool:
     return code in ("ADD", "MUL", "SUB", "DIV", "MAXIMUM", "MINIMUM")
 

@@ -8,7 +8,7 @@ import pytest
 from automl.catalog import operations
 from automl.catalog.blueprint import Blueprint
 from automl.catalog.operations import Operation, Tensor
-from automl.export import flatbuffer
+from automl.export import operation_files
 
 
 def every_kind(precision) -> list[Operation]:
@@ -26,7 +26,7 @@ def every_kind(precision) -> list[Operation]:
 def test_each_operation_stands_alone(precision):
     for operation in every_kind(precision):
         for copies in (1, 3):
-            found = flatbuffer.operations(flatbuffer.of_operation(operation, copies))
+            found = operation_files.operations(operation_files.of_operation(operation, copies))
             assert [o.key for o in found] == [operation.key] * copies
 
 
@@ -37,7 +37,7 @@ def test_a_convolution_alone_computes_a_convolution():
     net = Blueprint()
     net.conv(net.input((4, 4, 3), name="image"), 5, 1, name="a")
     (operation,) = operations.of_whole(net, "float32")
-    runner = Interpreter(model_content=flatbuffer.of_operation(operation, seed=7))
+    runner = Interpreter(model_content=operation_files.of_operation(operation, seed=7))
     runner.allocate_tensors()
     x = np.random.default_rng(1).normal(size=(1, 4, 4, 3)).astype(np.float32)
     runner.set_tensor(runner.get_input_details()[0]["index"], x)
@@ -50,9 +50,9 @@ def test_a_convolution_alone_computes_a_convolution():
 
 def test_what_cannot_stand_alone_is_said():
     out = Tensor("float32", (1, 4))
-    with pytest.raises(flatbuffer.Unwritable, match="not known"):
-        flatbuffer.of_operation(Operation("GATHER", (out, Tensor("int32", (40,), True)), (out,)))
-    with pytest.raises(flatbuffer.Unwritable, match="no operation of the schema"):
-        flatbuffer.of_operation(Operation("CONVOLVE", (out,), (out,)))
-    with pytest.raises(flatbuffer.Unwritable, match="options"):
-        flatbuffer.of_operation(Operation("GELU", (out,), (out,), (("approximate", True),)))
+    with pytest.raises(operation_files.Unwritable, match="not known"):
+        operation_files.of_operation(Operation("GATHER", (out, Tensor("int32", (40,), True)), (out,)))
+    with pytest.raises(operation_files.Unwritable, match="no operation of the schema"):
+        operation_files.of_operation(Operation("CONVOLVE", (out,), (out,)))
+    with pytest.raises(operation_files.Unwritable, match="options"):
+        operation_files.of_operation(Operation("GELU", (out,), (out,), (("approximate", True),)))
