@@ -1,0 +1,125 @@
+"""The benchmark of compression: units are run once, limits are drawn within bounds, verdicts follow from the figures."""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from automl.export import candidate as candidates
+from automl.export import tflite
+from automl.spec import Choice
+from automl.training import prediction
+from benchmarks.compression import independent, limits, recovery, rows, sealed
+from benchmarks.compression.__main__ import page
+from tests.unit.compression.conftest import trained
+from tests.unit.training import conftest as small
+
+
+def given(folder: pathlib.Path, **more: Any) -> rows.Given:
+    said: dict[str, Any] = {
+        "data": None, "work": folder, "ends": math.inf, "seeds": 1, "factor": 1.0, "sets": (), "commit": "c0ffee",
+        "say": lambda line: None, **more,
+    }
+    return rows.Given(**said)
+
+
+def test_a_unit_is_run_once_for_a_commit_and_a_failure_is_kept(tmp_path: pathlib.Path) -> None:
+    calls = []
+
+    def run() -> dict[str, Any]:
+        calls.append(1)
+        return {"value": len(calls)}
+
+    assert given(tmp_path).unit("row", {"seed": 0}, run)["value"] == 1
+    assert given(tmp_path).unit("row", {"seed": 0}, run)["value"] == 1
+    assert given(tmp_path).unit("row", {"seed": 1}, run)["value"] == 2
+    assert given(tmp_path, commit="other").unit("row", {"seed": 0}, run)["value"] == 3
+    assert given(tmp_path, ends=0.0).unit("row", {"seed": 2}, run) is None
+
+    def fail() -> dict[str, Any]:
+        raise RuntimeError("nothing was delivered")
+
+    assert given(tmp_path).unit("row", {"seed": 3}, fail)["fault"] == "nothing was delivered"
+
+
+def test_every_row_says_its_aim_and_the_page_draws_what_is_there(tmp_path: pathlib.Path) -> None:
+    known = rows.all()
+    assert set(known) == {"delivered", "size-limits", "sealed-limits", "qat", "rank-by"}
+    drawn = page(known, tmp_path)
+    assert drawn.count("Not run yet.") == len(known)
+    for row in known.values():
+        assert row.AIM in drawn
+        assert row.table({"units": []})
+
+
+def test_a_row_is_met_only_when_all_of_it_was_run() -> None:
+    assert rows.verdict([True], whole=True) is True
+    assert rows.verdict([True], whole=False) is None
+    assert rows.verdict([True, False], whole=False) is False
+    assert rows.verdict([], whole=True) is None
+
+
+def test_limits_are_drawn_between_nearly_nothing_and_the_usual() -> None:
+    usual = {"files": [{"bytes": 80_000, "latency_ms": 0.02}]}
+    rng = np.random.default_rng(0)
+    found = [sealed.drawn(usual, rng.random(3)) for _ in range(300)]
+    sizes = [f["max_size"] for f in found if "max_size" in f]
+    latencies = [f["max_latency"] for f in found if "max_latency" in f]
+    assert all(f for f in found)
+    assert 1.4 * sealed.OVERHEAD_BYTES < min(sizes) < 30_000 < 70_000 < max(sizes) <= 80_000
+    assert 0.005 < min(latencies) < max(latencies) <= 0.0241
+    assert 0.5 < len(sizes) / 300 < 0.8
+    assert 0.5 < len(latencies) / 300 < 0.8
+
+
+@pytest.mark.parametrize(("unit", "feasible", "said"), [
+    ({"files": [{"bytes": 900, "latency_ms": 0.5}], "max_size": 1000}, True, "met"),
+    ({"files": [{"bytes": 1001, "latency_ms": 0.5}], "max_size": 1000}, True, "1 of 1 files beyond the limits"),
+    ({"files": [{"bytes": 900, "latency_ms": 0.5}], "max_latency": 0.4}, True, "1 of 1 files beyond the limits"),
+    ({"files": [], "state": "FAILED", "reason": "INFEASIBLE"}, False, "met"),
+    ({"files": [], "state": "FAILED", "reason": "INFEASIBLE"}, True, "nothing delivered: FAILED, INFEASIBLE"),
+    ({"files": [{"bytes": 9, "latency_ms": 0.5}], "max_size": 1}, False, "delivered what can't be"),
+])
+def test_the_verdict_on_a_sealed_job(unit: dict[str, Any], feasible: bool, said: str) -> None:
+    assert sealed.verdict(unit, feasible) == said
+
+
+def test_the_independent_script_measures_bytes_and_latency(tmp_path: pathlib.Path) -> None:
+    image = keras.Input((8, 8, 1), dtype="float32", name="numeric")
+    model = keras.Model({"numeric": image}, keras.layers.Dense(2, name="probabilities")(keras.layers.Flatten()(image)))
+    file = tmp_path / "model.tflite"
+    file.write_bytes(tflite.convert(model, "float32"))
+    done = subprocess.run([sys.executable, independent.__file__, str(file)], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["bytes"] == file.stat().st_size
+    assert 0 < found["latency_ms"] < 100
+
+
+def test_stretched_channels_leave_the_function(tmp_path: pathlib.Path) -> None:
+    bars = trained(tmp_path, small.Case(
+        small.make_pictures(tmp_path / "prepared", rows=80),
+        small.recipe("image-classification", Choice(id="batch-norm"), architecture=Choice(id="convnet", params={
+            "width": 16, "stages": 2, "residual": False,
+        }), epochs=1),
+    ))
+    made = recovery.stretched(bars.candidate, tmp_path / "made", bars.data, np.random.default_rng(0))
+    before, after = candidates.Candidate(bars.candidate), candidates.Candidate(made)
+    given_rows = before.encode({"image": np.asarray(bars.data.inputs("validation")["image"])})
+    np.testing.assert_allclose(
+        prediction.predict(before.model, given_rows), prediction.predict(after.model, given_rows), atol=1e-4
+    )
+    pairs = zip(before.model.get_weights(), after.model.get_weights(), strict=True)
+    assert any(not np.array_equal(a, b) for a, b in pairs)
+
+
+def test_the_plain_paths_weights_are_counted_right() -> None:
+    for width in (4, 16):
+        assert limits._weights(width) == limits._convnet(width).count_params()
