@@ -161,7 +161,7 @@ def estimate_s(
     """
     del slots
     pass_s = _rows_s(parameters, rows, modality)
-    return _REFERENCE_S + pass_s + sum(_artifact_s(wanted, parameters, graphs) + pass_s for wanted in formats)
+    return _REFERENCE_S + pass_s + sum(_artifact_s(wanted, parameters, graphs, modality) + pass_s for wanted in formats)
 
 
 def graphs(recipe: Recipe, profile: Profile) -> float:
@@ -181,17 +181,20 @@ def infeasible(results: Sequence[Artifact | Refused], constraints: Constraints) 
 
 
 def _rows_s(parameters: int, rows: int, modality: str) -> float:
-    """One pass over the rows. Dense layers take 2 operations a parameter, and a bit around them; convolutions a hundred and
-    more: 16 is between."""
-    operations = 3 if modality == Modality.TABLE else 16
+    """One pass over the rows. Dense layers take 2 operations a parameter, and a bit around them; of texts nearly all
+    parameters are vectors of words, of which a text needs a few; convolutions take a hundred and more: 16 is between."""
+    operations = {Modality.TABLE: 3, Modality.TEXT: 1}.get(Modality(modality), 16)
     return min(_ROWS_LIMIT_S / 3, rows * (1e-5 + operations * parameters / 2e10))
 
 
-def _artifact_s(wanted: FormatRequest, parameters: int, graphs: float) -> float:
-    """Seconds for one artifact beside its pass over the rows."""
+def _artifact_s(wanted: FormatRequest, parameters: int, graphs: float, modality: str) -> float:
+    """Seconds for one artifact beside its pass over the rows. Weights take their time where calibration computes with them
+    at each place of a picture or series; 2 million of dense layers or of vectors of words make a conversion 0.2 s longer."""
     entry = catalog.formats[wanted.format]
-    write_s = importlib.import_module(entry.exporter.partition(":")[0]).estimate_s(parameters)
-    return graphs * (float(write_s) + _VERIFY_S.get(entry.runtime, 6.0))
+    write_s = importlib.import_module(entry.exporter.partition(":")[0]).estimate_s
+    counted = parameters // 20 if modality in (Modality.TABLE, Modality.TEXT) else parameters
+    for_graph, for_weights = float(write_s(0)), float(write_s(counted)) - float(write_s(0))
+    return graphs * (for_graph + _VERIFY_S.get(entry.runtime, 6.0)) + for_weights
 
 
 def _urgency(wanted: FormatRequest) -> int:
@@ -239,9 +242,10 @@ class _Delivery:
             },
         )
         parameters, rows = int(self.source.result.get("parameters") or 100_000), int(self._account["rows"])
+        modality = self.prepared.meta.modality
         factor = graphs(self.source.recipe, self.prepared.meta.profile)
-        self._waiting = {artifact_id(w): _artifact_s(w, parameters, factor) for w in formats}
-        needed = sum(self._waiting.values()) + len(formats) * _rows_s(parameters, rows, self.prepared.meta.modality)
+        self._waiting = {artifact_id(w): _artifact_s(w, parameters, factor, modality) for w in formats}
+        needed = sum(self._waiting.values()) + len(formats) * _rows_s(parameters, rows, modality)
         self._lanes = min(2, self.slots) if self._left() < 1.3 * needed else 1
         with ThreadPoolExecutor(self._lanes, thread_name_prefix="deliver") as lanes:
             tasks = {wanted: lanes.submit(self._one, wanted) for wanted in sorted(formats, key=_urgency)}

@@ -23,6 +23,7 @@ Only TFLite's built-in operations are used, never TensorFlow's ("flex"), which t
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,11 +99,19 @@ def notes_on(source: candidates.Candidate, content: bytes, format: str, precisio
 def contents(
     source: candidates.Candidate, prepared: Path, precision: str, seed: int, batch: int | None = None
 ) -> bytes:
-    """The flatbuffer of a candidate: what compression has trained for this precision, else a conversion of its model."""
+    """The flatbuffer of a candidate: what compression trained for this precision, else a conversion of its model. That is
+    kept for the next time: the ladder measures what is delivered later, and calibration runs hundreds of rows."""
     if (trained := source.trained_for(precision)) is not None:
         return trained.read_bytes()
+    kept = source.path / f"converted-{precision}-{batch or 'any'}-{seed}.tflite"
+    if kept.is_file():
+        return kept.read_bytes()
     rows = inference.representative(source, prepared, seed) if precision in INTEGER else None
-    return convert(source.model, precision, rows, batch=batch)
+    content = convert(source.model, precision, rows, batch=batch)
+    unfinished = kept.with_name(f"{kept.name}.{os.getpid()}")
+    unfinished.write_bytes(content)
+    unfinished.replace(kept)
+    return content
 
 
 def convert(

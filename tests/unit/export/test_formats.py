@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import pathlib
+import shutil
 from typing import Any
 
 import numpy as np
@@ -181,3 +182,19 @@ def test_a_saved_model_takes_texts_as_they_are(texts: planted.Planted, tmp_path:
     outputs = serve(message=tf.constant(messages), sender=tf.constant(senders))
     assert [name.decode() for name in outputs["prediction"].numpy()][:2] == ["spam", "ham"]
     np.testing.assert_allclose(outputs["probabilities"].numpy().sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_a_conversion_is_kept_for_the_next_time(
+    table: planted.Planted, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = candidate.Candidate(tmp_path / "candidate")
+    shutil.copytree(table.candidate, own.path, ignore=shutil.ignore_patterns("converted-*"))
+    first = tflite.contents(own, table.data.path, "int8", seed=1)
+    converted = []
+    monkeypatch.setattr(tflite, "convert", lambda *given, **more: converted.append(given[1]) or b"another")
+    assert tflite.contents(own, table.data.path, "int8", seed=1) == first
+    assert not converted
+    assert tflite.contents(own, table.data.path, "int8", seed=2) == b"another"
+    assert tflite.contents(own, table.data.path, "dynamic", seed=1) == b"another"
+    assert converted == ["int8", "dynamic"]
+    assert not list(own.path.glob("*.tflite.*")), "unfinished files"
