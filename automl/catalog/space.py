@@ -258,6 +258,11 @@ class Space:
         return next(d for d in self.dimensions if d.name == name)
 
 
+def _plainest(family: entries.Architecture) -> tuple[bool, float, str]:
+    """The first in this order is the default: the cheapest that most techniques can act on."""
+    return bool(family.fitted_by), family.cost, family.id
+
+
 def derive(
     task: str, profile: Profile, settings: SearchSettings, formats: frozenset[str] = frozenset(),
     unfit: Mapping[str, str] | None = None,
@@ -362,7 +367,7 @@ def derive(
         faults.append(_fault("search", "no architecture is left: " + _reasons(excluded), "EMPTY_SPACE"))
     else:
         ids = tuple(sorted(f.id for f in usable))
-        dimensions.append(Dimension("architecture", Categorical(ids, min(usable, key=lambda f: (f.cost, f.id)).id)))
+        dimensions.append(Dimension("architecture", Categorical(ids, min(usable, key=_plainest).id)))
         for family in sorted(usable, key=lambda f: f.id):
             for name, domain in family.params.items():
                 named = f"{family.id}.{name}"

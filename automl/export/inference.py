@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 FLOAT_LAYERS = (
     "PeriodicEmbedding", "PiecewiseLinearEncoding", "DeformableSampling", "LayerNormalization", "MemberColumns",
-    "CategoryLevels", "DecisionTrees", "LinearBags",
+    "CategoryLevels", "DecisionTrees", "LinearBags", "LinearSums",
 )
 """Layers that stay float in int8 files: 8 bits resolve neither a phase of several turns, nor bins of very different widths,
 nor a place between pixels, nor the squares that a variance is made of. Integer throughout, the first cost a census model 0.1
 points of ROC-AUC, the second gave scales at which the runtime aborts, and the last moved a transformer's probabilities by
 0.14 instead of 0.01. The columns of an ensemble's members have different ranges, and encodings behind them need all bits.
-Trees are whole numbers already, which are compared with all bits of their columns, and so are the weights of bags."""
+Trees are whole numbers already, which are compared with all bits of their columns, and so are the weights of bags;
+linear models have columns of all ranges in one tensor, and no second layer."""
 REPRESENTATIVE_ROWS = 300
 """Calibration takes minimum and maximum of each activation: a few hundred rows settle them."""
 

@@ -10,6 +10,7 @@ LAYERS = (
     "automl.layers.tables:PeriodicEmbedding",
     "automl.layers.tables:PiecewiseLinearEncoding",
     "automl.layers.tables:MemberAffine",
+    "automl.layers.tables:LinearSums",
     "automl.layers.tables:MemberColumns",
     "automl.layers.sequences:PaddingMask",
     "automl.layers.sequences:ChannelSlice",

@@ -157,21 +157,23 @@ class CategoryEncoding(keras.layers.Layer):
     rest.
 
     `cardinalities` are the numbers of codes (0 missing, 1 unseen, 2… known), `widths` the outputs of each column; a
-    column whose width equals its cardinality is one-hot. Columns of equal width share one table, so that a handful of
-    gathers serve any number of columns; a one-hot table is an identity that doesn't learn. Learned vectors begin as
-    N(0, 1 / width).
+    column whose width equals its cardinality is one-hot, one of width 0 is left out. Columns of equal width share one
+    table, so that a handful of gathers serve any number of columns; a one-hot table is an identity that doesn't learn.
+    Learned vectors begin as N(0, 1 / width).
     """
 
     def __init__(self, cardinalities: Sequence[int], widths: Sequence[int], seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.cardinalities, self.widths, self.seed = [int(n) for n in cardinalities], [int(w) for w in widths], seed
-        if len(self.cardinalities) != len(self.widths) or not self.widths or min(self.cardinalities + self.widths) < 1:
+        if len(self.cardinalities) != len(self.widths) or min(self.cardinalities, default=0) < 1 or min(self.widths) < 0:
             raise ValueError(f"expected as many cardinalities as widths, all positive, got {cardinalities} and {widths}")
+        if not any(self.widths):
+            raise ValueError("expected a column that isn't left out")
 
     def _groups(self) -> list[tuple[int, bool, list[int]]]:
         """(width, one-hot?, columns) in the order of the output."""
         kinds = [(w, n == w) for n, w in zip(self.cardinalities, self.widths)]
-        return [(w, hot, [i for i, kind in enumerate(kinds) if kind == (w, hot)]) for w, hot in sorted(set(kinds))]
+        return [(w, hot, [i for i, kind in enumerate(kinds) if kind == (w, hot)]) for w, hot in sorted(set(kinds)) if w]
 
     def build(self, input_shape: Any) -> None:
         if input_shape[-1] != len(self.widths):
@@ -303,6 +305,15 @@ class MemberAffine(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "members": self.members, "bias": self.bias, "init": self.init, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class LinearSums(keras.layers.Dense):
+    """A dense layer on columns as they are: [b, columns] → [b, units].
+
+    A type of its own so that integer artifacts can leave it float: columns of very different ranges share one scale there,
+    and with one layer alone nothing makes up for what is lost.
+    """
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

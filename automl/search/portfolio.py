@@ -43,6 +43,10 @@ TABLES = (
         epochs=15, short_clock=1,
     ),
     Entry(
+        "linear", "ridge and logistic regression: within a second, and on small noisy tables hard to pass", "linear", {},
+        {"standardization": {}}, epochs=8, short_clock=10,
+    ),
+    Entry(
         "mlp-quick", "two dense layers on scaled columns: a usable model within seconds", "mlp",
         {"width": 128, "depth": 2, "numeric_embedding": "none", "one_hot_limit": 32},
         {"adamw": {"learning_rate": 3e-3}, "cosine-decay": {}, "dropout": {"rate": 0.1}}, epochs=15, short_clock=5,
@@ -64,6 +68,10 @@ TABLES = (
         {"members": 8, "width": 256, "depth": 2, "numeric_embedding": "piecewise-linear", "bins": 32},
         {"adamw": {"learning_rate": 2e-3, "weight_decay": 3e-4}, "dropout": {"rate": 0.1}, "cosine-decay": {}}, epochs=30,
         batch_size=256, short_clock=2,
+    ),
+    Entry(
+        "linear-places", "Hastie and Tibshirani 1990: an additive model of each number's place between quantiles", "linear",
+        {"bins": 8}, {"standardization": {}}, epochs=8, short_clock=11,
     ),
     Entry(
         "tabm-periodic", "TabM with periodic embeddings and adapters at the entrance only", "tabm",

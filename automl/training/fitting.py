@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,6 +217,42 @@ class Fitting(abc.ABC):
 
     def _took(self, name: str) -> None:
         self.spent[name] = time.monotonic() - self.began
+
+
+class PenaltyPath(Fitting):
+    """Models with a penalty on their weights: the epochs walk from a strong one to a weak one."""
+
+    strengths: ClassVar[tuple[float, ...]]
+    """Inverses of the penalty, rising; the epochs are spread over them."""
+
+    def __init__(self, *given: Any):
+        super().__init__(*given)
+        self._models: dict[int, Any] = {}
+
+    @abc.abstractmethod
+    def fitted(self, strength: float) -> Any:
+        """The model of one strength."""
+
+    @abc.abstractmethod
+    def outputs_of(self, model: Any) -> NDArray[np.floating[Any]]:
+        """A model's outputs [n, outputs] on the validation rows."""
+
+    def level(self, epoch: int) -> int:
+        """Place in `strengths` of an epoch: the recipe's last one has the last."""
+        return max(0, -(-len(self.strengths) * min(epoch, self.recipe.epochs) // self.recipe.epochs) - 1)
+
+    def fit_epochs(self, done: int, until: int) -> None:
+        for level in sorted({self.level(epoch) for epoch in range(done + 1, until + 1)} - self._models.keys()):
+            self._models[level] = self.fitted(self.strengths[level])
+            self.beat()
+
+    def outputs_at(self, epoch: int) -> NDArray[np.floating[Any]]:
+        return self.outputs_of(self._models[self.level(epoch)])
+
+    @property
+    def kept(self) -> Any:
+        """The best epoch's model."""
+        return self._models[self.level(self.best_epoch)]
 
 
 def of_two(sums: NDArray[Any], outputs: int) -> NDArray[Any]:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 STRENGTHS = (1.0, 4.0, 16.0, 64.0)
-"""LIBLINEAR's C, the inverse of the penalty, for vectors of length 1: from too much penalty for most data to too little. The
-epochs are spread over them."""
+"""LIBLINEAR's C, the inverse of the penalty, for vectors of length 1: from too much penalty for most data to too little."""
 NOTHING = (0, 1, 2)
 """Codes of words that count for nothing: what fills up, an unknown word, the boundary between columns."""
 PASSES = 100
@@ -60,8 +59,8 @@ class Weights:
         return total
 
 
-class LinearText(fitting.Fitting):
-    """Epochs walk through `STRENGTHS`."""
+class LinearText(fitting.PenaltyPath):
+    strengths = STRENGTHS
 
     def __init__(self, *given: Any):
         super().__init__(*given)
@@ -69,7 +68,6 @@ class LinearText(fitting.Fitting):
         self.rarities = [self._rarity(found, words=i == 0) for i, found in enumerate(self.there)]
         self.x = _vectors(self.there, self.rarities)
         self.validation = self._there(self.samples.validation_inputs)
-        self.models: dict[int, Weights] = {}
 
     def _there(self, inputs: samples.Inputs) -> list[csr_matrix]:
         """Of each kind of term ones where a text has it, [n, codes]."""
@@ -94,16 +92,7 @@ class LinearText(fitting.Fitting):
         steps[list(NOTHING) if words else [0]] = 0
         return np.minimum(steps, 255) / bags.STEPS
 
-    def level(self, epoch: int) -> int:
-        """Place in `STRENGTHS` of an epoch: the recipe's last one has the last."""
-        return max(0, -(-len(STRENGTHS) * min(epoch, self.recipe.epochs) // self.recipe.epochs) - 1)
-
-    def fit_epochs(self, done: int, until: int) -> None:
-        for level in sorted({self.level(epoch) for epoch in range(done + 1, until + 1)} - self.models.keys()):
-            self.models[level] = self._fitted(STRENGTHS[level])
-            self.beat()
-
-    def _fitted(self, strength: float) -> Weights:
+    def fitted(self, strength: float) -> Weights:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
         from sklearn.multiclass import OneVsRestClassifier
@@ -118,24 +107,19 @@ class LinearText(fitting.Fitting):
         offset = np.concatenate([e.intercept_ for e in model.estimators_])
         return Weights.of(coefficients, offset, self.rarities)
 
-    def outputs_at(self, epoch: int) -> NDArray[np.float64]:
-        sums = self.models[self.level(epoch)].sums(self.validation, self.rarities)
-        return fitting.of_two(sums, self.meta.profile.outputs)
+    def outputs_of(self, model: Weights) -> NDArray[np.float64]:
+        return fitting.of_two(model.sums(self.validation, self.rarities), self.meta.profile.outputs)
 
     def parameters(self) -> int:
         """A weight counts as its byte, as in `text_linear.size`."""
-        return sum(table.size + len(table) for table in self._kept.tables)
-
-    @property
-    def _kept(self) -> Weights:
-        return self.models[self.level(self.best_epoch)]
+        return sum(table.size + len(table) for table in self.kept.tables)
 
     def core(self) -> keras.Model:
         import keras
 
         from automl.architectures import model
 
-        profile, kept = self.meta.profile, self._kept
+        profile, kept = self.meta.profile, self.kept
         inputs = model.input_tensors(profile, self.samples.preprocess)
         core = keras.Model(inputs, text_linear.grow(inputs, profile, self.samples.preprocess, **self.params), name="core")
         layer = core.get_layer("weights")

@@ -31,6 +31,7 @@ SMALL = {
     "tcn": {"width": 16, "levels": 3},
     "ft-transformer": {"width": 16, "depth": 1},
     "vit": {"width": 32, "depth": 2, "patch": 4},
+    "linear": {"bins": 4},
     "boosted-trees": {"rounds": 50, "leaves": 4, "depth": 3},
     "swin": {"width": 32, "stages": 2, "patch": 2, "window": 4},
     "nas-cell": {"width": 8, "stages": 2},

@@ -52,7 +52,7 @@ def test_what_does_not_apply_is_left_out_with_its_reason():
 
 
 def test_forbidden_techniques_are_never_proposed():
-    derived = derive(forbid=("mixup", "adamw", "tabm", "ft-transformer", "boosted-trees"))
+    derived = derive(forbid=("mixup", "adamw", "tabm", "ft-transformer", "boosted-trees", "linear"))
     assert not {"mixup", "adamw"} & set(derived.techniques)
     assert derived.excluded["adamw"] == "forbidden by the user"
     rng = random.Random(0)

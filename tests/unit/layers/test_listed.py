@@ -34,6 +34,7 @@ LAYERS = {
     ),
     "CategoryEncoding": (tables.CategoryEncoding([3, 9, 9], [3, 2, 9], seed=1), [ROWS.astype(np.int32)]),
     "MemberAffine": (tables.MemberAffine(4, True, "signs", seed=1), [ROWS]),
+    "LinearSums": (tables.LinearSums(2, kernel_initializer=keras.initializers.GlorotUniform(1)), [ROWS]),
     "MemberColumns": (tables.MemberColumns(1, 3), [ROWS]),
     "PaddingMask": (sequences.PaddingMask(), [np.array([[4, 2, 0], [1, 0, 0]], np.int32)]),
     "ChannelSlice": (sequences.ChannelSlice(1, 3), [STEPS]),
