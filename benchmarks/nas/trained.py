@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from automl.architectures.nas_cell import GENOTYPES
+from automl.spec import Outcome
 from benchmarks.nas import small
 from benchmarks.techniques import runs
 
@@ -57,6 +58,8 @@ def train(data: Path, work: Path, *, ends: float, say: Callable[[str], None] = l
             return left
         recipe = small.recipe_of(space, ARCHITECTURE, {**PARAMS, "genotype": genotype}, EPOCHS, BATCH)
         run = runs.train(genotype, recipe, prepared.path, small.METRIC, limit_s=RUN_S)
+        if run.outcome == Outcome.LOST:
+            raise SystemExit(f"{genotype}: {run.message}; nothing is recorded, the same call tries it again")
         ledger.add(run)
         say(f"{genotype} {run.outcome} {run.message if run.score is None else f'{run.score:.4f}'} "
             f"({run.wall_s:.1f} s), {left - 1} left")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from automl.architectures.nas_cell import GENOTYPES
-from benchmarks.nas import samplers, surrogate, trained
+from benchmarks.nas import rows, samplers, surrogate, trained
 
 
 def test_cells_are_different_canonical_and_always_the_same() -> None:
@@ -66,3 +66,33 @@ def test_what_is_better_than_chance_is_said_so() -> None:
     assert [found[name]["better"] for name in ("random", "good", "same")] == [False, True, False]
     # Of a hundred values 0.01 … 1.00, those above 0.80 … 0.89 are 20 … 11.
     assert found["good"]["place"] == 16.5
+
+
+def test_a_row_that_was_broken_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = trained.chosen(40)
+    fitted = surrogate.Surrogate.fit({cell: 0.3 + 0.02 * cell.count("conv3") for cell in cells})
+    fitted.save(tmp_path / "surrogate.json")
+    monkeypatch.setattr(samplers, "FILE", tmp_path / "surrogate.json")
+    monkeypatch.setattr(samplers.Surrogate, "load", lambda: fitted)
+    monkeypatch.setattr(samplers, "SAMPLERS", ("evolution",))
+    monkeypatch.setattr(samplers, "MARKS", (5,))
+    monkeypatch.setattr(samplers, "SEEDS", 2)
+    played = []
+
+    def play(name: str, seed: int, values: dict[str, float]) -> tuple[list[float], float]:
+        assert len(values) == 9_444
+        played.append((name, seed))
+        return [0.1 * seed] * 5, 3.0
+
+    monkeypatch.setattr(samplers, "play", play)
+    monkeypatch.setattr(samplers.machine, "describe", lambda: {"commit": "c" * 40})
+    said: list[str] = []
+    clock = iter((0.0, 0.0, 0.0, 9.0))
+    monkeypatch.setattr(samplers.time, "monotonic", lambda: next(clock, 0.0))
+    first = samplers.measure(rows.Given(None, tmp_path, 5.0, said.append))
+    assert (first["met"], first["missing"]) == (None, ["evolution"])
+    assert "Not yet played: `evolution`" in samplers.table(first)
+    second = samplers.measure(rows.Given(None, tmp_path, 5.0, said.append))
+    assert played == [("random", 1), ("random", 2), ("evolution", 1), ("evolution", 2)]
+    assert (second["met"], second["missing"]) == (False, [])
+    assert "| `evolution` | 0.1500 |" in samplers.table(second)
