@@ -277,3 +277,21 @@ def test_a_candidate_is_measured_as_the_file_that_it_would_become(
     assert small["size_bytes"] < large["size_bytes"]
     assert small["parameters"] == outputs.model.count_params()
     assert small["latency_ms"] > 0
+
+
+def test_pruning_clustering_and_training_for_integers_go_on_from_each_other(
+    table: planted.Planted, tmp_path: pathlib.Path
+) -> None:
+    """PCQAT, where the user names all three: each begins with what the one before has left."""
+    three = ("magnitude-pruning", "weight-clustering", "quantization-qat")
+    world = World(point(0.9), point(0.9), point(0.9), point(0.9), point(0.9))
+    best, events = climbed(
+        table, tmp_path, world,
+        wish={"settings": SearchSettings(allow=three, force=three, parameters={"magnitude-pruning.sparsity": "0.5"})},
+    )
+    assert world.tried == list(three)
+    assert [pathlib.Path(asked["candidate"]).name for _, asked in world.requests[1:]] == [
+        "magnitude-pruning-1", "weight-clustering-1",
+    ]
+    assert [e.accepted for e in attempts(events)] == [True, True, True]
+    assert best.name == "quantization-qat-1"
