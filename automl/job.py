@@ -420,6 +420,9 @@ class Job:
         if self.control.finish:
             self.ledger.note("The winner is delivered as it was trained: the job was asked to finish.")
             return own
+        if winner.best.best_epoch == 0:
+            self.ledger.note("The winner's weights are the supernet's: it is delivered as it was cut out.")
+            return own
         if winner.best.origin in NOT_EVIDENCE or self.spec.search.strategy == "fixed":
             self.ledger.note("The winner is delivered as it was trained.")
             return own
@@ -656,8 +659,10 @@ class Job:
     def _keep(self, candidate: Path, prepared: Any) -> None:
         """Leaves the model's kit beside the artifacts; without it the job has succeeded all the same."""
         try:
+            folders = [self.workdir / "supernets" / id for id in self.state.supernets]
             self.engine.keep(
-                candidate, prepared, self.workdir / "artifacts" / KIT, metric=self.metric, tolerance=self.spec.tolerance
+                candidate, prepared, self.workdir / "artifacts" / KIT, metric=self.metric, tolerance=self.spec.tolerance,
+                supernet=next((folder for folder in folders if (folder / "weights.npz").is_file()), None),
             )
         except OSError as error:
             self.ledger.note(f"Nothing was kept to make further artifacts of: {error.strerror}.", warning=True)

@@ -119,6 +119,7 @@ def drawings(*, genotype: str, width: int, resolution: float, **_: Any) -> tuple
     cost=2.5,
     blueprint=blueprint,
     drawings=drawings,
+    elastic=True,
 )
 def build(inputs: dict[str, Any], builder: Builder, **params: Any) -> Any:
     return _assembly.assemble(network(_pictures.input_shape(inputs), **params), inputs, builder)

@@ -144,6 +144,8 @@ class Architecture:
     """`drawings(**params)`: the architecture as graphs for people."""
     relaxation: Relaxation | None
     """All its genotypes as one network, where they can be mixed."""
+    elastic: bool
+    """Smaller networks of it are slices of larger ones, part by part (see `automl.nas.elastic`)."""
     fitted_by: str
     """"module:class" of the `automl.training.fitting.Fitting` that trains it in the place of gradient steps; its `build`
     gives the outputs themselves. "" for networks."""
@@ -337,6 +339,7 @@ def architecture(
     blueprint: Callable[..., Blueprint] | None = None,
     drawings: Callable[..., tuple[Drawing, ...]] | None = None,
     relaxation: Relaxation | None = None,
+    elastic: bool = False,
     fitted_by: str = "",
     lacks: Iterable[str] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -360,7 +363,7 @@ def architecture(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
                 reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, flat=flat,
-                conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, relaxation=relaxation,
+                conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, relaxation=relaxation, elastic=elastic,
                 fitted_by=fitted_by,
                 doc=_essay(build),
             )

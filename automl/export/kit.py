@@ -3,6 +3,7 @@ rows of its data.
 
     candidate/model.keras, preprocess.json, recipe.json, result.json
     data/            a prepared data set in miniature: rows to calibrate with, rows for samples, held-out rows to verify on
+    supernet/        weights.npz and space.json of the supernet that other networks can be cut out of, where there is one
     delivery.json    the metric and the tolerance of the job
 
 The rows are the user's data; whoever deletes a model's kit deletes these rows too.
@@ -29,11 +30,14 @@ HELD_OUT_ROWS = 2_000
 MAX_BYTES = 2 * 2**30
 """Of a kit's contents; a zip may claim anything."""
 
+SUPERNET, SUPERNET_FILES = "supernet", ("weights.npz", "space.json")
 _CANDIDATE = (candidates.MODEL, "preprocess.json", "recipe.json", "result.json")
 _DELIVERY = "delivery.json"
 
 
-def pack(candidate: Path, prepared: PreparedDataset, out: Path, *, metric: str, tolerance: float) -> None:
+def pack(
+    candidate: Path, prepared: PreparedDataset, out: Path, *, metric: str, tolerance: float, supernet: Path | None = None
+) -> None:
     """Writes the kit of a candidate; the file appears whole or not at all."""
     from automl.data import miniature
 
@@ -46,6 +50,9 @@ def pack(candidate: Path, prepared: PreparedDataset, out: Path, *, metric: str, 
                 archive.writestr(companions.entry(f"candidate/{name}"), (candidate / name).read_bytes())
             for file in sorted(path for path in data.path.rglob("*") if path.is_file()):
                 archive.writestr(companions.entry(f"data/{file.relative_to(data.path).as_posix()}"), file.read_bytes())
+            if supernet is not None:
+                for name in SUPERNET_FILES:
+                    archive.writestr(companions.entry(f"{SUPERNET}/{name}"), (supernet / name).read_bytes())
             said = {"metric": metric, "tolerance": tolerance}
             archive.writestr(companions.entry(_DELIVERY), json.dumps(said))
     temporary.replace(out)

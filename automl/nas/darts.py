@@ -7,6 +7,7 @@ What the edges prefer in the end is the genotype. Normalisations have no scale o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -346,6 +347,10 @@ class Darts:
         self.vector, self.streams = np.asarray(state["vector"], np.float64), None
         rounds = [collapse.Round(r["skips"], r["eigenvalue"]) for r in self.history]
         self.collapsed = collapse.judged(rounds, self.watch)
+
+
+    def leave(self, folder: Path) -> None:
+        """Nothing: of a mixture the genotypes alone are worth keeping."""
 
 
 def scaleless(rank: int, channels: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,8 @@ class Ground:
     samples: Samples
     settings: Mapping[str, ParameterValue]
     """Every parameter of the method's declaration."""
+    metric: str = "accuracy"
+    """Id of the job's."""
 
     @property
     def outputs(self) -> int:
@@ -62,6 +65,9 @@ class Method(Protocol):
         """What a checkpoint holds beside the variables."""
 
     def restore(self, state: Json) -> None: ...
+
+    def leave(self, folder: Path) -> None:
+        """Writes what others need of the supernet, beside the checkpoint; perhaps nothing."""
 
 
 def halves(samples: Samples) -> tuple[Samples, Samples]:

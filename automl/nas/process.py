@@ -28,7 +28,7 @@ from automl.spec import Fidelity, Found, Measurement, Outcome
 from automl.training import backends, checkpoint, samples
 from automl.training.result import TrainResult
 
-METHODS = {"darts": "automl.nas.darts:Darts"}
+METHODS = {"darts": "automl.nas.darts:Darts", "once-for-all": "automl.nas.once_for_all:OnceForAll"}
 """Id of a strategy → "module:class" of its method."""
 ROUNDS = 20
 LAST_WORDS_S = 10.0
@@ -93,6 +93,7 @@ class Run:
             outcome, message = Outcome.NAN, str(fault)
         if outcome in (Outcome.COMPLETED, Outcome.PRUNED) and self.steps_done:
             self._save()
+            self.method.leave(self.work.workdir)
             message = "; ".join(phrase for phrase in (message, self.method.remark()) if phrase)
         return TrainResult(
             outcome=outcome, message=message, recipe=self.work.recipe.identity, part=self.work.part, metric=self.work.metric,
@@ -177,7 +178,7 @@ def _method(work: Work) -> Method:
     prepared = PreparedDataset.open(work.prepared)
     plan = compose.plan_of(work.recipe, prepared.meta.profile)
     rows = samples.load(prepared, plan, work.part, Fidelity(epochs=1), work.recipe.seed)
-    ground = Ground(work.recipe, plan, prepared.meta, rows, dict(work.settings))
+    ground = Ground(work.recipe, plan, prepared.meta, rows, dict(work.settings), work.metric)
     module, _, name = METHODS[str(work.settings["method"])].partition(":")
     made: Method = getattr(importlib.import_module(module), name)(ground)
     return made

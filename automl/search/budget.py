@@ -126,7 +126,7 @@ class Speeds:
     def observe(self, trial: Trial) -> None:
         """Takes in what a trial has measured so far."""
         found = trial.measurements
-        if not found:
+        if not found or trial.best_epoch == 0:  # which is that of a network which wasn't trained
             return
         first = found[0]
         # Between two attempts the clock of the process begins anew.

@@ -68,7 +68,8 @@ class Engine:
     """(space, prepared, formats, run_in_child=…, deadline=…) → for each family, and each format of which it is known, ""
     or why it can't be given in it."""
     keep: Callable[..., None]
-    """(candidate folder, prepared, file, metric=…, tolerance=…): writes what another artifact can be made of later."""
+    """(candidate folder, prepared, file, metric=…, tolerance=…, supernet=folder or None): writes what another artifact can be
+    made of later."""
     held_out: Callable[[Path], dict[str, float]]
     render: Callable[..., str]
     clock: Clock
@@ -181,10 +182,12 @@ def product() -> Engine:
 
         return conversions.of_space(space, prepared, formats, **more)
 
-    def keep(candidate: Path, prepared: Any, out: Path, *, metric: str, tolerance: float) -> None:
+    def keep(
+        candidate: Path, prepared: Any, out: Path, *, metric: str, tolerance: float, supernet: Path | None = None
+    ) -> None:
         from automl.export import kit
 
-        kit.pack(candidate, prepared, out, metric=metric, tolerance=tolerance)
+        kit.pack(candidate, prepared, out, metric=metric, tolerance=tolerance, supernet=supernet)
 
     def held_out(scratch: Path) -> dict[str, float]:
         from automl.export import deliver as delivery

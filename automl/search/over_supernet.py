@@ -15,15 +15,13 @@ from automl.catalog import compose, entries
 from automl.catalog.domains import Categorical
 from automl.catalog.space import Assignment, Space
 from automl.search.budget import Outlook
-from automl.search.genotypes import GenotypeEvolution
-from automl.search.sampler import recipe_seed
-from automl.search.supernets import Wish
-from automl.spec import Recipe, Supernet, Trial
+from automl.search.genotypes import GenotypeEvolution, key
+from automl.search.sampler import Proposal, recipe_seed
+from automl.search.supernets import ORIGIN, Wish
+from automl.spec import Fidelity, Recipe, Supernet, Trial
 from automl.spec.genotype import PARAMETER
 from automl.spec.recipe import ParameterValue
 
-SHARE = 0.4
-"""Of the search's time that the supernet gets."""
 ENDLESS_S = 3600.0
 """What it gets where the search has no clock."""
 LARGE_S = 600.0
@@ -34,6 +32,9 @@ LARGE_PIXELS = 784
 
 class OverSupernet(GenotypeEvolution):
     """See the module's docstring."""
+
+    share = 0.4
+    """Of the search's time that the supernet gets."""
 
     def __init__(self, space: Space, seed: int, parameters: Mapping[str, str]):
         """`parameters` are what the user set, by "id.parameter"."""
@@ -52,7 +53,7 @@ class OverSupernet(GenotypeEvolution):
         if self.supernets:
             return None
         endless = outlook.remaining_s == float("inf")
-        seconds = ENDLESS_S if endless else min(SHARE * outlook.total_s, outlook.remaining_s)
+        seconds = ENDLESS_S if endless else min(self.share * outlook.total_s, outlook.remaining_s)
         return Wish(self.name, self.searched(seconds), self.settings, seconds)
 
     def searched(self, seconds: float) -> Recipe:
@@ -114,3 +115,29 @@ class Darts(OverSupernet):
         ).architecture
         params = {**usual.params, PARAMETER: found.architecture.params[PARAMETER]}
         return found.model_copy(update={"architecture": usual.model_copy(update={"params": params})})
+
+
+class OnceForAll(OverSupernet):
+    """Inside the largest network of `nas-mobile` (`automl.nas.once_for_all`). What it finds isn't trained again, but cut out
+    of it; what evolution trains on the other slots meanwhile is there to compare with."""
+
+    name = "once-for-all"
+    share = 0.8
+
+    def searched(self, seconds: float) -> Recipe:
+        return self.space.recipe(self.space.default(), recipe_seed(self.seed))
+
+    def ask(self, trial: str, outlook: Outlook) -> Proposal | None:
+        for one in self.supernets.values():
+            for found in one.found:
+                recipe = one.recipe.model_copy(update={"architecture": found.architecture})
+                if key(recipe) not in {key(t.recipe) for t in self.trials.values()}:
+                    return Proposal(recipe, Fidelity(epochs=recipe.epochs), ORIGIN, fits=True)
+        return super().ask(trial, outlook)
+
+    def _waiting(self) -> list[Assignment]:
+        return []
+
+    def _living(self) -> list[Trial]:
+        """Those that trained: what is cut out can't be gone on with."""
+        return [t for t in super()._living() if t.origin != ORIGIN]

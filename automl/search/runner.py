@@ -314,11 +314,13 @@ class Runner:
     ) -> None:
         if proposal.resume is not None:
             init_from = self.place.folder(proposal.resume)
+        entry, settings = self._supernets.special(proposal.recipe, proposal.origin)
         work = Work(
             trial=trial, attempt=attempt, recipe=proposal.recipe, fidelity=proposal.fidelity, prepared=self.place.prepared,
             metric=self.place.metric, workdir=self.place.folder(trial), part=part, memory_bytes=self.place.memory_bytes,
             deadline=self.budget.step_deadline("final") if deadline is None else deadline, init_from=init_from,
-            batch_scale=0.5 if trial in self._halved else 1.0, judge=self._judge(proposal),
+            batch_scale=0.5 if trial in self._halved else 1.0, judge=None if entry else self._judge(proposal), entry=entry,
+            settings=settings,
         )
         self._works[trial] = work
         # Said first, so that no trial ever runs that the events don't know.
@@ -379,6 +381,9 @@ class Runner:
             self.executor.answer(report.trial, report.attempt, False)
             return
         self.ledger.emit(TrialMeasured(trial=report.trial, attempt=report.attempt, measurement=report.measurement))
+        if self._works[report.trial].entry:
+            self.executor.answer(report.trial, report.attempt, True)  # nothing was trained: neither slow nor hopeless
+            return
         trial = self.state.trials[report.trial]
         self.speeds.observe(trial)
         why = self._why_stop(trial)

@@ -18,6 +18,12 @@ from automl.spec.event import SupernetEnded, SupernetMeasured, SupernetStarted
 from automl.spec.recipe import ParameterValue
 
 ENTRY = "automl.nas.process:search"
+CARVING = "automl.nas.carving:carve"
+"""What makes a trial of a network that is cut out of a supernet, in the place of a training."""
+CARVED = ("once-for-all",)
+"""Methods whose networks are cut out…"""
+ORIGIN = "supernet"
+"""… as trials of this origin."""
 ATTEMPTS, RESTARTS = 3, 10
 """As of trials: attempts when its worker dies, and when the controller does."""
 FORMS = "s{:02d}"
@@ -55,6 +61,13 @@ class Supernets:
 
     def owns(self, id: str) -> bool:
         return id in self.all
+
+    def special(self, recipe: Recipe, origin: str) -> tuple[str, dict[str, ParameterValue]]:
+        """The entry of a trial that is cut out of a supernet, and its settings; ("", {}) of one that trains."""
+        for one in self.all.values():
+            if origin == ORIGIN and one.method in CARVED and any(f.architecture == recipe.architecture for f in one.found):
+                return CARVING, {"supernet": str(self._folder(one.id))}
+        return "", {}
 
     def start(self, wish: Wish) -> None:
         self._start(FORMS.format(len(self.all) + 1), 1, wish)

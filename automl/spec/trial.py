@@ -98,6 +98,7 @@ class Trial(Frozen):
     message: str = ""
     measurements: tuple[Measurement, ...] = ()
     best_epoch: int | None = None
+    """0 of a network that wasn't trained, but cut out of a supernet."""
     score: float | None = None
     """Best `Measurement.score`; larger is better. Where the search ranks by artifacts, what the artifact scores."""
     artifact: ArtifactPoint | None = None

@@ -54,6 +54,9 @@ class Counting:
     def restore(self, state: Any) -> None:
         self.kept = state["kept"]
 
+    def leave(self, folder: Path) -> None:
+        (folder / "left").touch()
+
 
 ground_of: dict[str, float] = {}
 
@@ -100,6 +103,7 @@ def test_a_search_goes_through_its_rounds_and_writes_what_it_found(tmp_path):
     assert [m.epoch for m in session.rounds] == list(range(1, process.ROUNDS + 1))
     assert session.rounds[-1].validation["steps"] == STEPS
     assert process.read(tmp_path)[0].architecture.params["genotype"] == str(STEPS)
+    assert (tmp_path / "left").exists()
 
 
 def test_a_killed_search_goes_on_with_its_weights_and_its_clock(tmp_path):

@@ -20,6 +20,7 @@ from automl.catalog import space as spaces
 from automl.execution.executor import Busy, Ended, Epoch, Report, Work
 from automl.search.control import Control
 from automl.search.engine import Engine
+from automl.search.supernets import ENTRY
 from automl.spec import (
     Artifact,
     ArtifactPoint,
@@ -199,7 +200,7 @@ class FakeExecutor:
         if run is None or run.work.attempt != attempt or not run.waiting:
             return False
         run.waiting = False
-        if run.epoch >= (ROUNDS if run.work.entry else run.work.fidelity.epochs):
+        if run.epoch >= (ROUNDS if run.work.entry == ENTRY else 1 if run.work.entry else run.work.fidelity.epochs):
             self._end(run, Outcome.COMPLETED)
         elif not go_on:
             self._end(run, Outcome.PRUNED)

@@ -24,7 +24,7 @@ def found(folder: Path) -> list[Found]:
 
 
 def stage(tmp_path: Path, **more) -> Theatre:
-    search = SearchSettings(strategy="darts", parameters=more.pop("parameters", {}))
+    search = SearchSettings(strategy=more.pop("strategy", "darts"), parameters=more.pop("parameters", {}))
     return Theatre(
         tmp_path, spec=spec(wall_s=more.pop("wall_s", 500.0), task="image-classification", search=search),
         meta=Meta(task="image-classification", modality=Modality.IMAGE, profile=PICTURES), seed=7,
@@ -135,3 +135,17 @@ def test_darts_is_refused_where_there_is_nothing_that_it_could_search():
         spaces.derive(PICTURES.task, PICTURES, SearchSettings(strategy="darts", parameters={"darts.order": "3"}))
     with pytest.raises(InvalidInput, match=r"isn't in the search space"):
         spaces.derive(PICTURES.task, PICTURES, SearchSettings(strategy="evolution", parameters={"darts.order": "2"}))
+
+
+def test_networks_of_a_supernet_that_is_once_for_all_are_cut_out_and_delivered_untrained(tmp_path):
+    genotype = ".".join(["k3e2", "skip", "skip"] * 3 + ["skip"] * 3)
+    choice = Choice(id="nas-mobile", params={"genotype": genotype, "width": 8, "resolution": 0.5})
+    stage_ = stage(tmp_path, strategy="once-for-all", found=lambda folder: [Found(architecture=choice, expected=0.8)])
+    state = fold(stage_.run())
+    assert state.finished is not None
+    assert state.finished.state == "SUCCEEDED"
+    [carved] = [w for w in stage_.executor.started if w.entry.endswith("carve")]
+    assert carved.recipe.architecture == choice
+    assert carved.settings == {"supernet": str(tmp_path / "supernets" / "s01")}
+    assert state.trials[carved.trial].origin == "supernet"
+    assert sum(t.recipe.architecture == choice for t in state.trials.values()) == 1
