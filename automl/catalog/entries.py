@@ -363,8 +363,8 @@ def architecture(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
                 reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, flat=flat,
-                conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, relaxation=relaxation, elastic=elastic,
-                fitted_by=fitted_by,
+                conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, relaxation=relaxation,
+                elastic=elastic, fitted_by=fitted_by,
                 doc=_essay(build),
             )
         )

@@ -68,8 +68,8 @@ class Engine:
     """(space, prepared, formats, run_in_child=…, deadline=…) → for each family, and each format of which it is known, ""
     or why it can't be given in it."""
     keep: Callable[..., None]
-    """(candidate folder, prepared, file, metric=…, tolerance=…, supernet=folder or None): writes what another artifact can be
-    made of later."""
+    """(candidate folder, prepared, file, metric=…, tolerance=…, supernet=folder or None): writes what another artifact can
+    be made of later."""
     held_out: Callable[[Path], dict[str, float]]
     render: Callable[..., str]
     clock: Clock
