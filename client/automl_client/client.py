@@ -260,6 +260,22 @@ class Client:
             operations.export_artifact(names.model_version(self._project, model), wanted, max_size_bytes, tolerance)
         )
 
+    def retarget(
+        self, model: str, format: str = "tflite:int8", *, max_latency_ms: float | None = None,
+        max_size_bytes: int | None = None, tolerance: float | None = None,
+    ) -> types.Artifact:
+        """Cuts the best network that meets the limits out of the supernet that was kept with a model of the strategy
+        once-for-all, without training, and makes an artifact of it, verified as in `export`. Raises `InvalidArgument` when
+        no supernet was kept or none of its networks is foreseen within the limits, `Infeasible` when what was made
+        missed them."""
+        name, _, precision = format.partition(":")
+        wanted = types.Format(name, precision)
+        return self._call(
+            operations.export_artifact(
+                names.model_version(self._project, model), wanted, max_size_bytes, tolerance, max_latency_ms, retarget=True
+            )
+        )
+
     def delete_kit(self, model: str) -> None:
         """Deletes what the server kept of a version for `export`: the model and a sample of its data."""
         self._call(operations.delete_model_kit(names.model_version(self._project, model)))

@@ -187,10 +187,12 @@ def get_model_version(name: str) -> Operation[types.ModelVersion]:
 
 
 def export_artifact(
-    name: str, wanted: types.Format, max_size_bytes: int | None, tolerance: float | None
+    name: str, wanted: types.Format, max_size_bytes: int | None, tolerance: float | None,
+    max_latency_ms: float | None = None, retarget: bool = False,
 ) -> Operation[types.Artifact]:
     request = model_pb.ExportArtifactRequest(
-        name=name, format=wanted.format, precision=wanted.precision, max_size_bytes=max_size_bytes or 0, tolerance=tolerance
+        name=name, format=wanted.format, precision=wanted.precision, max_size_bytes=max_size_bytes or 0, tolerance=tolerance,
+        max_latency_ms=max_latency_ms or 0.0, retarget=retarget,
     )
     return Operation(
         f"{_MODELS}ExportArtifact", request, model_pb.ExportArtifactResponse, lambda r: converters.artifact(r.artifact),

@@ -35,17 +35,18 @@ class Exporter:
 
     async def export(
         self, record: ModelVersionRecord, *, format: str, precision: str, max_size_bytes: int | None,
-        tolerance: float | None,
+        tolerance: float | None, max_latency_ms: float | None = None, retarget: bool = False,
     ) -> Artifact:
-        """The version's artifact of that format: the one that is there when it meets the limit, else a new one.
+        """The version's artifact of that format: the one that is there when it meets the limits, else a new one; with
+        `retarget` one of another network, cut out of the supernet that was kept.
 
-        `precision` "": the most exact that meets `max_size_bytes`. Raises `FailedPrecondition` when the version's kit was
+        `precision` "": the most exact that meets the limits. Raises `FailedPrecondition` when the version's kit was
         not kept or was deleted, `InvalidInput` for an unknown format, `Infeasible` with the reasons when none could be made.
         """
         async with self._place:
             there = [a for a in record.artifacts if a.format == format and precision in ("", a.precision)]
             fitting = [a for a in there if max_size_bytes is None or a.size_bytes <= max_size_bytes]
-            if fitting and precision:
+            if fitting and precision and max_latency_ms is None and not retarget:
                 return fitting[0]
             kit = self._kits.path(record.name)
             if not await asyncio.to_thread(kit.is_file):
@@ -58,7 +59,8 @@ class Exporter:
             with tempfile.TemporaryDirectory(prefix="export-", dir=self._folder) as out:
                 request = {
                     "kit": str(kit), "out": out, "format": format, "precision": precision,
-                    "max_size_bytes": max_size_bytes, "tolerance": tolerance,
+                    "max_size_bytes": max_size_bytes, "tolerance": tolerance, "max_latency_ms": max_latency_ms,
+                    "retarget": retarget, "cache": str(self._settings.data / "cache"),
                 }
                 said = await self._child(request)
                 if "refused" in said:
@@ -76,7 +78,8 @@ class Exporter:
         if done.timed_out:
             raise Infeasible(f"the artifact was not made within {self._settings.export_timeout_s:g} s")
         if done.returncode == 2:
-            raise InvalidInput.at("format", said.splitlines()[-1] if said else "can't be made", reason="FORMAT_UNKNOWN")
+            field, reason = ("retarget", "CANT_BE_RETARGETED") if request["retarget"] else ("format", "FORMAT_UNKNOWN")
+            raise InvalidInput.at(field, said.splitlines()[-1] if said else "can't be made", reason=reason)
         if done.returncode != 0:
             log.error("export failed", returncode=done.returncode, stderr=said)
             raise RuntimeError(f"making an artifact ended with code {done.returncode}")

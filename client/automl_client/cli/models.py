@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from automl_client.cli import connection, quantities
+
+if TYPE_CHECKING:
+    from automl_client import types
 
 
 @click.group(short_help="List, show, download and export models.")
@@ -140,12 +144,49 @@ def export(
     No training takes place. What a server keeps of a model is the network and a sample of its data; `automl models forget`
     deletes both.
     """
-    from automl_client.cli import delivery, output
+    from automl_client.cli import delivery
 
     place = delivery.Place.checked(out).of("")
     with connection.open() as client:
         artifact = client.export(model, format, max_size_bytes=max_size, tolerance=tolerance)
         path = client.download(artifact, place)
+    _told(artifact, path, as_json)
+
+
+@models.command("retarget", short_help="Cut another network out of a model's supernet.")
+@click.argument("model")
+@click.option("--max-latency", type=quantities.Duration(), help="Median of one example on one thread: 2ms.")
+@click.option("--max-size", type=quantities.Size(), help="Largest size of the file, like 200KB.")
+@click.option("--format", "format", default="tflite:int8", show_default=True, metavar="FORMAT[:PRECISION]")
+@click.option("--tolerance", type=click.FloatRange(0, 1), help="Largest loss of the metric. Default: that of the job.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("."), show_default=True, help="Folder for the file.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object with path, size, hash and proof.")
+@connection.options
+def retarget(
+    connection: connection.Connection, model: str, max_latency: float | None, max_size: int | None, format: str,
+    tolerance: float | None, out: Path, as_json: bool,
+) -> None:
+    """Cut another network out of the supernet that was kept with MODEL (--strategy once-for-all), for other limits.
+
+    The best network that meets the limits is chosen by what the supernet's search learned and by the latency of its
+    operations on the server's machine. No training takes place; the artifact is verified on held-out rows.
+    """
+    from automl_client.cli import delivery
+
+    place = delivery.Place.checked(out).of("")
+    with connection.open() as client:
+        artifact = client.retarget(
+            model, format, max_latency_ms=None if max_latency is None else 1e3 * max_latency, max_size_bytes=max_size,
+            tolerance=tolerance,
+        )
+        path = client.download(artifact, place)
+    _told(artifact, path, as_json)
+
+
+def _told(artifact: types.Artifact, path: Path, as_json: bool) -> None:
+    """Says what was made and how it was proven."""
+    from automl_client.cli import output
+
     if as_json:
         output.emit({**output.jsonable(artifact), "path": str(path)})
         return

@@ -169,18 +169,22 @@ class GetModelVersionResponse(_message.Message):
     def __init__(self, model_version: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
 
 class ExportArtifactRequest(_message.Message):
-    __slots__ = ("name", "format", "precision", "max_size_bytes", "tolerance")
+    __slots__ = ("name", "format", "precision", "max_size_bytes", "tolerance", "max_latency_ms", "retarget")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     MAX_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    RETARGET_FIELD_NUMBER: _ClassVar[int]
     name: str
     format: str
     precision: str
     max_size_bytes: int
     tolerance: float
-    def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., precision: _Optional[str] = ..., max_size_bytes: _Optional[int] = ..., tolerance: _Optional[float] = ...) -> None: ...
+    max_latency_ms: float
+    retarget: bool
+    def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., precision: _Optional[str] = ..., max_size_bytes: _Optional[int] = ..., tolerance: _Optional[float] = ..., max_latency_ms: _Optional[float] = ..., retarget: _Optional[bool] = ...) -> None: ...
 
 class ExportArtifactResponse(_message.Message):
     __slots__ = ("artifact",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -46,10 +47,14 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         if request.max_size_bytes < 0:
             message = f"expected at least 1, or 0 for no limit, got {request.max_size_bytes}"
             raise InvalidInput.at("max_size_bytes", message, reason="OUT_OF_RANGE")
+        if not (request.max_latency_ms >= 0 and math.isfinite(request.max_latency_ms)):
+            message = f"expected milliseconds, or 0 for no limit, got {request.max_latency_ms}"
+            raise InvalidInput.at("max_latency_ms", message, reason="OUT_OF_RANGE")
         check_format(request.format, request.precision)
         made = await self._exporter.export(
             record, format=request.format, precision=request.precision, max_size_bytes=request.max_size_bytes or None,
             tolerance=request.tolerance if request.HasField("tolerance") else None,
+            max_latency_ms=request.max_latency_ms or None, retarget=request.retarget,
         )
         return pb.ExportArtifactResponse(artifact=converters.artifact(record.name, made))
 
