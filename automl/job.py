@@ -28,7 +28,7 @@ from automl.catalog import devices, entries, validation
 from automl.catalog import space as spaces
 from automl.catalog.space import Space
 from automl.execution.children import ChildFailed
-from automl.search import account, bagging, engine, finale, judging, selection, sizing, strategies
+from automl.search import account, bagging, choosing, engine, finale, judging, selection, sizing, strategies
 from automl.search.budget import Budget, Speeds, reserve_shares
 from automl.search.control import Cancelled, Control, listen
 from automl.search.engine import Engine, Workers
@@ -54,7 +54,7 @@ from automl.spec import (
     Recipe,
     Trial,
 )
-from automl.spec.event import DataPrepared, EnsemblePlanned, JobFinished, SpaceDerived
+from automl.spec.event import DataPrepared, EnsemblePlanned, JobFinished, SpaceDerived, StrategyChosen
 from automl.spec.model import Frozen, Json, canonical
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class Job:
             unfit |= {id: why for id, why in self.state.space.excluded.items() if why.startswith(UNCONVERTIBLE)}
         elif self.spec.search.strategy != "fixed":
             unfit |= self._unconvertible(prepared, space)
-        space = spaces.derive(self.task, profile, self.spec.search, formats, unfit)
+        space = self._chosen(spaces.derive(self.task, profile, self.spec.search, formats, unfit), formats, unfit)
         sizing.check_feasible(space, self.spec.constraints, self.spec.formats)
         if self.state.space is None:
             self.ledger.emit(
@@ -244,6 +244,24 @@ class Job:
                 )
             )
         return space
+
+    def _chosen(self, space: Space, formats: frozenset[str], unfit: dict[str, str]) -> Space:
+        """The space, or under the default strategy one of genotypes where the limits ask for it. From then on the job's
+        strategy is the one that was decided on."""
+        if self.spec.search.strategy != "auto" or space.profile.modality != Modality.IMAGE:
+            return space
+        if self.state.space is not None and self.state.strategy is None:
+            return space  # begun by a version that didn't choose
+        other = self.spec.search.changed(strategy=choosing.STRATEGY)
+        genotypes = spaces.derive(self.task, space.profile, other, formats, unfit)
+        if self.state.strategy is None:
+            choice = choosing.choose(space, genotypes, self.spec.constraints, self.spec.formats)
+            self.ledger.emit(StrategyChosen(strategy=choice.strategy, reason=choice.reason))
+        assert self.state.strategy is not None
+        if self.state.strategy.strategy == "auto":
+            return space
+        self.spec = self.spec.changed(search=other.to_dict())
+        return genotypes
 
     def _too_slow(self, prepared: Any) -> dict[str, str]:
         """Families whose files would take too much of the budget to be written, with the reason."""

@@ -98,6 +98,15 @@ def _finding(check: str, message: str, columns: Sequence[str], rows: Sequence[in
     )
 
 
+def _strategy(view: View) -> Markup | None:
+    """What the default strategy decided on, and why; None where another was asked for."""
+    chosen = view.state.strategy
+    if chosen is None:
+        return None
+    what = "searched no genotypes" if chosen.strategy == "auto" else f"searched genotypes ({chosen.strategy})"
+    return element("p", f"The default strategy {what}: {chosen.reason}.", class_="note")
+
+
 def space(view: View) -> Markup | None:
     space = view.state.space
     if space is None:
@@ -108,6 +117,7 @@ def space(view: View) -> Markup | None:
             f"Strategy {space.strategy}: {number(space.dimensions, 'dimension')}, "
             f"{number(len(space.techniques), 'technique')} that could be proposed.",
         ),
+        _strategy(view),
     ]
     tried: dict[str, int] = {}
     for trial in view.state.trials.values():

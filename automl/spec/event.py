@@ -64,6 +64,14 @@ class SpaceDerived(Frozen):
     dimensions: int
 
 
+class StrategyChosen(Frozen):
+    """What `auto` decided on: itself, with architectures drawn by hand, or a search of genotypes."""
+
+    kind: Literal["strategy-chosen"] = "strategy-chosen"
+    strategy: str
+    reason: str
+
+
 class TrialStarted(Frozen):
     kind: Literal["trial-started"] = "trial-started"
     trial: str
@@ -267,9 +275,9 @@ class JobFinished(Frozen):
 
 Payload = Annotated[
     Union[
-        PhaseStarted, DataPrepared, SpaceDerived, CandidatesScored, SupernetStarted, SupernetMeasured, SupernetEnded,
-        TrialStarted, TrialMeasured, TrialEnded, BestChanged, LatencyForeseen, SamplerState, Noted, EnsemblePlanned,
-        Compressed, ArtifactMade, ArtifactRefused, JobFinished,
+        PhaseStarted, DataPrepared, StrategyChosen, SpaceDerived, CandidatesScored, SupernetStarted, SupernetMeasured,
+        SupernetEnded, TrialStarted, TrialMeasured, TrialEnded, BestChanged, LatencyForeseen, SamplerState, Noted,
+        EnsemblePlanned, Compressed, ArtifactMade, ArtifactRefused, JobFinished,
     ],
     pydantic.Field(discriminator="kind"),
 ]
@@ -291,6 +299,7 @@ class JobState(pydantic.BaseModel):
     sequence: int = 0
     phase: JobPhase | None = None
     prepared: DataPrepared | None = None
+    strategy: StrategyChosen | None = None
     space: SpaceDerived | None = None
     scored: list[CandidatesScored] = []
     supernets: dict[str, Supernet] = {}
@@ -322,6 +331,8 @@ class JobState(pydantic.BaseModel):
                 self.phase = phase
             case DataPrepared() as prepared:
                 self.prepared = prepared
+            case StrategyChosen() as strategy:
+                self.strategy = strategy
             case SpaceDerived() as space:
                 self.space = space
             case CandidatesScored() as scored:
