@@ -1,7 +1,7 @@
 """Measures a file without a line of the product's own code: `python benchmarks/compression/independent.py FILE`.
 
-Prints a line of JSON: "bytes" of the whole file, "latency_ms" (.tflite: median of one example of zeros on one thread in
-LiteRT; else null).
+Prints a line of JSON: "bytes" of the whole file, and "latency_ms", the median of one example of zeros on one thread, of a
+.tflite file in LiteRT, of an .onnx file in onnxruntime; null for others.
 """
 
 from __future__ import annotations
@@ -9,25 +9,46 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 WARM_UP, RUNS, SECONDS = 20, 300, 1.5
+TYPES = {"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(uint8)": np.uint8}
 
 
-def latency_ms(content: bytes) -> float:
+def litert(file: Path) -> Callable[[], object]:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter = Interpreter(model_content=file.read_bytes(), num_threads=1)
     interpreter.allocate_tensors()
     for detail in interpreter.get_input_details():
         interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+    return interpreter.invoke
+
+
+def onnxruntime(file: Path) -> Callable[[], object]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    zeros = {
+        i.name: np.zeros([n if isinstance(n, int) else 1 for n in i.shape], TYPES[i.type]) for i in session.get_inputs()
+    }
+    return lambda: session.run(None, zeros)
+
+
+RUNTIMES = {".tflite": litert, ".onnx": onnxruntime}
+
+
+def latency_ms(predict: Callable[[], object]) -> float:
     times: list[float] = []
     ends = time.perf_counter() + SECONDS
     for i in range(WARM_UP + RUNS):
         began = time.perf_counter()
-        interpreter.invoke()
+        predict()
         if i >= WARM_UP:
             times.append(time.perf_counter() - began)
         if len(times) > 5 and time.perf_counter() > ends:
@@ -37,5 +58,5 @@ def latency_ms(content: bytes) -> float:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    content = path.read_bytes()
-    print(json.dumps({"bytes": len(content), "latency_ms": latency_ms(content) if path.suffix == ".tflite" else None}))
+    runtime = RUNTIMES.get(path.suffix)
+    print(json.dumps({"bytes": path.stat().st_size, "latency_ms": None if runtime is None else latency_ms(runtime(path))}))
