@@ -243,7 +243,7 @@ class Runner:
             return None
         if recipe is proposal.recipe:
             return proposal
-        if recipe.identity in {t.recipe.identity for t in self.state.trials.values()}:
+        if recipe.identity in {t.recipe.identity for t in self.state.trials.values() if t.origin not in NOT_EVIDENCE}:
             return None
         self.shrunk += 1
         return dataclasses.replace(proposal, recipe=recipe)

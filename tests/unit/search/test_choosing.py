@@ -9,9 +9,9 @@ import pytest
 from automl.catalog import space
 from automl.catalog.domains import Categorical
 from automl.catalog.space import Space
-from automl.search import choosing
-from automl.spec import Constraints, FormatRequest, SearchSettings
-from tests.unit.search.fakes import PICTURES
+from automl.search import choosing, sizing
+from automl.spec import Constraints, FormatRequest, Modality, Outcome, SearchSettings
+from tests.unit.search.fakes import PICTURES, Meta, Theatre, World, fold, spec
 
 HAND = space.derive(PICTURES.task, PICTURES, SearchSettings())
 GENOTYPES = space.derive(PICTURES.task, PICTURES, SearchSettings(strategy="evolution"))
@@ -57,3 +57,25 @@ def test_what_nothing_meets_stays_as_it_is():
 def test_without_genotypes_there_is_no_choice():
     assert choosing.choose(HAND, HAND, Constraints(max_memory_bytes=30_000), INT8).strategy == "auto"
     assert choosing.choose(HAND, None, Constraints(), INT8).strategy == "auto"
+
+
+def test_a_job_with_little_memory_says_what_it_chose_and_narrows_what_it_trains(tmp_path):
+    stage = Theatre(
+        tmp_path, spec=spec(
+            wall_s=600.0, max_trials=3, task="image-classification", search=SearchSettings(),
+            constraints=Constraints(max_memory_bytes=30_000),
+        ),
+        meta=Meta(task="image-classification", modality=Modality.IMAGE, profile=PICTURES), seed=7,
+        world=World(epoch_s=lambda work: 2.0),
+    )
+    state = fold(stage.run())
+    assert state.strategy.strategy == state.space.strategy == "evolution"
+    assert state.finished.state == "SUCCEEDED"
+    # The probe trains the default as narrow as the first trial: that isn't a trial of it.
+    first = next(t for t in state.trials.values() if t.origin == "evolution")
+    assert first.outcome != Outcome.OVERSIZE
+    for trial in state.trials.values():
+        if trial.outcome != Outcome.OVERSIZE:
+            share = sizing.Limits(memory_bytes=30_000).share(trial.recipe, PICTURES)
+            assert share is not None
+            assert share <= 1
