@@ -22,6 +22,10 @@ from benchmarks import machine
 from benchmarks.compression import rows
 
 
+SEEDS = 3
+"""Of a whole run; what was measured with fewer is a quick look."""
+
+
 def page(known: dict[str, ModuleType], folder: Path) -> str:
     """Every row's newest result for people."""
     lines = ["# Compression: figures"]
@@ -33,7 +37,8 @@ def page(known: dict[str, ModuleType], folder: Path) -> str:
             continue
         result: dict[str, Any] = json.loads(files[-1].read_text(encoding="utf-8"))
         about = result["machine"]
-        small = "" if result["factor"] == 1.0 else f"; budgets × {result['factor']:g}: a quick look"
+        quick = result["factor"] != 1.0 or result["seeds"] < SEEDS
+        small = f"; a quick look ({result['seeds']} seed(s), budgets × {result['factor']:g})" if quick else ""
         lines += [
             f"{ {True: 'Met', False: 'Missed', None: 'Not done yet'}[result['met']] }. Commit {result['commit'][:10]}, "
             f"{about['processor']}, {about['cores']} cores, load {about['load_average']:.1f} at the start; "
@@ -48,7 +53,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="folder with one folder for each set")
     parser.add_argument("--only", action="append", default=[], choices=sorted(known), help="this row; may be repeated")
     parser.add_argument("--sets", action="append", default=[], help="this data set; may be repeated")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--factor", type=float, default=1.0, help="on the budgets of jobs, for a quick look")
     parser.add_argument("--time-limit", type=float, default=math.inf, metavar="S", help="begin nothing later than this")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "automl-benchmarks-compression",
