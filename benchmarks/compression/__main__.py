@@ -21,7 +21,6 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.compression import rows
 
-
 SEEDS = 3
 """Of a whole run; what was measured with fewer is a quick look."""
 
