@@ -1,0 +1,119 @@
+"""Whether what a search finds is better than what chance finds, at the same size, trained alike.
+
+Each method searches on the small pictures, once for each seed. Its first architecture trains alone from scratch, and so do
+ten random genotypes of its space whose weights lie within half and double of its. What counts: over the seeds, the mean of
+the methods' less the mean of chance's, against the spread (the standard deviation) of chance's. `evolution` and
+`proxylessnas` aren't in it yet.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.nas import once_for_all, small, supernets
+from benchmarks.nas.rows import Given
+from benchmarks.techniques import runs
+
+NAME = "search-against-chance"
+AIM = (
+    "best of each method beats the mean of 10 random genotypes of the same size range, trained alike, 2 seeds, by more than "
+    "the spread, for darts, proxylessnas, once-for-all and evolution"
+)
+SEEDS, RANDOMS = (1, 2), 10
+EPOCHS, BATCH = 15, 64
+CELLS = {"width": 12, "cells": 2, "stages": 1}
+METHODS: Mapping[str, dict[str, Any]] = {
+    "darts": {
+        "architecture": "nas-cell", "params": CELLS, "steps": 1_500, "settings": {"order": 1, "partial": 1, "guard": "both"},
+    },
+    "once-for-all": {
+        "architecture": "nas-mobile", "params": {"width": once_for_all.WIDTH}, "steps": once_for_all.STEPS,
+        "settings": once_for_all.SETTINGS,
+    },
+}
+MISSING = ("proxylessnas", "evolution")
+LEDGER = Path(__file__).parent / "search_against_chance.jsonl"
+
+
+def measure(given: Given) -> dict[str, Any]:
+    """The figures of the row."""
+    if given.data is None:
+        raise SystemExit("search-against-chance trains on pictures: name their folder with --data")
+    data, ledger = small.prepared(given.data, given.work), runs.Ledger(LEDGER)
+    found: dict[str, Any] = {}
+    for method, how in METHODS.items():
+        for seed in SEEDS:
+            if time.monotonic() >= given.ends:
+                return {"met": None, "methods": found, "missing": list(MISSING)}
+            answer = supernets.train(
+                method, how["architecture"], how["params"], how["settings"], data=data, work=given.work, steps=how["steps"],
+                seed=seed,
+            )
+            one = {"message": answer["message"], "best": None, "chance": []}
+            found.setdefault(method, {})[str(seed)] = one
+            if not answer["found"]:
+                given.say(f"{method}, seed {seed}: found nothing ({answer['message']})")
+                continue
+            params = {**how["params"], **answer["found"][0]["architecture"]["params"]}
+            for place, candidate in enumerate([params, *rivals(how["architecture"], params, seed)]):
+                if time.monotonic() >= given.ends:
+                    return {"met": None, "methods": found, "missing": list(MISSING)}
+                score = supernets.alone(
+                    ledger, data, how["architecture"], candidate, epochs=EPOCHS, batch=BATCH, seed=seed
+                )
+                given.say(f"{method}, seed {seed}: {'found' if place == 0 else 'chance'} {candidate['genotype']} {score}")
+                if place == 0:
+                    one["best"], one["genotype"] = score, candidate["genotype"]
+                elif score is not None:
+                    one["chance"].append(score)
+    figures = {method: summed_up(list(seeds.values())) for method, seeds in found.items()}
+    lost = any(figure["gain"] is None or figure["gain"] <= figure["spread"] for figure in figures.values())
+    return {"met": False if lost else None, "methods": found, "figures": figures, "missing": list(MISSING)}
+
+
+def rivals(architecture: str, params: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
+    """Random genotypes of the same space whose weights lie within half and double of the found one's; all else equal."""
+    from automl.catalog import entries
+    from automl.spec import Profile
+
+    family, rng = entries.architectures[architecture], random.Random(f"{architecture}:{seed}")
+    assert family.genotypes is not None
+    assert family.blueprint is not None
+    profile = Profile(
+        modality="image", task=small.TASK, rows=1, classes=10, outputs=10, image_shape=(small.SIDE, small.SIDE, 3)
+    )
+    size: Callable[[Mapping[str, Any]], int] = lambda chosen: family.blueprint(profile, **chosen).parameters  # type: ignore[misc]
+    like, found = size(params), []
+    for _ in range(10_000):
+        candidate = {**params, "genotype": family.genotypes.sample(rng)}
+        if candidate not in found and candidate != params and 0.5 * like <= size(candidate) <= 2.0 * like:
+            found.append(candidate)
+        if len(found) == RANDOMS:
+            break
+    return found
+
+
+def summed_up(seeds: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Means over the seeds: of the found ones', of chance's, their difference, and chance's spread."""
+    whole = [one for one in seeds if one["best"] is not None and len(one["chance"]) > 1]
+    if len(whole) < len(seeds) or not whole:
+        return {"best": None, "chance": None, "gain": None, "spread": None}
+    best = statistics.fmean(one["best"] for one in whole)
+    chance = statistics.fmean(statistics.fmean(one["chance"]) for one in whole)
+    spread = statistics.fmean(statistics.stdev(one["chance"]) for one in whole)
+    return {"best": best, "chance": chance, "gain": best - chance, "spread": spread}
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = ["| method | found | chance | gain | spread of chance |", "|---|---|---|---|---|"]
+    for method, figure in result.get("figures", {}).items():
+        cells = ["–" if figure[name] is None else f"{figure[name]:.4f}" for name in ("best", "chance", "gain", "spread")]
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    if "figures" not in result:
+        lines = ["Trainings are left."]
+    return "\n".join([*lines, "", f"Not in it yet: {', '.join(result['missing'])}."])
