@@ -60,6 +60,8 @@ _MEMBER = 0.3
 """Share of a network's time by which each further member of an ensemble makes an artifact take longer."""
 _WORTH = 0.4
 """An artifact is tried while so much of the time that it takes beside other work is left: it may take less."""
+_GRACE_S = 10.0
+"""A job that comes so much too late with one file is worth more than one that ends in time with none."""
 _SLACK = 5.0
 """A child may take so many times its estimate before it is ended, and `_PATIENCE_S` at least; one that hangs must not
 take the time of all others."""
@@ -227,6 +229,7 @@ class _Delivery:
         self._emitting = threading.Lock()
         self._account: dict[str, Any] = {}
         self._lanes = 1
+        self._made = False
         self._waiting: dict[str, float] = {}
         """Artifacts that have no verdict yet, with the seconds that each takes beside its rows."""
 
@@ -235,7 +238,7 @@ class _Delivery:
         self.scratch.mkdir(parents=True, exist_ok=True)
         self._account = self.run_in_child(
             target="automl.export.verify:reference", preload=warm(), env=CHILD_ENV, memory_bytes=CHILD_MEMORY_BYTES,
-            timeout_s=_CHILD_LIMIT_S if self.deadline is None else max(1.0, self._left()),
+            timeout_s=_CHILD_LIMIT_S if self.deadline is None else max(1.0, self._latest()),
             request={
                 "candidate": str(self.float_candidate), "prepared": str(self.prepared.path), "part": self.part,
                 "out": str(self.scratch), "threads": self.slots,
@@ -266,7 +269,7 @@ class _Delivery:
         fixed_s = self._waiting[artifact_id(wanted)]
         if lacking := catalog.formats[wanted.format].lacking:
             return self._refuse(wanted.format, wanted.precision, lacking)
-        if self._left() < _WORTH * fixed_s:
+        if self._latest() < _WORTH * fixed_s:
             return self._refuse(
                 wanted.format, wanted.precision,
                 f"no time was left: it takes about {fixed_s:.0f} s, and the budget had {max(0.0, self._left()):.1f} s left",
@@ -348,6 +351,7 @@ class _Delivery:
             members=companions.digests(temporary), fit=fit,
         )
         _appear(temporary, final)
+        self._made = True
         for note in written.get("notes") or ():
             self._emit(Noted(message=str(note)))
         self._emit(ArtifactMade(artifact=made))
@@ -436,13 +440,18 @@ class _Delivery:
         return self.scratch / ("unverified-" + filename(wanted))
 
     def _left(self) -> float:
+        """Seconds until the deadline."""
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+
+    def _latest(self) -> float:
+        """Seconds until the last moment: the deadline, and while nothing has been made somewhat later."""
+        return self._left() + (0.0 if self._made else _GRACE_S)
 
     def _limit_s(self, expected_s: float) -> float:
         """The time limit of a child that is expected to take so long."""
         if self.deadline is None:
             return _CHILD_LIMIT_S
-        return max(1.0, min(max(_PATIENCE_S, _SLACK * expected_s), self._left()))
+        return max(1.0, min(max(_PATIENCE_S, _SLACK * expected_s), self._latest()))
 
     def _rows_share_s(self) -> float:
         """Seconds that one artifact may predict: its share of what the others without verdict leave."""

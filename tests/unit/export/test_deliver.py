@@ -117,9 +117,18 @@ def test_beyond_the_tolerance_nothing_is_returned(table: planted.Planted, tmp_pa
 
 
 def test_without_time_each_is_refused_with_that_reason(pictures: planted.Planted, tmp_path: pathlib.Path) -> None:
-    results, events = delivered(pictures, tmp_path, deadline=time.monotonic() + 0.5)
+    results, events = delivered(pictures, tmp_path, deadline=time.monotonic() - 60)
     assert all(isinstance(r, Refused) and "no time was left" in r.reason for r in results)
     assert sorted(str(e.refused) for e in events) == sorted(str(r) for r in results)
+
+
+def test_without_time_one_file_comes_late_rather_than_none(
+    pictures: planted.Planted, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "_GRACE_S", 120.0)
+    results, _ = delivered(pictures, tmp_path, deadline=time.monotonic() - 1, slots=1)
+    assert [r.id for r in results if isinstance(r, Artifact)] == ["tflite-int8"]
+    assert all("no time was left" in r.reason for r in results if isinstance(r, Refused))
 
 
 def test_with_little_time_two_lanes_make_all(pictures: planted.Planted, tmp_path: pathlib.Path) -> None:
