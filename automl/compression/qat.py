@@ -24,6 +24,7 @@ import numpy as np
 from automl.compression import bridge as bridges
 from automl.compression import finetuning, pointwise, twin_training
 from automl.compression.kept import Kept
+from automl.compression.layerwise import TECHNIQUE as LAYERWISE
 from automl.compression.mixed_bits import TECHNIQUE as MIXED_BITS
 from automl.export import candidate as candidates
 from automl.spec import AutoMLError
@@ -66,8 +67,8 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
 
     source, prepared = candidates.Candidate(Path(request["candidate"])), PreparedDataset.open(Path(request["prepared"]))
     rate = float(request["settings"]["rate"])
-    if source.recipe.has(MIXED_BITS):
-        raise NotForQat(f"not for QAT: the grids of {MIXED_BITS} would be lost")
+    if gridded := [id for id in (MIXED_BITS, LAYERWISE) if source.recipe.has(id)]:
+        raise NotForQat(f"not for QAT: the grids of {gridded[0]} would be lost")
     tf_keras.utils.set_random_seed(int(request["seed"]) % 2**32)
     model = pointwise.rewritten(tflite.with_float_pictures(source.model))
     x, y = source.encode(prepared.inputs("train")), np.asarray(prepared.target("train"))

@@ -131,11 +131,12 @@ def half_zero(layer: Any) -> int:
     return int(small.sum())
 
 
-def test_grids_of_fewer_bits_would_be_lost(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("technique", ["mixed-bit", "rl-sac"])
+def test_grids_of_fewer_bits_would_be_lost(technique: str, table: planted.Planted, tmp_path: pathlib.Path) -> None:
     model = stretched(table, tmp_path / "candidate")
-    recipe = finetuning.with_technique(candidates.Candidate(model.candidate).recipe, "mixed-bit", {"budget": 4.0})
+    recipe = finetuning.with_technique(candidates.Candidate(model.candidate).recipe, technique, {"budget": 4.0})
     (model.candidate / "recipe.json").write_bytes(recipe.canonical_json())
-    with pytest.raises(qat.NotForQat, match="mixed-bit"):
+    with pytest.raises(qat.NotForQat, match=technique):
         qat.train(request(model, tmp_path / "out"))
 
 
