@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 from automl.execution import environment, forkserver, outcomes
-from automl.spec import AutoMLError, InvalidData, InvalidInput, Violation
+from automl.spec import AutoMLError, Internal, InvalidData, InvalidInput, Violation
 
 ANSWER_BYTES = 64 * 2**20
 """A child whose answer is larger is ended: answers are accounts, data travel in files."""
@@ -197,8 +197,11 @@ def _answer(channel: socket.socket, target: str, request: dict[str, Any]) -> Non
         data = json.dumps({"kind": "invalid", "data": isinstance(error, InvalidData), "violations": violations}).encode()
     except Exception as error:  # noqa: BLE001 — any failure is the caller's to judge.
         traceback.print_exc()
+        # What the project raises for people says it all; of anything else type and place help.
+        expected = isinstance(error, AutoMLError) and not isinstance(error, Internal)
         failure = {
-            "kind": "failed", "out_of_memory": outcomes.means_out_of_memory(error), "message": outcomes.message_of(error),
+            "kind": "failed", "out_of_memory": outcomes.means_out_of_memory(error),
+            "message": str(error) if expected else outcomes.message_of(error),
         }
         data = json.dumps(failure).encode()
     sys.stdout.flush()  # Once it has answered, the process may be killed.

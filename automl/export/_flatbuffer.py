@@ -120,11 +120,7 @@ def without_wraparound(model: Any) -> None:
                     other.inputs = np.array([plain if int(i) == instead else int(i) for i in other.inputs], np.int32)
                 graph.outputs = np.array([plain if int(i) == instead else int(i) for i in graph.outputs], np.int32)
         _drop_unused(graph)
-    used = sorted({one.opcodeIndex for graph in model.subgraphs for one in graph.operators})
-    for graph in model.subgraphs:
-        for one in graph.operators:
-            one.opcodeIndex = used.index(one.opcodeIndex)
-    model.operatorCodes = [model.operatorCodes[index] for index in used]
+    _drop_unused_codes(model)
 
 
 def _drop_unused(graph: Any) -> None:
@@ -135,3 +131,131 @@ def _drop_unused(graph: Any) -> None:
         if len(kept) == len(graph.operators):
             return
         graph.operators = kept
+
+
+def with_integer_forms(model: Any) -> None:
+    """Replaces in a `ModelT` what the converter leaves float between integers, where integers compute the same:
+
+    - a mask, codes bounded by 1 as float and quantised again: zero point + code · round(1 / scale) in 32 bits, which is what
+      quantising gives for 0 and 1;
+    - a negation between a dequantise and a quantise: 0 - x, for which there is an int8 kernel.
+    """
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
+
+    builtin, types, options = schema.BuiltinOperator, schema.TensorType, schema.BuiltinOptions
+
+    for graph in model.subgraphs:
+        edit = _Edit(model, graph)
+        for last in list(graph.operators):
+            if edit.kind(last) != builtin.QUANTIZE:
+                continue
+            [made] = map(int, last.outputs)
+            target = graph.tensors[made]
+            before = edit.maker(int(last.inputs[0]))
+            if target.type != types.INT8 or before is None:
+                continue
+            scale, zero_point = float(target.quantization.scale[0]), int(target.quantization.zeroPoint[0])
+            source = int(before.inputs[0])
+            if edit.kind(before) == builtin.CAST and edit.at_most(source, 1) and zero_point + round(1 / scale) <= 127:
+                shape = graph.tensors[source].shape
+                step = edit.constant(np.array([round(1 / scale)], np.int32), types.INT32)
+                first = edit.constant(np.array([zero_point], np.int32), types.INT32)
+                scaled, moved = edit.tensor(types.INT32, shape), edit.tensor(types.INT32, shape)
+                edit.replace(last, [
+                    edit.operator(builtin.MUL, options.MulOptions, schema.MulOptionsT(), [source, step], scaled),
+                    edit.operator(builtin.ADD, options.AddOptions, schema.AddOptionsT(), [scaled, first], moved),
+                    edit.operator(builtin.CAST, options.NONE, None, [moved], made),
+                ])
+            elif edit.kind(before) == builtin.NEG:
+                wide = edit.maker(source)
+                if wide is not None and edit.kind(wide) == builtin.DEQUANTIZE:
+                    x = int(wide.inputs[0])
+                    zero = edit.constant(np.array([0], np.int8), types.INT8, scale=1.0)
+                    edit.replace(last, [
+                        edit.operator(builtin.SUB, options.SubOptions, schema.SubOptionsT(), [zero, x], made),
+                    ])
+        _drop_unused(graph)
+    _drop_unused_codes(model)
+
+
+class _Edit:
+    """Changes to one graph of a `ModelT`."""
+
+    def __init__(self, model: Any, graph: Any):
+        self._model, self._graph = model, graph
+        self._makers = {int(output): one for one in graph.operators for output in one.outputs}
+
+    def kind(self, operator: Any) -> int:
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+    def maker(self, tensor: int) -> Any:
+        return self._makers.get(tensor)
+
+    def at_most(self, tensor: int, bound: int) -> bool:
+        """Whether the tensor is the smaller of something and the constant `bound`."""
+        import numpy as np
+        from ai_edge_litert import schema_py_generated as schema
+
+        made = self.maker(tensor)
+        if made is None or self.kind(made) != schema.BuiltinOperator.MINIMUM:
+            return False
+        wanted = np.int32(bound).tobytes()
+        held = (self._model.buffers[self._graph.tensors[int(i)].buffer].data for i in made.inputs)
+        return any(data is not None and np.asarray(data, np.uint8).tobytes() == wanted for data in held)
+
+    def tensor(self, type: int, shape: Any, buffer: int = 0, scale: float | None = None) -> int:
+        import numpy as np
+        from ai_edge_litert import schema_py_generated as schema
+
+        made = schema.TensorT()
+        made.type, made.shape, made.buffer = type, np.array(shape, np.int32), buffer
+        made.name = f"made_{len(self._graph.tensors)}"
+        if scale is not None:
+            made.quantization = schema.QuantizationParametersT()
+            made.quantization.scale = np.array([scale], np.float32)
+            made.quantization.zeroPoint = np.array([0], np.int64)
+        self._graph.tensors.append(made)
+        return len(self._graph.tensors) - 1
+
+    def constant(self, values: Any, type: int, scale: float | None = None) -> int:
+        import numpy as np
+        from ai_edge_litert import schema_py_generated as schema
+
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+        self._model.buffers.append(buffer)
+        return self.tensor(type, values.shape, len(self._model.buffers) - 1, scale)
+
+    def operator(self, kind: int, options_type: int, options: Any, inputs: list[int], output: int) -> Any:
+        import numpy as np
+        from ai_edge_litert import schema_py_generated as schema
+
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), 2
+        self._model.operatorCodes.append(code)
+        made = schema.OperatorT()
+        made.opcodeIndex = len(self._model.operatorCodes) - 1
+        made.inputs, made.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
+        made.builtinOptionsType, made.builtinOptions = options_type, options
+        return made
+
+    def replace(self, operator: Any, by: list[Any]) -> None:
+        place = next(i for i, one in enumerate(self._graph.operators) if one is operator)
+        self._graph.operators[place : place + 1] = by
+
+
+def _drop_unused_codes(model: Any) -> None:
+    """Leaves each kind of operation that is used in the list once."""
+    kinds: list[tuple[int, bytes | str]] = []
+    kept: list[Any] = []
+    for graph in model.subgraphs:
+        for one in graph.operators:
+            code = model.operatorCodes[one.opcodeIndex]
+            kind = (max(code.builtinCode, code.deprecatedBuiltinCode), code.customCode or b"")
+            if kind not in kinds:
+                kinds.append(kind)
+                kept.append(code)
+            one.opcodeIndex = kinds.index(kind)
+    model.operatorCodes = kept

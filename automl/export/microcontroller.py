@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl import catalog
-from automl.export import _flatbuffer, _micro_source, companions, inference, predictor, tflite
+from automl.export import _arena, _flatbuffer, _micro_source, companions, inference, predictor, tflite
 from automl.export import candidate as candidates
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 PRECISION = "int8"
 INTEGER_THROUGHOUT = "a microcontroller's file is integer throughout"
+_CONVERSIONS = ("DEQUANTIZE", "QUANTIZE")
+"""Where these are, something between them is float."""
 HEADER, ARRAY, EXAMPLE, MODEL = "model.h", "model.cc", "main.cc", "model.tflite"
 
 FORMAT = catalog.format(
@@ -92,18 +94,25 @@ def contents(source: candidates.Candidate, prepared: Path, seed: int) -> bytes:
         content = tflite.convert(source.model, PRECISION, rows, batch=1, integer_only=True)
     except Exception as error:  # the converter's exceptions have no class of their own in common
         raise inference.Unconvertible(_converters_reason(str(error))) from error
-    content = _flatbuffer.rewritten(content, _flatbuffer.without_wraparound)
+    content = _flatbuffer.rewritten(content, _integers_throughout)
     check(content)
     return content
 
 
+def _integers_throughout(model: Any) -> None:
+    _flatbuffer.without_wraparound(model)
+    _flatbuffer.with_integer_forms(model)
+
+
 def check(content: bytes) -> None:
     """Raises `Unconvertible` naming what TensorFlow Lite Micro has no integer operation for."""
-    lacking = [name for name in _flatbuffer.operator_names(content) if name not in _micro_source.OPERATIONS]
+    known = (*_micro_source.OPERATIONS, *_CONVERSIONS)
+    lacking = [name for name in _flatbuffer.operator_names(content) if name not in known]
     if lacking:
         raise inference.Unconvertible(f"TensorFlow Lite Micro has no int8 form of {', '.join(lacking)}")
     if floats := _float_operations(content):
-        raise inference.Unconvertible(f"{', '.join(floats)} would stay float, and {INTEGER_THROUGHOUT}")
+        named = [name for name in floats if name not in _CONVERSIONS] or floats
+        raise inference.Unconvertible(f"{', '.join(named)} would stay float, and {INTEGER_THROUGHOUT}")
 
 
 def _float_operations(content: bytes) -> list[str]:
@@ -149,20 +158,12 @@ def arena(content: bytes) -> tuple[int, str]:
             "an upper bound computed from the tensors, not measured: tflite-micro isn't installed where this was made, "
             "see automl[micro]"
         )
-    said = _attempt(content, most)
-    if said:
+    try:
         # The bound is ours and may be wrong; the allocator's word counts.
-        most *= 8
-        if said := _attempt(content, most):
-            raise inference.Unconvertible(f"TensorFlow Lite Micro can't prepare the model: {said}")
-    low = 0
-    while most - low > 16:
-        middle = (low + most) // 2 // 16 * 16
-        if _attempt(content, middle):
-            low = middle
-        else:
-            most = middle
-    return most, f"measured: the smallest with which the allocator of {_version()} succeeds, reference kernels on 64 bits"
+        found = _arena.smallest(content, 8 * most)
+    except _arena.Unprepared as error:
+        raise inference.Unconvertible(f"TensorFlow Lite Micro can't prepare the model: {error}") from error
+    return found, f"measured: the smallest with which the allocator of {_version()} succeeds, reference kernels on 64 bits"
 
 
 def arena_bound(content: bytes) -> int:
@@ -190,23 +191,6 @@ def arena_bound(content: bytes) -> int:
                 total += 6 * (size + 16)
         total += 1024 * graph.OperatorsLength()
     return total
-
-
-def _attempt(content: bytes, size: int) -> str:
-    """What TensorFlow Lite Micro says against an arena of so many bytes; "" where it prepares and runs the model."""
-    import numpy as np
-
-    with _errors() as said:
-        try:
-            runs = _interpreter(content, size)
-            # What lies in the arena before may be no code of any row.
-            for place in range(_flatbuffer.model_of(content).Subgraphs(0).InputsLength()):
-                details = runs.get_input_details(place)
-                runs.set_input(np.zeros(details["shape"], details["dtype"]), place)
-            runs.invoke()
-        except (RuntimeError, ValueError) as error:  # whose text says less than what was printed
-            return " ".join(said().split()) or str(error)
-    return ""
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -48,6 +50,30 @@ def test_raw_rows_get_the_float_models_answers(model: planted.Planted, tmp_path:
     runtime = runtimes.open(artifact, 1)
     encoded = source.encode({name: np.asarray(value[:1]) for name, value in model.data.inputs("test").items()})
     np.testing.assert_allclose(np.ravel(_first(runtime.single(encoded)())), expected[0], rtol=0, atol=1e-5 * spread)
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_no_heavy_package_is_needed_to_predict(pictures: planted.Planted, tmp_path: pathlib.Path, suffix: str) -> None:
+    """As in an installation without them: importing any fails."""
+    artifact = tmp_path / f"model{suffix}"
+    travelling = {name: (pictures.candidate / companions.PREPROCESS).read_bytes() for name in companions.NAMES}
+    content = WRITERS[suffix].convert(candidate.Candidate(pictures.candidate).model, "float32")
+    artifact.write_bytes(content + (onnx_file.appendix(travelling) if suffix == ".onnx" else b""))
+    if suffix == ".tflite":
+        companions.append(artifact, travelling)
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('tensorflow', 'keras', 'jax', 'pandas', 'sklearn', 'automl'):\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "import numpy as np\n"
+        "from automl_client import Predictor\n"
+        "print(Predictor(sys.argv[1], threads=1).predict(np.zeros((2, 12, 12, 1), np.uint8)).outputs.shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(artifact)], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "(2, 3)", done.stderr
 
 
 def _first(output: object) -> np.ndarray:

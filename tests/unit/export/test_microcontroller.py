@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from automl.export import _flatbuffer, _micro_source, candidate, companions, inference, microcontroller, verify
+from automl.export import _arena, _flatbuffer, _micro_source, candidate, companions, inference, microcontroller, verify
 from tests.unit.export import planted
 from tests.unit.export.test_formats import write
 
@@ -76,6 +76,35 @@ def test_the_arena_is_the_smallest_that_does_and_below_the_bound(packed: Any) ->
     with pytest.raises(RuntimeError, match="allocate"):
         runtime.Interpreter.from_bytes(content, arena_size=size - 16)
     assert size <= microcontroller.arena_bound(content)
+
+
+def test_an_arena_at_which_the_library_crashes_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search by hand: 4,000 bytes do; the child crashes at the first size below, and is started again behind it."""
+    crashes: list[int] = []
+
+    def tried(model: pathlib.Path, low: int, high: int) -> dict[int, bool | str]:
+        found: dict[int, bool | str] = {}
+        if low == high:
+            return {high: True}
+        while high - low > 16:
+            size = (low + high) // 2 // 16 * 16
+            found[size] = size >= 4000 or ""
+            if size < 4000:
+                crashes.append(size)
+                return found
+            high = size
+        return found
+
+    monkeypatch.setattr(_arena, "_tried", tried)
+    assert _arena.smallest(b"", 100_000) == 4000
+    assert crashes
+
+
+@needs_micro
+def test_a_model_that_the_library_cannot_prepare_is_refused_in_its_words(packed: Any) -> None:
+    content = members(packed[1])["model.tflite"]
+    with pytest.raises(_arena.Unprepared, match="allocate"):
+        _arena.smallest(content, 1600)
 
 
 def test_without_the_package_a_bound_is_said_to_be_one(packed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,3 +219,37 @@ def test_what_counts_negative_codes_is_taken_out_and_nothing_else() -> None:
     count = {name: len([1 for o in range(_flatbuffer.model_of(m).Subgraphs(0).OperatorsLength())])
              for name, m in (("before", content), ("after", shorter))}
     assert count["before"] - count["after"] == 3
+
+
+def test_masks_and_negations_become_integers_that_compute_the_same() -> None:
+    """A mask of codes and a layer normalisation, which the converter leaves float between integers."""
+    import keras
+    from ai_edge_litert.interpreter import Interpreter
+
+    from automl.export import tflite
+    from automl.layers import sequences
+
+    rng = np.random.default_rng(0)
+    tokens = keras.Input((6,), dtype="int32", name="tokens")
+    mask = sequences.PaddingMask()(tokens)
+    hidden = keras.layers.LayerNormalization()(keras.layers.Embedding(9, 8)(tokens))
+    hidden = keras.layers.Flatten()(keras.layers.Multiply()([hidden, mask]))
+    model = keras.Model({"tokens": tokens}, keras.layers.Dense(3)(hidden))
+    x = rng.integers(0, 9, (60, 6)).astype(np.int32)
+    x[:, 4:] = 0
+    content = tflite.convert(model, "int8", {"tokens": x}, batch=1, integer_only=True)
+    assert {"CAST", "NEG", "QUANTIZE"} <= set(_flatbuffer.operator_names(content))
+    with pytest.raises(inference.Unconvertible, match="NEG"):
+        microcontroller.check(content)
+    changed = _flatbuffer.rewritten(content, microcontroller._integers_throughout)
+    microcontroller.check(changed)
+
+    def run(content: bytes, row: np.ndarray) -> np.ndarray:
+        interpreter = Interpreter(model_content=content)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], row)
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+    for row in x[:20]:
+        np.testing.assert_array_equal(run(changed, row[None]), run(content, row[None]))
