@@ -319,7 +319,7 @@ def capability(
     return entry
 
 
-def _unchanged(plan: TrainPlan) -> TrainPlan:
+def _unchanged(plan: TrainPlan, **settings: Any) -> TrainPlan:
     return plan
 
 
