@@ -19,6 +19,10 @@ quick_graphs()
 SETTINGS = {"kernel": 5, "expansion": 4, "depth": 2, "stages": 2}
 
 
+pytestmark = pytest.mark.xdist_group("once-for-all")
+"""One supernet for all tests, which it takes long to trace, in the order in which it learns."""
+
+
 @pytest.fixture(scope="module")
 def method() -> once_for_all.OnceForAll:
     made = once_for_all.OnceForAll(ground("once-for-all", "nas-mobile", {"width": 16}, SETTINGS))
@@ -93,6 +97,7 @@ def test_networks_are_cut_out_with_statistics_of_their_own(method, tmp_path):
 
 
 def test_state_survives_a_restart(method):
+    method._drawn(0.8, random.Random(1))  # late enough that the largest has become the teacher
     again = once_for_all.OnceForAll(method.ground)
     for mine, theirs in zip(again.variables, method.variables, strict=True):
         mine.assign(theirs.value)
