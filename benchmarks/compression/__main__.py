@@ -9,7 +9,6 @@ earlier call of the same commit ended.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import tempfile
@@ -18,36 +17,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import rows as shared
 from benchmarks.compression import rows
 
+TITLE = "Compression: figures"
 SEEDS = 3
 """Of a whole run; what was measured with fewer is a quick look."""
 
 
-def page(known: dict[str, ModuleType], folder: Path) -> str:
-    """Every row's newest result for people."""
-    lines = ["# Compression: figures"]
-    for name, row in known.items():
-        files = sorted(folder.glob(f"{name}-*.json"), key=lambda file: json.loads(file.read_text(encoding="utf-8"))["taken"])
-        lines += ["", f"## {name}", "", f"Aim: {row.AIM}.", ""]
-        if not files:
-            lines.append("Not run yet.")
-            continue
-        result: dict[str, Any] = json.loads(files[-1].read_text(encoding="utf-8"))
-        about = result["machine"]
-        quick = result["factor"] != 1.0 or result["seeds"] < SEEDS
-        small = f"; a quick look ({result['seeds']} seed(s), budgets × {result['factor']:g})" if quick else ""
-        lines += [
-            f"{ {True: 'Met', False: 'Missed', None: 'Not done yet'}[result['met']] }. Commit {result['commit'][:10]}, "
-            f"{about['processor']}, {about['cores']} cores, load {about['load_average']:.1f} at the start; "
-            f"{result['taken']}, {result['wall_s']:.0f} s{small}.", "", row.table(result),
-        ]
-    return "\n".join(lines).rstrip() + "\n"
+def remark(result: dict[str, Any]) -> str:
+    """Says so where a result was measured in less than the whole."""
+    quick = result["factor"] != 1.0 or result["seeds"] < SEEDS
+    return f"; a quick look ({result['seeds']} seed(s), budgets × {result['factor']:g})" if quick else ""
 
 
 def main() -> int:
-    known = rows.all()
+    known = shared.of(__package__, rows.HERE)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with one folder for each set")
     parser.add_argument("--only", action="append", default=[], choices=sorted(known), help="this row; may be repeated")
@@ -58,23 +43,17 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "automl-benchmarks-compression",
                         help="what was measured so far is kept here [%(default)s]")
     given = parser.parse_args()
-    ends, met = time.monotonic() + given.time_limit, True
-    for name in given.only or known:
-        about, began = machine.describe(), time.monotonic()
+    ends = time.monotonic() + given.time_limit
+
+    def measured(row: ModuleType, about: dict[str, Any]) -> dict[str, Any]:
         what = rows.Given(
             given.data, given.work, ends, given.seeds, given.factor, tuple(given.sets), about["commit"],
             lambda line: print(line, flush=True),
         )
-        measured = known[name].measure(what)
-        result = {**about, "factor": given.factor, "seeds": given.seeds, **measured,
-                  "wall_s": round(time.monotonic() - began, 1)}
-        stamp = about["taken"].replace(":", "").partition("+")[0]
-        rows.RESULTS.mkdir(exist_ok=True)
-        written = json.dumps(result, indent=1, allow_nan=False) + "\n"
-        (rows.RESULTS / f"{name}-{about['commit'][:10]}-{stamp}.json").write_text(written, encoding="utf-8")
-        print(known[name].table(result))
-        met = met and result["met"] is True
-    (rows.RESULTS / "README.md").write_text(page(known, rows.RESULTS), encoding="utf-8")
+        return {"factor": given.factor, "seeds": given.seeds, **row.measure(what)}
+
+    met = shared.run(known, given.only or known, rows.RESULTS, measured)
+    (rows.RESULTS / "README.md").write_text(shared.page(TITLE, known, rows.RESULTS, remark), encoding="utf-8")
     return 0 if met else 1
 
 

@@ -1,9 +1,4 @@
-"""What a row of this benchmark is: a module here with a name, an aim, a measurement, and its figures as a table.
-
-    NAME = "qat"
-    AIM = "recovers at least half of what plain int8 loses"
-    def measure(given: Given) -> dict[str, Any]      # JSON; "met": True, False, or None while something is left to be done
-    def table(result: dict[str, Any]) -> str         # Markdown
+"""What a row of this benchmark may use; `benchmarks.rows` says what a row is.
 
 What takes minutes is a unit: `given.unit(...)` runs it once for a commit and keeps its figures, so that a row that was
 broken off goes on.
@@ -12,13 +7,10 @@ broken off goes on.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
-import pkgutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -66,15 +58,6 @@ class Given:
             file.write(json.dumps({"key": whole, "figures": figures}) + "\n")
         self.say(f"  {figures}")
         return figures
-
-
-def all() -> dict[str, ModuleType]:
-    """The rows by name: the modules of this folder that have an aim."""
-    found = [
-        importlib.import_module(f"{__package__}.{module.name}")
-        for module in pkgutil.iter_modules([str(HERE)]) if not module.name.startswith("_")
-    ]
-    return {str(module.NAME): module for module in found if hasattr(module, "AIM")}
 
 
 def verdict(conditions: list[bool], whole: bool) -> bool | None:

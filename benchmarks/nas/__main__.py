@@ -9,40 +9,20 @@ networks goes on where an earlier call ended.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import tempfile
 import time
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from benchmarks import machine
+from benchmarks import rows as shared
 from benchmarks.nas import rows
 
-
-def page(known: dict[str, ModuleType], folder: Path) -> str:
-    """Every row's newest result for people."""
-    lines = ["# Architecture search: figures"]
-    for name, row in known.items():
-        files = sorted(folder.glob(f"{name}-*.json"), key=lambda file: json.loads(file.read_text(encoding="utf-8"))["taken"])
-        lines += ["", f"## {name}", "", f"Aim: {row.AIM}.", ""]
-        if not files:
-            lines.append("Not run yet.")
-            continue
-        result: dict[str, Any] = json.loads(files[-1].read_text(encoding="utf-8"))
-        about = result["machine"]
-        lines += [
-            f"{ {True: 'Met', False: 'Missed', None: 'Not done yet'}[result['met']] }. Commit {result['commit'][:10]}, "
-            f"{about['processor']}, {about['cores']} cores, load {about['load_average']:.1f} at the start; "
-            f"{result['taken']}, {result['wall_s']:.0f} s.", "", row.table(result),
-        ]
-    return "\n".join(lines).rstrip() + "\n"
+TITLE = "Architecture search: figures"
 
 
 def main() -> int:
-    known = rows.all()
+    known = shared.of(__package__, rows.HERE)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with one folder for each set")
     parser.add_argument("--only", action="append", default=[], choices=sorted(known), help="this row; may be repeated")
@@ -50,18 +30,9 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "automl-benchmarks-nas",
                         help="what is prepared is kept here [%(default)s]")
     given = parser.parse_args()
-    ends, met = time.monotonic() + given.time_limit, True
-    for name in given.only or known:
-        about, began = machine.describe(), time.monotonic()
-        what = rows.Given(given.data, given.work, ends, lambda line: print(line, flush=True))
-        result = {**about, **known[name].measure(what), "wall_s": round(time.monotonic() - began, 1)}
-        stamp = about["taken"].replace(":", "").partition("+")[0]
-        rows.RESULTS.mkdir(exist_ok=True)
-        written = json.dumps(result, indent=1, allow_nan=False) + "\n"
-        (rows.RESULTS / f"{name}-{about['commit'][:10]}-{stamp}.json").write_text(written, encoding="utf-8")
-        print(known[name].table(result))
-        met = met and result["met"] is True
-    (rows.RESULTS / "README.md").write_text(page(known, rows.RESULTS), encoding="utf-8")
+    what = rows.Given(given.data, given.work, time.monotonic() + given.time_limit, lambda line: print(line, flush=True))
+    met = shared.run(known, given.only or known, rows.RESULTS, lambda row, about: row.measure(what))
+    (rows.RESULTS / "README.md").write_text(shared.page(TITLE, known, rows.RESULTS), encoding="utf-8")
     return 0 if met else 1
 
 

@@ -17,8 +17,9 @@ from automl.export import candidate as candidates
 from automl.export import tflite
 from automl.spec import Choice
 from automl.training import prediction
+from benchmarks import rows as shared
 from benchmarks.compression import independent, limits, recovery, rows, sealed
-from benchmarks.compression.__main__ import page
+from benchmarks.compression.__main__ import TITLE, remark
 from tests.unit.compression.conftest import trained
 from tests.unit.training import conftest as small
 
@@ -51,9 +52,9 @@ def test_a_unit_is_run_once_for_a_commit_and_a_failure_is_kept(tmp_path: pathlib
 
 
 def test_every_row_says_its_aim_and_the_page_draws_what_is_there(tmp_path: pathlib.Path) -> None:
-    known = rows.all()
+    known = shared.of("benchmarks.compression", rows.HERE)
     assert set(known) == {"delivered", "size-limits", "sealed-limits", "qat", "rank-by"}
-    drawn = page(known, tmp_path)
+    drawn = shared.page(TITLE, known, tmp_path, remark)
     assert drawn.count("Not run yet.") == len(known)
     for row in known.values():
         assert row.AIM in drawn
