@@ -4,8 +4,8 @@ Each round adds a small tree (one for each class, of two classes one) that is fi
 trees before it, times `learning_rate` (Friedman 2001; in histograms of the columns, as LightGBM has it, Ke et al., NeurIPS
 2017). On many tables, small or irregular ones above all, this is still the strongest single model (Grinsztajn et al.,
 NeurIPS 2022, arXiv:2207.08815), it is fitted in seconds, and its errors differ from those of networks: the mean of both is
-better than either. It doesn't extrapolate, and it is larger than a network of few weights: 5 bytes a node, whatever the
-precision.
+better than either. It doesn't extrapolate, and it is larger than a network of few weights: 2 bytes a node and some
+kilobytes of graph, whatever the precision. That is what int8 would give, so the int8 file is as large as the float32 one.
 
 The trees are scikit-learn's, fitted on whole numbers: columns in steps of 1/4096 after scaling. Categories stand in the
 order of their mean targets, cross-fitted for the training rows (Micci-Barreca 2001, scikit-learn's `TargetEncoder`); with
@@ -26,7 +26,10 @@ from automl.architectures.builder import Builder
 from automl.catalog import Categorical, Float, Int, architecture
 from automl.spec import InvalidInput, Profile
 
-BYTES_PER_NODE = 5
+BYTES_PER_NODE = 2
+BYTES_PER_SPLIT = 3
+BINS = 255
+"""Of a column, at most: what lies between two of them is what trees can ask."""
 MOST_ENCODED = 10
 """Classes for which categories get a mean target each."""
 MOST_CLASSES = 30
@@ -34,8 +37,19 @@ MOST_CLASSES = 30
 
 
 def size(profile: Profile, *, rounds: int, leaves: int, **learning: Any) -> int:
-    """Bytes of the nodes at most: no precision makes them smaller, so each counts as a weight."""
-    return BYTES_PER_NODE * rounds * sums(profile.outputs, profile.kind) * (2 * leaves - 1)
+    """Bytes of the tables at most: no precision makes them smaller, so each counts as a weight."""
+    trees = rounds * sums(profile.outputs, profile.kind)
+    return table_bytes(trees * (2 * leaves - 1), _splits(profile, trees, leaves))
+
+
+def table_bytes(nodes: int, splits: int) -> int:
+    return BYTES_PER_NODE * nodes + BYTES_PER_SPLIT * splits
+
+
+def _splits(profile: Profile, trees: int, leaves: int) -> int:
+    """Different questions, at most."""
+    columns = profile.numeric + profile.categorical * levels_width(profile.outputs, profile.kind)
+    return max(1, min(trees * (leaves - 1), columns * (BINS - 1)))
 
 
 def sums(outputs: int, kind: str) -> int:
@@ -73,12 +87,15 @@ def _when(profile: Profile) -> str | None:
 def build(inputs: dict[str, Any], builder: Builder, *, rounds: int, leaves: int, depth: int, **learning: Any) -> Any:
     """The untrained forest at its largest: logits [b, outputs] of 0."""
     trees = rounds * sums(builder.profile.outputs, builder.profile.kind)
-    return grow(inputs, builder.profile, builder.preprocess, trees=trees, nodes=trees * (2 * leaves - 1), depth=depth)
+    return grow(
+        inputs, builder.profile, builder.preprocess, trees=trees, nodes=trees * (2 * leaves - 1),
+        splits=_splits(builder.profile, trees, leaves), depth=depth,
+    )
 
 
 def grow(
-    inputs: Mapping[str, Any], profile: Profile, preprocess: Mapping[str, Any], *, trees: int, nodes: int, depth: int,
-    unit: float = 2.0**-14,
+    inputs: Mapping[str, Any], profile: Profile, preprocess: Mapping[str, Any], *, trees: int, nodes: int, splits: int,
+    depth: int, unit: float = 2.0**-14,
 ) -> Any:
     """The layers of a forest of that size behind the inputs. Raises `InvalidInput` for a table without usable columns."""
     from automl.layers import trees as layers
@@ -90,5 +107,7 @@ def grow(
     if not parts:
         raise InvalidInput.at("data", "no column is left to learn from", reason="NO_FEATURES")
     columns, one_sum = sum(part.shape[-1] for part in parts), sums(profile.outputs, profile.kind) < profile.outputs
-    forest = layers.DecisionTrees(columns, profile.outputs, trees, nodes, depth, unit=unit, one_sum=one_sum, name="trees")
+    forest = layers.DecisionTrees(
+        columns, profile.outputs, trees, nodes, splits, depth, unit=unit, one_sum=one_sum, name="trees"
+    )
     return forest(parts if len(parts) > 1 else parts[0])

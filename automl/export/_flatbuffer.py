@@ -43,7 +43,7 @@ def add_metadata(model: Any, name: str, data: bytes) -> None:
     buffer.data = np.frombuffer(data, np.uint8)
     model.buffers.append(buffer)
     entry.name, entry.buffer = name, len(model.buffers) - 1
-    model.metadata = [one for one in model.metadata or [] if _text(one.name) != name] + [entry]
+    model.metadata = [one for one in model.metadata or [] if text(one.name) != name] + [entry]
 
 
 def metadata(content: bytes, name: str) -> bytes | None:
@@ -51,7 +51,7 @@ def metadata(content: bytes, name: str) -> bytes | None:
     model = model_of(content)
     for place in range(model.MetadataLength()):
         entry = model.Metadata(place)
-        if _text(entry.Name()) == name:
+        if text(entry.Name()) == name:
             return bytes(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     return None
 
@@ -60,7 +60,7 @@ def inputs(content: bytes) -> list[tuple[str, list[int]]]:
     """Name and shape of each input, in the order of the graph; the name is the signature's."""
     model = model_of(content)
     graph, signature = model.Subgraphs(0), model.SignatureDefs(0)
-    names = {signature.Inputs(i).TensorIndex(): _text(signature.Inputs(i).Name()) for i in range(signature.InputsLength())}
+    names = {signature.Inputs(i).TensorIndex(): text(signature.Inputs(i).Name()) for i in range(signature.InputsLength())}
     found = []
     for place in range(graph.InputsLength()):
         tensor = graph.Tensors(graph.Inputs(place))
@@ -78,11 +78,11 @@ def operator_names(content: bytes) -> list[str]:
     for place in range(model.OperatorCodesLength()):
         entry = model.OperatorCodes(place)
         name = names[max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())]
-        found.add(f"CUSTOM:{_text(entry.CustomCode())}" if name == "CUSTOM" else name)
+        found.add(f"CUSTOM:{text(entry.CustomCode())}" if name == "CUSTOM" else name)
     return sorted(found)
 
 
-def _text(name: Any) -> str:
+def text(name: Any) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
@@ -120,7 +120,7 @@ def without_wraparound(model: Any) -> None:
                     other.inputs = np.array([plain if int(i) == instead else int(i) for i in other.inputs], np.int32)
                 graph.outputs = np.array([plain if int(i) == instead else int(i) for i in graph.outputs], np.int32)
         _drop_unused(graph)
-    _drop_unused_codes(model)
+    drop_unused_codes(model)
 
 
 def _drop_unused(graph: Any) -> None:
@@ -146,7 +146,7 @@ def with_integer_forms(model: Any) -> None:
     builtin, types, options = schema.BuiltinOperator, schema.TensorType, schema.BuiltinOptions
 
     for graph in model.subgraphs:
-        edit = _Edit(model, graph)
+        edit = Edit(model, graph)
         for last in list(graph.operators):
             if edit.kind(last) != builtin.QUANTIZE:
                 continue
@@ -176,10 +176,10 @@ def with_integer_forms(model: Any) -> None:
                         edit.operator(builtin.SUB, options.SubOptions, schema.SubOptionsT(), [zero, x], made),
                     ])
         _drop_unused(graph)
-    _drop_unused_codes(model)
+    drop_unused_codes(model)
 
 
-class _Edit:
+class Edit:
     """Changes to one graph of a `ModelT`."""
 
     def __init__(self, model: Any, graph: Any):
@@ -246,7 +246,7 @@ class _Edit:
         self._graph.operators[place : place + 1] = by
 
 
-def _drop_unused_codes(model: Any) -> None:
+def drop_unused_codes(model: Any) -> None:
     """Leaves each kind of operation that is used in the list once."""
     kinds: list[tuple[int, bytes | str]] = []
     kept: list[Any] = []

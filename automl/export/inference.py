@@ -59,6 +59,12 @@ def float_layers(model: Any) -> list[Any]:
     return [layer for layer in model._flatten_layers() if type(layer).__name__ in FLOAT_LAYERS]
 
 
+def nothing_to_round(model: Any) -> bool:
+    """Whether all of the model's weights belong to layers that stay float in int8 files."""
+    kept = {id(weight) for layer in float_layers(model) for weight in layer.weights}
+    return bool(kept) and all(id(weight) in kept for weight in model.weights)
+
+
 def belongs_to(node: str, layers: list[str]) -> bool:
     """Whether a tensor or node ("model/periodic_1/Cos") comes from one of these layers; TensorFlow may have put a number
     behind a layer's name."""

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl import catalog
-from automl.export import _flatbuffer, companions, inference, operation_files, predictor
+from automl.export import _flatbuffer, _slim, companions, inference, operation_files, predictor
 from automl.export import candidate as candidates
 
 if TYPE_CHECKING:
@@ -124,6 +124,13 @@ def convert(
     `batch` fixes the number of rows; None leaves it free. With `integer_only` (int8) inputs and outputs are integers too,
     and nothing is left float; the converter's error says which operation has no integer form.
     """
+    return _slim.slimmed(_converted(model, precision, representative, batch, integer_only))
+
+
+def _converted(
+    model: Any, precision: str, representative: dict[str, np.ndarray] | None, batch: int | None, integer_only: bool
+) -> bytes:
+    """As the converter writes it."""
     import tensorflow as tf
 
     codes = sorted(i.name for i in model.inputs if str(i.dtype).startswith("int"))
@@ -132,6 +139,8 @@ def convert(
             f"TFLite's converter with 16-bit activations takes no integer inputs, and this model has {' and '.join(codes)}; "
             "tflite:int8 takes them"
         )
+    if precision == "int8" and not integer_only and inference.nothing_to_round(model):
+        precision = "float32"  # Integers would only round what comes out, and take two more operations.
     if precision in INTEGER:
         model = with_float_pictures(model)
         if representative is None:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import keras
 
 SMOOTHING_FOLDS = 5
-LARGEST_LEAF = 32_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Tree:
-    """One tree's nodes, the first one first, children as neighbours (see `DecisionTrees`)."""
+    """One tree's nodes by levels, the first one first, children as neighbours in the order of their parents (see
+    `DecisionTrees`)."""
 
     column: NDArray[np.int64]
     """-1 for leaves."""
@@ -199,9 +199,10 @@ class Forest(fitting.Fitting):
         return self.trees[: self.rounds(self.best_epoch) * self.sums]
 
     def parameters(self) -> int:
-        """A node counts as its bytes, as in `boosted_trees.size`."""
+        """Tables count as their bytes, as in `boosted_trees.size`."""
         table = 0 if self.levels is None else 2 * self.levels.table.size
-        return boosted_trees.BYTES_PER_NODE * sum(len(t.column) for t in self._kept()) + table
+        kept = self._kept()
+        return boosted_trees.table_bytes(sum(len(t.column) for t in kept), len(questions(kept))) + table
 
     def core(self) -> keras.Model:
         import keras
@@ -209,12 +210,13 @@ class Forest(fitting.Fitting):
         from automl.architectures import model
 
         profile, kept = self.meta.profile, self._kept()
+        splits = max(1, len(questions(kept)))
         largest = max((float(np.abs(t.value).max()) for t in kept), default=0.0)
-        unit = 2.0 ** math.ceil(math.log2(max(largest, 1e-30) / LARGEST_LEAF))
+        unit = 2.0 ** math.ceil(math.log2(max(largest, 1e-30) / layers.largest_leaf(splits)))
         inputs = model.input_tensors(profile, self.samples.preprocess)
         outputs = boosted_trees.grow(
             inputs, profile, self.samples.preprocess, trees=len(kept), nodes=sum(len(t.column) for t in kept),
-            depth=max(t.depth for t in kept), unit=unit,
+            splits=splits, depth=max(t.depth for t in kept), unit=unit,
         )
         core = keras.Model(inputs, outputs, name="core")
         fill(core.get_layer("trees"), kept, fitting.of_two(self._offset[None], profile.outputs)[0])
@@ -223,17 +225,36 @@ class Forest(fitting.Fitting):
         return core
 
 
+def questions(trees: list[Tree]) -> NDArray[np.int64]:
+    """The different (column, threshold) that nodes ask for, in order, [splits, 2]."""
+    inner = [t.column >= 0 for t in trees]
+    asked = [np.stack([t.column[i], t.threshold[i]], axis=1) for t, i in zip(trees, inner)]
+    return np.unique(np.concatenate(asked), axis=0)
+
+
+def by_levels(trees: list[Tree]) -> NDArray[np.int64]:
+    """The order of the nodes of all trees, set one behind the other, as `DecisionTrees` has it."""
+    starts = np.r_[0, np.cumsum([len(t.column) for t in trees])[:-1]].astype(np.int64)
+    inner = np.concatenate([t.column for t in trees]) >= 0
+    left = np.concatenate([t.left + start for t, start in zip(trees, starts)])
+    level, found = starts, []
+    while len(level):
+        found.append(level)
+        children = left[level[inner[level]]]
+        level = np.stack([children, children + 1], axis=1).reshape(-1)
+    return np.concatenate(found)
+
+
 def fill(layer: Any, trees: list[Tree], offset: NDArray[np.float64]) -> None:
     """Sets the weights of a `DecisionTrees` layer of just these trees' size."""
-    leaf = np.concatenate([t.column for t in trees]) < 0
-    values = np.rint(np.concatenate([t.value for t in trees]) / layer.unit)
-    sizes = [len(t.column) for t in trees]
-    weights = {
-        "column": np.where(leaf, layer.columns, np.concatenate([t.column for t in trees])),
-        "number": np.where(leaf, values, np.concatenate([t.threshold for t in trees])),
-        "left": np.concatenate([t.left for t in trees]),
-        "root": np.r_[0, np.cumsum(sizes[:-1])], "offset": offset,
-    }
-    for name, value in weights.items():
+    column, threshold, value = (np.concatenate([getattr(t, n) for t in trees]) for n in ("column", "threshold", "value"))
+    asked = questions(trees)
+    # Each pair as one number, in which the pairs' order is that of the numbers.
+    place = np.searchsorted(asked[:, 0] * 2**17 + asked[:, 1], column * 2**17 + threshold)
+    node = np.where(column >= 0, place - layer.base, np.rint(value / layer.unit).astype(np.int64))
+    weights = {"node": node[by_levels(trees)], "offset": offset}
+    if len(asked):
+        weights |= {"column": asked[:, 0], "threshold": asked[:, 1]}
+    for name, numbers in weights.items():
         variable = getattr(layer, name)
-        variable.assign(value.astype(variable.dtype))
+        variable.assign(numbers.astype(variable.dtype))

@@ -76,7 +76,7 @@ LAYERS = {
     "LinearBags": (
         bags.LinearBags([5, 3], 2), [np.array([[4, 2, 0], [1, 3, 0]], np.int32), np.array([[2, 0], [1, 2]], np.int32)],
     ),
-    "DecisionTrees": (trees.DecisionTrees(3, 2, 4, 12, 2), [ROWS]),
+    "DecisionTrees": (trees.DecisionTrees(3, 2, 4, 12, 3, 2), [ROWS]),
     "CategoryLevels": (trees.CategoryLevels([3, 9, 9], 2), [CODES]),
     "WeightedStates": (attention.WeightedStates(), [STEPS[..., :2], STEPS, 2 * STEPS]),
 }

@@ -1,0 +1,106 @@
+"""Smaller flatbuffers that compute the same, number for number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from automl.export import _slim, inference, tflite
+from automl.layers import trees
+
+
+def converted(function: Any, *specs: tf.TensorSpec) -> bytes:
+    module = tf.Module()
+    made = tf.function(function, autograph=False).get_concrete_function(*specs)
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([made], module).convert())
+
+
+def run(content: bytes, *inputs: np.ndarray) -> np.ndarray:
+    interpreter = Interpreter(model_content=content)
+    for detail, value in zip(interpreter.get_input_details(), inputs):
+        interpreter.resize_tensor_input(detail["index"], value.shape)
+    interpreter.allocate_tensors()
+    for detail, value in zip(interpreter.get_input_details(), inputs):
+        interpreter.set_tensor(detail["index"], value)
+    interpreter.invoke()
+    return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+
+
+def stored(content: bytes) -> list[tuple[int, int]]:
+    """(type, bytes) of each constant."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    buffers = [0 if b.data is None else len(b.data) for b in model.buffers]
+    return [(t.type, buffers[t.buffer]) for t in model.subgraphs[0].tensors if buffers[t.buffer]]
+
+
+@pytest.mark.parametrize(("low", "high", "type", "width"), [
+    (0, 256, schema.TensorType.UINT8, 1), (-128, 128, schema.TensorType.INT8, 1),
+    (-(2**15), 2**15, schema.TensorType.INT16, 2), (0, 2**20, schema.TensorType.INT32, 4),
+])
+def test_tables_of_whole_numbers_take_the_bits_they_need(low: int, high: int, type: int, width: int) -> None:
+    table = np.random.default_rng(0).integers(low, high, 3000).astype(np.int32)
+    table[:2] = low, high - 1
+    content = converted(lambda at: tf.gather(table, at), tf.TensorSpec((None,), tf.int32))
+    slim = _slim.slimmed(content)
+    assert (type, 3000 * width) in stored(slim)
+    at = np.arange(3000, dtype=np.int32)
+    np.testing.assert_array_equal(run(slim, at), table)
+
+
+def test_equal_constants_are_stored_once() -> None:
+    kernel = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
+    twin = kernel.copy()
+    content = converted(
+        lambda x: tf.matmul(tf.nn.relu(tf.matmul(x, kernel)), tf.constant(twin)),
+        tf.TensorSpec((None, 40), tf.float32),
+    )
+    x = np.random.default_rng(1).normal(size=(3, 40)).astype(np.float32)
+    slim = _slim.slimmed(content)
+    np.testing.assert_array_equal(run(slim, x), run(content, x))
+    assert len(slim) <= len(content)
+
+
+def test_what_isnt_whole_numbers_of_places_stays_as_it_is() -> None:
+    """A float bias may be whole numbers, and kernels of a runtime want it as it is."""
+    bias = np.arange(500, dtype=np.float32)
+    content = converted(lambda x: x + bias, tf.TensorSpec((None, 500), tf.float32))
+    assert (schema.TensorType.FLOAT32, 2000) in stored(_slim.slimmed(content))
+
+
+def forest(rng: np.random.Generator) -> keras.Model:
+    """200 complete trees of depth 4 on 6 columns."""
+    x = keras.Input((6,), name="numeric")
+    count, inner = 200, 15
+    layer = trees.DecisionTrees(6, 2, count, count * 31, 90, 4, one_sum=True, name="trees")
+    model = keras.Model({"numeric": x}, keras.layers.Softmax(name="probabilities")(layer(x)))
+    layer.column.assign(rng.integers(0, 6, 90).astype("uint8"))
+    layer.threshold.assign(rng.integers(-8000, 8000, 90).astype("int16"))
+    asks, leaves = rng.integers(0, 90, count * inner), rng.integers(-500, 500, count * 16)
+    layer.node.assign(np.r_[asks - layer.base, leaves].astype("int16"))
+    return model
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "dynamic", "int8"])
+def test_a_forest_takes_two_bytes_a_node_and_a_small_graph_in_every_precision(precision: str) -> None:
+    rng = np.random.default_rng(0)
+    model, x = forest(rng), rng.normal(size=(300, 6)).astype(np.float32)
+    content = tflite.convert(model, precision, {"numeric": x} if precision == "int8" else None)
+    # Inner nodes and leaves of 200 trees, 90 splits of 3 bytes; some 10 KB of graph.
+    assert 2 * 200 * 31 + 90 * 3 < len(content) < 2 * 200 * 31 + 90 * 3 + 11_000
+    given = tflite.TFLitePredictor(content, 1).predict({"numeric": x})
+    np.testing.assert_allclose(given, np.asarray(model({"numeric": x})), atol=1e-6)
+
+
+def test_a_forest_alone_has_nothing_to_round_and_a_network_beside_it_has() -> None:
+    model = forest(np.random.default_rng(0))
+    assert inference.nothing_to_round(model)
+    x = keras.Input((6,), name="numeric")
+    both = keras.Model({"numeric": x}, model({"numeric": x}) + keras.layers.Dense(2)(x))
+    assert not inference.nothing_to_round(both)
+    assert not inference.nothing_to_round(keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)]))
