@@ -2,9 +2,14 @@
 
 A cell has four nodes. The first is its input, each later one is the sum of what comes from the nodes before it, the last is
 the output; on each of the six edges stands one operation: nothing, a shortcut, a 1×1 or a 3×3 convolution, or a mean over
-3×3 places. The network is a stem, then stages of `cells` equal cells; between stages a residual block halves the resolution
-and doubles the channels. The space has 15,625 cells, few enough to be understood, and many of them train well: the first
-choice to see what a search is worth.
+3×3 places. The space has 15,625 cells, few enough to be understood, and many of them train well: the first choice to see
+what a search is worth.
+
+Around the cells stands a skeleton. `pooled` is that of fast networks (ResNet-9, see `convnet`): each stage is a convolution
+that doubles the channels and a max-pooling, and the first and the last stage have `cells` equal cells behind it; with its
+default, a residual block, it is that network. `residual` is the published one: stages of `cells` cells, between which a
+residual block halves the resolution and doubles the channels. Most of its work is done at full resolution by few channels:
+on 6,120 coloured pictures of 32 × 32 and for an equal time on a CPU it ended four points below.
 
 Other than in the original an operation's activation stands behind its normalisation, not in front of the convolution, so
 that a runtime computes the three in one pass. Edges that nothing flows through, or from which nothing reaches the output,
@@ -62,17 +67,21 @@ Lay = Callable[[Blueprint, int, int, str], int | None]
 """(net, input's place, edge, name) → the place of what stands on the edge; None for nothing."""
 
 
-def network(shape: tuple[int, int, int], *, genotype: str, width: int, cells: int, stages: int) -> Blueprint:
+def network(
+    shape: tuple[int, int, int], *, genotype: str, width: int, cells: int, stages: int, reduction: str
+) -> Blueprint:
     """The parts up to the features, for pictures of that shape."""
     choices = tuple(genotype.split("."))
 
     def chosen(net: Blueprint, x: int, edge: int, name: str) -> int | None:
         return None if choices[edge] == "none" else _operation(net, x, choices[edge], name=name)
 
-    return _stacked(shape, chosen, width=width, cells=cells, stages=stages)
+    return _stacked(shape, chosen, width=width, cells=cells, stages=stages, reduction=reduction)
 
 
-def relaxed(shape: tuple[int, int, int], *, partial: int, width: int, cells: int, stages: int) -> Blueprint:
+def relaxed(
+    shape: tuple[int, int, int], *, partial: int, width: int, cells: int, stages: int, reduction: str
+) -> Blueprint:
     """The network whose edges hold every operation (see `automl.catalog.relaxation`)."""
     flowing = [operation for operation in OPERATIONS if operation != "none"]
 
@@ -84,19 +93,27 @@ def relaxed(shape: tuple[int, int, int], *, partial: int, width: int, cells: int
             given, columns = [*given, x], [*columns, len(OPERATIONS)]
         return net.mixture(given, Weighed(GROUP, edge, tuple(columns), bypass=partial > 1), name=name)
 
-    return _stacked(shape, mixed, width=width, cells=cells, stages=stages)
+    return _stacked(shape, mixed, width=width, cells=cells, stages=stages, reduction=reduction)
 
 
-def _stacked(shape: tuple[int, int, int], lay: Lay, *, width: int, cells: int, stages: int) -> Blueprint:
+def _stacked(
+    shape: tuple[int, int, int], lay: Lay, *, width: int, cells: int, stages: int, reduction: str
+) -> Blueprint:
     net, x = _pictures.begin(shape, width)
+    if reduction == "pooled":
+        stages = _pictures.stages_within(min(shape[:2]), stages)
+        for stage in range(1, stages + 1):
+            x = net.conv(x, width * 2**stage, 3, name=f"reduce_{stage}")
+            x = net.pool("max-pool", x, 2, strides=2, name=f"reduce_{stage}_pool")
+            for cell in range(cells if stage in (1, stages) else 0):
+                x = _cell(net, x, lay, name=f"cell_{stage}_{cell + 1}")
+        return _pictures.end(net, x)
     stages = _pictures.stages_of(min(shape[:2]), stages)
-    count, place = stages * cells + stages - 1, 0
     for stage in range(stages):
         if stage:
-            place += 1
-            x = _halved(net, x, width * 2**stage, name=f"reduce_{stage}", depth=place / count)
+            depth = stage * (cells + 1) / (stages * cells + stages - 1)
+            x = _halved(net, x, width * 2**stage, name=f"reduce_{stage}", depth=depth)
         for cell in range(cells):
-            place += 1
             x = _cell(net, x, lay, name=f"cell_{stage + 1}_{cell + 1}")
     return _pictures.end(net, x)
 
@@ -157,6 +174,7 @@ def drawings(*, genotype: str, cells: int, stages: int, **_: Any) -> tuple[Drawi
         "width": Categorical((8, 12, 16, 24, 32), 16),
         "cells": Int(1, 3, 1),
         "stages": Int(1, 4, 3),
+        "reduction": Categorical(("pooled", "residual"), "pooled"),
     },
     reference="Dong, Yang: NAS-Bench-201, arXiv:2001.00326 (2020)",
     cost=2.0,

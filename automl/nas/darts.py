@@ -1,7 +1,8 @@
 """Differentiable search: the operations of each edge are mixed, and the mixture's weights are learned with the network's.
 
 The training rows are halved: one half teaches the network's weights, the other one the architecture (`automl.nas.bilevel`).
-What the edges prefer in the end is the genotype. Normalisations have no scale of their own: it would undo the mixture's.
+Then the edges are decided, by what the supernet would miss (`automl.nas.perturbation`) or by their preferences alone.
+Normalisations have no scale of their own: it would undo the mixture's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.catalog import Component, compose, entries
-from automl.nas import bilevel, collapse
+from automl.nas import bilevel, collapse, perturbation
 from automl.nas.method import Ground, cosine, endless, halves
 from automl.spec import Choice, Found
 from automl.spec.genotype import PARAMETER
@@ -37,6 +38,14 @@ CURVATURE_STEP = 0.05
 """Length of the move of the logits for products with the Hessian."""
 POWER_STEPS = 3
 """Of the iteration in each round, which goes on from the vector of the round before."""
+SELECTION = 0.35
+"""Share of the search in which the edges are decided one by one, while the weights learn on…"""
+LAST_DECISION = 0.97
+"""… up to here…"""
+JUDGING = 0.15
+"""… and most of the search's work that the losses for it may take; forward passes cost a sixth of a step of both halves."""
+JUDGED = (2, 16)
+"""Fewest and most batches that one loss is taken on."""
 
 
 class Darts:
@@ -51,6 +60,7 @@ class Darts:
         self.relaxation = self.family.relaxation
         self.second, self.partial = int(ground.settings["order"]) == 2, int(ground.settings["partial"])
         self.watch = cast(collapse.Watch, str(ground.settings["guard"]))
+        self.perturbing = ground.settings["selection"] == "perturbation"
         self.params = compose.complete(ground.recipe.architecture, self.family.params)
         seed = ground.recipe.seed
         keras.utils.set_random_seed(seed % 2**32)
@@ -66,6 +76,14 @@ class Darts:
             if self.partial > 1:
                 self.betas[group] = keras.Variable(1e-3 * rng.normal(size=len(nodes)), dtype="float32", name=f"beta_{group}")
         self.architecture = [*self.alphas.values(), *self.betas.values()]
+        shapes = {group: (len(nodes), width) for group, nodes in self.relaxation.groups.items()}
+        self.free = {g: keras.Variable(np.ones(s), dtype="float32", trainable=False) for g, s in shapes.items()}
+        """1 where an operation's weight is what is learned; 0 of edges that are decided…"""
+        self.given = {g: keras.Variable(np.zeros(s), dtype="float32", trainable=False) for g, s in shapes.items()}
+        """… whose operation has 1 here."""
+        self.selection = perturbation.Selection.of(self.relaxation.groups, seed)
+        self.selecting: tuple[float, int] | None = None
+        """The progress at which the decisions began, and the batches for each loss."""
         self.optimizer = keras.optimizers.SGD(
             RATE, momentum=MOMENTUM, weight_decay=DECAY, global_clipnorm=CLIP, name="weights_optimizer"
         )
@@ -75,7 +93,8 @@ class Darts:
         )
         self.architect.build(self.architecture)
         self.variables = [
-            *self.core.variables, *self.architecture, *self.optimizer.variables, *self.architect.variables
+            *self.core.variables, *self.architecture, *self.optimizer.variables, *self.architect.variables,
+            *self.free.values(), *self.given.values(),
         ]
         self.parts = halves(ground.samples)
         self.size = min(BATCH, self.parts[0].rows, self.parts[1].rows)
@@ -137,7 +156,7 @@ class Darts:
 
         found = {}
         for group, nodes in self.relaxation.groups.items():
-            shares = tf.nn.softmax(self.alphas[group].value, axis=-1)
+            shares = tf.nn.softmax(self.alphas[group].value, axis=-1) * self.free[group].value + self.given[group].value
             strengths = tf.ones((len(nodes), 1)) if group not in self.betas else _softmax_by(self.betas[group].value, nodes)
             found[f"weights-{group}"] = tf.concat([shares, tf.ones((len(nodes), 1))], axis=1) * strengths
         return found
@@ -228,7 +247,11 @@ class Darts:
     def step(self, progress: float) -> float:
         taught, held = self._next(0), self._next(1)
         self.optimizer.learning_rate.assign(RATE * cosine(progress))
-        if progress >= WARM:
+        if self.perturbing and self.selecting is None and (progress >= LAST_DECISION - SELECTION or self.collapsed):
+            self.selecting = progress, self._judged(progress)
+        if self.selecting is not None:
+            self._select(progress)
+        elif progress >= WARM:
             self.architect.learning_rate.assign(self._alpha_rate(progress))
             loss, accuracy = self.judge(*_tensors(taught), *_tensors(held))
             self.judgements.append((float(loss), float(accuracy)))
@@ -240,6 +263,48 @@ class Darts:
         """So that a steady preference has moved by `ALPHA_TRAVEL` in the end, by the steps that this progress took."""
         foreseen = self.steps / max(progress, 1e-3)
         return float(np.clip(ALPHA_TRAVEL / ((1 - WARM) * max(1.0, foreseen)), *ALPHA_RATES))
+
+    # --- decisions ---------------------------------------------------------------------------------------
+
+    def _judged(self, progress: float) -> int:
+        """Batches for one loss, so that all of them take their share of the work."""
+        edges = len(self.selection.order)
+        losses = edges * (len(self.relaxation.operations) + 1)
+        return int(np.clip(6 * JUDGING * self.steps / max(progress, 1e-3) / losses, *JUDGED))
+
+    def _select(self, progress: float) -> None:
+        """Decides the edges whose time has come; in the end how much each of them counts."""
+        assert self.selecting is not None
+        begun, judged = self.selecting
+        edges = len(self.selection.order)
+        while self.selection.left and progress >= begun + SELECTION * len(self.selection.made) / edges:
+            operations, loss = self.relaxation.operations, self._losses(judged)
+            nothing, intact = operations.index(self.relaxation.nothing), loss(self.selection.order[0], -1)
+            decision = self.selection.decide(loss, intact, len(operations), nothing)
+            group, row = decision.edge
+            _put(self.free[group], row, np.zeros(len(decision.missed)))
+            _put(self.given[group], row, np.eye(len(decision.missed))[decision.kept] * (decision.kept != nothing))
+            if not self.selection.left:
+                self.selection.weigh(self.relaxation.groups, self._losses(judged))
+
+    def _losses(self, judged: int) -> perturbation.Loss:
+        """Losses on the same batches; without operation -1 nothing is missing."""
+        stream = endless(self.parts[1], self.ground.plan, self.size, self.ground.recipe.seed + 3, self.steps)
+        batches = [_tensors(batch) for _, batch in zip(range(judged), stream)]
+
+        def loss(edge: perturbation.Edge, operation: int | None) -> float:
+            group, row = edge
+            kept = [np.array(np.asarray(v[group].value)) for v in (self.free, self.given)]
+            there = np.ones(kept[0].shape[1])
+            there[slice(None) if operation is None else [operation] if operation >= 0 else []] = 0.0
+            for variable, before in zip((self.free[group], self.given[group]), kept):
+                _put(variable, row, before[row] * there)
+            found = float(np.mean([float(self.look(x, y)[0]) for x, y in batches]))
+            for variable, before in zip((self.free[group], self.given[group]), kept):
+                variable.assign(before)
+            return found
+
+        return loss
 
     # --- rounds ------------------------------------------------------------------------------------------
 
@@ -260,6 +325,8 @@ class Darts:
             "nones": float(max((w == nothing).sum() for w in preferred.values())),
             **{f"entropy-{group}": entropy(w) for group, w in shares.items()},
         }
+        if self.perturbing:
+            values["decided"] = float(len(self.selection.made))
         if moved:
             eigenvalue = self._eigenvalue() if self.watch in ("both", "eigenvalue") else None
             if eigenvalue is not None:
@@ -285,7 +352,7 @@ class Darts:
         return shares, strengths
 
     def _genotypes(self) -> list[str]:
-        return self.relaxation.decoded(*self.mixture())
+        return self.relaxation.decoded(*self.selection.merged(*self.mixture()))
 
     def _eigenvalue(self) -> float:
         """The dominant one of the Hessian of the loss in the architecture, on the same rows in every round."""
@@ -311,9 +378,13 @@ class Darts:
         return value
 
     def over(self) -> str:
+        if self.perturbing and (self.selection.left or self.collapsed is None):
+            return ""
         return self.collapsed.why if self.collapsed is not None else ""
 
     def _undecided(self) -> bool:
+        if self.selection.made:
+            return bool(self.selection.left)
         return min(entropy(shares) for shares in self.mixture()[0].values()) > UNDECIDED
 
     def remark(self) -> str:
@@ -324,14 +395,16 @@ class Darts:
     def found(self) -> list[Found]:
         if self.collapsed is None and self._undecided():
             return []
-        if self.collapsed is not None:
-            texts, where = self.history[self.collapsed.back_to]["genotypes"], "before the collapse"
+        if self.selection.made and not self.selection.left:
+            texts, where = self._genotypes()[:MOST_FOUND], "couldn't spare"
+        elif self.collapsed is not None:
+            texts, where = self.history[self.collapsed.back_to]["genotypes"], "preferred before the collapse"
         else:
-            texts, where = self._genotypes()[:MOST_FOUND], "at the end of the search"
+            texts, where = self._genotypes()[:MOST_FOUND], "preferred at the end of the search"
         return [
             Found(
                 architecture=Choice(id=self.family.id, params={**self.params, PARAMETER: text}),
-                note=f"what the edges preferred {where}" if n == 0 else "the closest second choice" if n == 1 else
+                note=f"what the edges {where}" if n == 0 else "the closest second choice" if n == 1 else
                 "a close second choice",
             )
             for n, text in enumerate(texts)
@@ -340,14 +413,18 @@ class Darts:
     # --- going on ----------------------------------------------------------------------------------------
 
     def state(self) -> Json:
-        return {"steps": self.steps, "history": self.history, "vector": [float(v) for v in self.vector]}
+        return {
+            "steps": self.steps, "history": self.history, "vector": [float(v) for v in self.vector],
+            "selecting": self.selecting, "selection": self.selection.state(),
+        }
 
     def restore(self, state: Json) -> None:
         self.steps, self.history = int(state["steps"]), list(state["history"])
         self.vector, self.streams = np.asarray(state["vector"], np.float64), None
         rounds = [collapse.Round(r["skips"], r["eigenvalue"]) for r in self.history]
         self.collapsed = collapse.judged(rounds, self.watch)
-
+        self.selecting = None if state["selecting"] is None else (float(state["selecting"][0]), int(state["selecting"][1]))
+        self.selection.restore(state["selection"])
 
     def leave(self, folder: Path) -> None:
         """Nothing: of a mixture the genotypes alone are worth keeping."""
@@ -373,6 +450,13 @@ def _softmax_by(logits: Any, nodes: tuple[int, ...]) -> Any:
     grown = tf.exp(logits - tf.reduce_max(logits))
     together = tf.constant(np.equal.outer(nodes, nodes).astype(np.float32))
     return (grown / tf.linalg.matvec(together, grown))[:, None]
+
+
+def _put(variable: Any, row: int, values: NDArray[np.float64]) -> None:
+    """Replaces a row."""
+    whole = np.array(np.asarray(variable.value))
+    whole[row] = values
+    variable.assign(whole)
 
 
 def _tensors(batch: Batch) -> tuple[dict[str, Any], Any]:

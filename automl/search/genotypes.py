@@ -5,9 +5,9 @@ choice trains (see `portfolio.training`). A proposal is trained for the epochs o
 rung goes on to the next (`automl.search.asha`). Who got farther stands higher; of one rung, who scored better.
 
 How many epochs a full training has turns on the clock: a probe on a sliver of the data tells the speed, and a full training
-may take a `SHARE` of the search, so that a population can live in it. What takes longer than `RUNG_SHARE` to reach its first
-rung isn't begun: how long is foreseen from its multiplications. Towards the end nothing new begins; the leader is trained to
-the end instead.
+may take a `SHARE` of the search: where the clock is short the population is small, and its winner is well trained. What takes
+longer than `RUNG_SHARE` to reach its first rung isn't begun: how long is foreseen from its multiplications. Towards the end
+nothing new begins; the leader is trained to the end instead.
 
 `GenotypeSearch` is all that. `GenotypeEvolution` says where candidates come from by regularised evolution: a mutated copy
 of the best of a few that are drawn from the youngest (Real et al., arXiv:1802.01548, who found AmoebaNet so). Where
@@ -27,7 +27,7 @@ from automl.catalog.domains import Categorical
 from automl.catalog.space import Assignment, Space
 from automl.search import portfolio
 from automl.search.asha import FACTOR, SHORTEST, Asha, rungs
-from automl.search.auto import PROBE_EPOCHS, PROBE_ROWS
+from automl.search.auto import PROBE_EPOCHS, PROBE_ROWS, STRETCH
 from automl.search.budget import ENDLESS, SAFETY, Outlook
 from automl.search.evolution import FIRST, POPULATION, TOURNAMENT, mutated
 from automl.search.sampler import NOT_EVIDENCE, Proposal, assignment_of, evidence, recipe_seed
@@ -35,9 +35,10 @@ from automl.spec import Fidelity, Recipe, Trial
 from automl.spec.event import CandidatesScored
 from automl.spec.model import canonical
 
-SHARE = 0.2
-"""Most of a slot's time for the search that one full training may take…"""
-RUNG_SHARE = 0.15
+SHARE = 0.5
+"""Most of a slot's time for the search that one full training may take: less, and the winner is trained too little to be
+worth the choice…"""
+RUNG_SHARE = 0.25
 """… and that one may take to reach the lowest rung."""
 POOL, TAKEN = 12, 3
 """Children that are scored together, and how many of them are trained."""
@@ -128,7 +129,8 @@ class GenotypeSearch(Asha):
         elif outlook.remaining_s != float("inf"):
             speed = outlook.speed(self._recipe(self.space.default()))
             if speed.measured:
-                self.epochs = max(SHORTEST, min(self.epochs, speed.epochs_within(SHARE * outlook.total_s)))
+                most = int(STRETCH * self.epochs)
+                self.epochs = max(SHORTEST, min(most, speed.epochs_within(SHARE * outlook.total_s)))
         self.rungs = rungs(self.epochs)
 
     def _closing(self, outlook: Outlook) -> bool:

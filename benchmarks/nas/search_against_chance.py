@@ -26,7 +26,7 @@ AIM = (
 )
 SEEDS, RANDOMS = (1, 2), 10
 EPOCHS, BATCH = 15, 64
-CELLS = {"width": 12, "cells": 2, "stages": 1}
+CELLS = {"width": 12, "cells": 2, "stages": 1, "reduction": "residual"}
 METHODS: Mapping[str, dict[str, Any]] = {
     "darts": {
         "architecture": "nas-cell", "params": CELLS, "steps": 1_500, "settings": {"order": 1, "partial": 1, "guard": "both"},

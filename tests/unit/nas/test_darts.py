@@ -14,8 +14,8 @@ from tests.unit.nas.parts import ground
 
 process.quick_graphs()
 
-SETTINGS = {"order": 1, "partial": 1, "guard": "none"}
-SMALL = {"width": 8, "cells": 1, "stages": 1}
+SETTINGS = {"order": 1, "partial": 1, "guard": "none", "selection": "magnitude"}
+SMALL = {"width": 8, "cells": 1, "stages": 1, "reduction": "residual"}
 
 
 def test_a_mixture_is_the_weighed_sum_of_its_inputs():

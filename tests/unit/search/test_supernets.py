@@ -45,7 +45,7 @@ def test_a_supernet_takes_a_slot_beside_trials_and_what_it_finds_is_trained_firs
     [supernet] = state.supernets.values()
     assert (supernet.outcome, len(supernet.measurements)) == (Outcome.COMPLETED, ROUNDS)
     assert supernet.step_s > 0
-    assert supernet.settings == {"order": 2, "partial": 1, "guard": "both"}
+    assert supernet.settings == {"order": 2, "partial": 1, "guard": "both", "selection": "perturbation"}
     assert supernet.recipe.architecture.params["width"] == 8
     [work] = [w for w in stage_.executor.started if w.entry]
     assert work.settings["method"] == "darts"

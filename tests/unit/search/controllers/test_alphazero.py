@@ -18,7 +18,9 @@ from tests.unit.search.fakes import PICTURES
 
 SETTINGS = SearchSettings(
     strategy="mcts-alphazero", force=("nas-cell",),
-    parameters={"nas-cell.width": "8", "nas-cell.genotype": "conv3.none.none.skip.conv3.none"},
+    parameters={
+        "nas-cell.width": "8", "nas-cell.genotype": "conv3.none.none.skip.conv3.none", "nas-cell.reduction": "residual",
+    },
 )
 FEW = Decisions(architectures_alone(spaces.derive(PICTURES.task, PICTURES, SETTINGS)))
 """Twelve ends: three numbers of cells, four of stages."""
