@@ -5,7 +5,7 @@ choice trains (see `portfolio.training`). A proposal is trained for the epochs o
 rung goes on to the next (`automl.search.asha`). Who got farther stands higher; of one rung, who scored better.
 
 How many epochs a full training has turns on the clock: a probe on a sliver of the data tells the speed, and a full training
-may take a `SHARE` of the search: where the clock is short the population is small, and its winner is well trained. What takes
+may take a `SHARE` of the search: where the clock is short the population is small, and its winner well trained. What takes
 longer than `RUNG_SHARE` to reach its first rung isn't begun: how long is foreseen from its multiplications. Towards the end
 nothing new begins; the leader is trained to the end instead.
 

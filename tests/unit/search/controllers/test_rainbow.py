@@ -86,7 +86,7 @@ def test_transitions_reach_n_decisions_ahead_or_the_end() -> None:
         position = DECISIONS.after(position, 1)
     policy.learn([Episode("a", position, 0.5)], np.random.default_rng(0))
     ways = [p for p, _ in DECISIONS.steps(position)]
-    assert len(ways) == 10
+    assert len(ways) == 11
     assert [later for _, _, later, _ in policy._transitions] == [*ways[3:], position, position, position]
 
 
