@@ -611,7 +611,7 @@ class Job:
                     honest=self._unseen(runner, winner, candidate, prepared),
                     shrunk=lambda recipe, limit: sizing.within(space, recipe, sizing.Limits(parameters=limit)),
                     speed=runner.speeds.predict,
-                    threads=max(1, self.control.slots), seed=self.request.seed,
+                    threads=max(1, self.control.slots), seed=self.request.seed, delivery_s=self.budget.reserved("compress"),
                 )
             )
         except (Cancelled, ServerGone, Closed):

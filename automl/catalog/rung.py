@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from automl.spec.recipe import ParameterValue
 
+FEWEST_ROWS = 30 * 64
+"""What training on goes through at least: 30 steps of 64 rows (`automl.compression.twin_training`)."""
 NEEDS: dict[str, str] = {
     "size": "no file meets the limit of size",
     "latency": "the model doesn't meet the limit of latency",
@@ -36,6 +38,8 @@ class Rung:
     """How often at most, each from what the last one gave, while the need is there."""
     steps: tuple[Mapping[str, ParameterValue], ...] = ()
     """Parameters of each attempt, where they aren't the technique's own values."""
+    rows: int = 0
+    """Training rows that it has to go through, some of them more than once, for anything to come of it."""
     unasked: float | None = None
     """Share of the tolerance that it may cost where no limit asks for it: 0 for what must be as good as before. None: it
     isn't tried then."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from automl.catalog.rung import FEWEST_ROWS
 from automl.spec import AutoMLError
 
 if TYPE_CHECKING:
@@ -18,8 +20,10 @@ BATCH = 64
 EPOCHS = 5
 USUAL_STEPS = 400
 """At least so many if time allows, however few rows there are."""
-FEWEST_STEPS = 30
+FEWEST_STEPS = FEWEST_ROWS // BATCH
 """Fewer make no fine-tuning."""
+SURE = 3
+"""Steps, the first one left out, after which their time is known well enough to give up."""
 TAIL = 0.15
 """Share of a rung's time that is kept for what comes after the training."""
 
@@ -38,10 +42,12 @@ def fit(
     """Trains a tf_keras model on, for `EPOCHS` (of few rows, `USUAL_STEPS`) or till `end` (monotonic); the steps made.
 
     `inputs` are the names of its inputs in their order. `progressed` hears after each step how much of the training is done,
-    in [0, 1]; the rate falls along half a cosine. Raises `TooSlow`.
+    in [0, 1]; the rate falls along half a cosine. Raises `TooSlow`, as soon as the first steps show it.
     """
     import tf_keras
 
+    if time.monotonic() >= end:
+        raise TooSlow("the time was over before the first step of fine-tuning")
     rows = len(y)
     batch = min(BATCH, rows)
     a_pass = -(-rows // batch)
@@ -52,15 +58,20 @@ def fit(
 
         done = 0
         start: float | None = None
+        possible = math.inf
+        """Steps till the end, at the speed so far."""
 
         def on_train_batch_end(self, step: int, logs: Any = None) -> None:
             self.done += 1
             now = time.monotonic()
             self.start = now if self.start is None else self.start  # the first step is tracing, not work
-            progress = min(1.0, max(self.done / total, (now - self.start) / max(1e-3, end - self.start)))
+            passed = 1.0 if now >= end else (now - self.start) / (end - self.start)
+            progress = min(1.0, max(self.done / total, passed))
+            if now >= end or self.done > SURE:
+                self.possible = self.done + max(0.0, end - now) * (self.done - 1) / max(1e-9, now - self.start)
             progressed(progress)
             self.model.optimizer.learning_rate.assign(rate * (1 + np.cos(np.pi * progress)) / 2)
-            if progress >= 1.0:
+            if progress >= 1.0 or self.possible < FEWEST_STEPS:
                 self.model.stop_training = True
 
     clock = Clock()
@@ -71,7 +82,9 @@ def fit(
         callbacks=[*callbacks, clock],
     )
     if clock.done < FEWEST_STEPS:
-        raise TooSlow(f"only {clock.done} steps of fine-tuning were possible; at least {FEWEST_STEPS} are needed")
+        raise TooSlow(
+            f"only {int(clock.possible)} steps of fine-tuning are possible in its time; at least {FEWEST_STEPS} are needed"
+        )
     return clock.done
 
 

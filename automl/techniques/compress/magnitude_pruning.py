@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from automl.catalog import Categorical, Float, Rung, TrainPlan, technique
+from automl.catalog.rung import FEWEST_ROWS
 
 
 @technique(
@@ -12,6 +13,7 @@ from automl.catalog import Categorical, Float, Rung, TrainPlan, technique
     rung=Rung(
         target="automl.compression.magnitude:prune", place=30, needs=("download",), shortest_s=15.0, longest_s=75.0,
         attempts=2, steps=({"sparsity": 0.5}, {"sparsity": 0.75}), unasked=0.5,
+        rows=FEWEST_ROWS,
     ),
 )
 def magnitude_pruning(plan: TrainPlan, *, sparsity: float, pattern: str) -> TrainPlan:

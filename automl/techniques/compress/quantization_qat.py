@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from automl.catalog import Float, Rung, TrainPlan, technique
+from automl.catalog.rung import FEWEST_ROWS
 
 
 @technique(
@@ -10,6 +11,7 @@ from automl.catalog import Float, Rung, TrainPlan, technique
     reference="arXiv:1712.05877; arXiv:1806.08342",
     rung=Rung(
         target="automl.compression.qat:train", place=50, needs=("precision",), shortest_s=25.0, longest_s=180.0,
+        rows=FEWEST_ROWS,
     ),
 )
 def quantization_qat(plan: TrainPlan, *, rate: float) -> TrainPlan:

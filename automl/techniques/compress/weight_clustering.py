@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from automl.catalog import Int, Rung, TrainPlan, technique
+from automl.catalog.rung import FEWEST_ROWS
 
 
 @technique(
@@ -10,6 +11,7 @@ from automl.catalog import Int, Rung, TrainPlan, technique
     reference="arXiv:1510.00149",
     rung=Rung(
         target="automl.compression.clustering:cluster", place=40, needs=(), shortest_s=20.0, longest_s=90.0,
+        rows=FEWEST_ROWS,
     ),
 )
 def weight_clustering(plan: TrainPlan, *, clusters: int) -> TrainPlan:

@@ -295,3 +295,66 @@ def test_pruning_clustering_and_training_for_integers_go_on_from_each_other(
     ]
     assert [e.accepted for e in attempts(events)] == [True, True, True]
     assert best.name == "quantization-qat-1"
+
+
+class Clock:
+    """Stands for `time` in the ladder."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Slow(World):
+    """Each measurement takes its seconds, each rung what it was given."""
+
+    def __init__(self, clock: Clock, measure_s: float, *points: Any):
+        super().__init__(*points)
+        self.clock, self.measure_s = clock, measure_s
+
+    def __call__(self, *, target: str, request: dict[str, Any], **more: Any) -> dict[str, Any]:
+        self.clock.now += self.measure_s if target == MEASURE else request["time_s"]
+        return super().__call__(target=target, request=request, **more)
+
+
+@pytest.mark.parametrize(("measure_s", "wish", "left_s"), [
+    (4.0, {}, 0.0), (16.0, {}, 20.0),  # twice as slow as planned: 20 s of delivery take 20 s more
+    (16.0, {"formats": (*INT8, FormatRequest(format="keras-file")), "constraints": Constraints(max_size_bytes=100)}, 10.0),
+])
+def test_on_a_busy_machine_rungs_leave_the_delivery_more(
+    measure_s: float, wish: dict[str, Any], left_s: float, table: planted.Planted, tmp_path: pathlib.Path, monkeypatch: Any
+) -> None:
+    """Where the limits aren't met yet, without a rung there is no file at all: then one file's share is enough."""
+    clock = Clock()
+    monkeypatch.setattr(ladder, "time", clock)
+    world = Slow(clock, measure_s, point(0.90), point(0.90), point(0.90), point(0.90))
+    asked = only("magnitude-pruning") | wish
+    _, events = climbed(table, tmp_path, world, wish=asked, deadline=clock.now + 90, delivery_s=20.0)
+    notes = [e.message for e in events if isinstance(e, Noted) and "busy" in e.message]
+    assert len(notes) == (left_s > 0)
+    (_, request), *_ = world.requests
+    # What is left after the first measurement and the delivery's more, as the ladder shares it out.
+    expected = (90 - measure_s - left_s) / ladder.SAFETY - ladder.MEASURE_S / 2
+    assert request["time_s"] == pytest.approx(min(75.0, expected))
+
+
+@pytest.mark.parametrize(("step_s", "tried"), [(0.001, True), (12.0, False)])
+def test_a_rung_whose_steps_cant_be_made_in_time_isnt_begun(
+    step_s: float, tried: bool, table: planted.Planted, tmp_path: pathlib.Path
+) -> None:
+    shutil.copytree(table.candidate, tmp_path / "slow")
+    account = json.loads((tmp_path / "slow" / "result.json").read_text(encoding="utf-8"))
+    account["profile"] = {"step_s": step_s, "batch_size": 32}
+    (tmp_path / "slow" / "result.json").write_text(json.dumps(account), encoding="utf-8")
+    world = World(point(0.90), point(0.90), point(0.90))
+    _, events = climbed(
+        planted.Planted(table.data, tmp_path / "slow"), tmp_path / "out", world, wish=only("magnitude-pruning"),
+        deadline=time.monotonic() + 80,
+    )
+    assert bool(world.tried) == tried
+    if not tried:
+        # 30 steps of 64 rows, 2.5 × as slow as 12 s for 32 rows, and what stands around them.
+        (note,) = [e.message for e in events if isinstance(e, Noted)]
+        assert "No time was left for magnitude-pruning: it takes about 2126 s, by what a step of the training took" in note
