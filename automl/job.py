@@ -56,6 +56,7 @@ from automl.spec import (
 )
 from automl.spec.event import DataPrepared, EnsemblePlanned, JobFinished, SpaceDerived, StrategyChosen
 from automl.spec.model import Frozen, Json, canonical
+from automl.spec.recipe import ParameterValue
 
 if TYPE_CHECKING:
     from automl.search.foresight import Foreseeing
@@ -315,6 +316,7 @@ class Job:
                 lambda recipes, seconds: self.engine.score(recipes, prepared.path, seconds)
             ),
             found=self.engine.found,
+            aims=self._aims(),
             judging=self._judging(),
         )
         runner.on_ended = lambda trial: self._estimate_again(runner, prepared)
@@ -356,9 +358,21 @@ class Job:
             return dataclasses.replace(limits, latency_ms=None)
         return limits
 
+    def _aims(self) -> dict[str, ParameterValue]:
+        """What supernets are told of the limits."""
+        if self.spec.search.strategy not in strategies.OVER_SUPERNETS:
+            return {}
+        from automl.search import foresight
+
+        return foresight.aims(self.device, self.spec.constraints, self.spec.formats, self._cache)
+
+    @property
+    def _cache(self) -> Path:
+        """Folder for what outlives the job."""
+        return Path(self.request.cache) if self.request.cache else self.workdir / "cache"
+
     def _foresight(self, prepared: Any) -> Foreseeing | None:
-        cache = Path(self.request.cache) if self.request.cache else self.workdir / "cache"
-        return self.engine.foresight(self.device, prepared.meta.profile, self.spec.formats, cache)
+        return self.engine.foresight(self.device, prepared.meta.profile, self.spec.formats, self._cache)
 
     def foretell(self, winner: Candidate, prepared: Any) -> None:
         """Says what latency is foreseen of the winner, before any of its files is measured, where a table tells."""

@@ -9,7 +9,7 @@ parts' names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,30 @@ def sliced(layer: str, arrays: Sequence[NDArray[Any]], shapes: Sequence[tuple[in
     return found
 
 
+def layers_of(core: Any) -> dict[str, Any]:
+    """By their names. Raises `NotElastic` where they can't be run as `finished` does."""
+    layers = {layer.name: layer for layer in core.layers}
+    for name, layer in layers.items():
+        kind = type(layer).__name__
+        if (name.endswith("_norm") and kind != "BatchNormalization") or (name.endswith("_act") and layer.weights):
+            raise NotElastic(f"{name} ({kind}) can't be cut: supernets take batch-norm and activations without weights")
+    return layers
+
+
+def finished(part: Part, made: Any, layers: Mapping[str, Any], read: Callable[[str], list[Any]]) -> Any:
+    """What stands behind a part's kernel: normalisation by the batch's own statistics, activation. `read` gives a layer's
+    trainable tensors."""
+    import tensorflow as tf
+
+    if f"{part.name}_norm" in layers:
+        layer = layers[f"{part.name}_norm"]
+        scale, shift = read(layer.name)
+        made = tf.compat.v1.nn.fused_batch_norm(made, scale, shift, epsilon=layer.epsilon, is_training=True)[0]
+    if part.activation:
+        made = layers[f"{part.name}_act"](made)
+    return made
+
+
 class Elastic:
     """The graph of the largest network, cut by a table. `core` is its Keras model, whose layers are named as its parts are;
     every normalisation is over the batch, by the batch's own statistics."""
@@ -72,11 +96,7 @@ class Elastic:
         self.core = core
         self.parts = largest.parts
         self.strides = strides
-        self.layers = {layer.name: layer for layer in core.layers}
-        for name, layer in self.layers.items():
-            kind = type(layer).__name__
-            if (name.endswith("_norm") and kind != "BatchNormalization") or (name.endswith("_act") and layer.weights):
-                raise NotElastic(f"{name} ({kind}) can't be cut: supernets take batch-norm and activations without weights")
+        self.layers = layers_of(core)
 
     def read(self, layer: str) -> list[Any]:
         """The layer's trainable tensors."""
@@ -139,13 +159,7 @@ class Elastic:
             made = tf.cond(row[STRIDE] > 1, lambda: convolve(max(strides)), lambda: convolve(min(strides)))
         if bias:
             made = made + bias[0][:channels]
-        if f"{part.name}_norm" in self.layers:
-            layer = self.layers[f"{part.name}_norm"]
-            scale, shift = (v[:channels] for v in read(layer.name))
-            made = tf.compat.v1.nn.fused_batch_norm(made, scale, shift, epsilon=layer.epsilon, is_training=True)[0]
-        if part.activation:
-            made = self.layers[f"{part.name}_act"](made)
-        return made
+        return finished(part, made, self.layers, lambda layer: [v[:channels] for v in read(layer)])
 
     def _resized(self, x: Any, size: Any) -> Any:
         import tensorflow as tf

@@ -22,11 +22,13 @@ from automl.catalog.operations import Operation, Precision
 from automl.catalog.space import Space
 from automl.execution.children import ChildFailed, RunInChild
 from automl.export.deliver import CHILD_ENV, CHILD_MEMORY_BYTES, warm
+from automl.nas import expected
 from automl.nas.latency import START_S, Table
-from automl.search import portfolio
+from automl.search import portfolio, sizing
 from automl.search.budget import parameters
-from automl.spec import FormatRequest, LatencyForeseen, Profile, Recipe
+from automl.spec import Constraints, FormatRequest, LatencyForeseen, Profile, Recipe
 from automl.spec.model import canonical
+from automl.spec.recipe import ParameterValue
 
 SAMPLES = 40
 """Genotypes whose operations are timed when a job with a limit begins: a space has many genotypes of few operations."""
@@ -221,6 +223,28 @@ def of_device(device: Device, profile: Profile, formats: Sequence[FormatRequest]
     if device.latency == "estimated":
         return ByMultiplications(device, profile, precision)
     return Foresight(Table.here(cache), profile, precision)
+
+
+def aims(
+    device: Device, constraints: Constraints, formats: Sequence[FormatRequest], cache: Path
+) -> dict[str, ParameterValue]:
+    """The limits as the settings of a supernet's process, which weighs what its choices are expected to cost against them
+    (`automl.nas.expected`): as much below them as candidates have to stay."""
+    found: dict[str, ParameterValue] = {}
+    precision = precision_of(formats)
+    if constraints.max_latency_ms is not None and precision is not None:
+        found = {
+            f"{expected.MAX}ms": sizing.LATENCY_MARGIN * constraints.max_latency_ms, expected.CACHE: str(cache),
+            expected.DEVICE: device.id, expected.PRECISION: precision,
+        }
+    weights = constraints.max_parameters
+    if (file_bytes := sizing.limit_file_bytes(constraints, tuple(formats))) is not None:
+        found[f"{expected.MAX}bytes"] = file_bytes
+    else:
+        weights = sizing.limit_parameters(constraints, tuple(formats))
+    if weights is not None:
+        found[f"{expected.MAX}parameters"] = weights
+    return found
 
 
 def _blueprint(recipe: Recipe) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from automl.catalog.space import Space
 from automl.execution.executor import Ended, Epoch, Executor, Judge, Work
@@ -26,6 +27,7 @@ from automl.search.supernets import Supernets
 from automl.spec import Fidelity, Found, JobState, Outcome, Recipe, Supernet, Trial
 from automl.spec.event import BestChanged, SamplerState, TrialEnded, TrialMeasured, TrialStarted
 from automl.spec.model import Json
+from automl.spec.recipe import ParameterValue
 from automl.training.result import TrainResult
 
 POLL_S = 0.25
@@ -67,9 +69,9 @@ class Runner:
         self, *, ledger: Ledger, executor: Executor, budget: Budget, clock: Clock, control: Control, place: Place,
         space: Space, speeds: Speeds, limits: sizing.Limits, max_trials: int | None = None, prune: bool = True,
         screening: Screening | None = None, judging: Judging | None = None,
-        found: Callable[[Path], list[Found]] = lambda folder: [],
+        found: Callable[[Path], list[Found]] = lambda folder: [], aims: Mapping[str, ParameterValue] = MappingProxyType({}),
     ):
-        """`found` reads what a supernet left in its folder."""
+        """`found` reads what a supernet left in its folder, `aims` are what it is told of the limits."""
         self.ledger = ledger
         self.executor = executor
         self.budget = budget
@@ -98,6 +100,7 @@ class Runner:
         self._supernets = Supernets(
             ledger=ledger, executor=executor, budget=budget, clock=clock, prepared=place.prepared, folder=place.supernet,
             metric=place.metric, memory_bytes=place.memory_bytes, read=found, told=self._tell_supernet,
+            aims=aims,
         )
         speeds.observe_all(self.state.trials.values())
 

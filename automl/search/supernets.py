@@ -47,12 +47,13 @@ class Supernets:
     def __init__(
         self, *, ledger: Ledger, executor: Executor, budget: Budget, clock: Clock, prepared: Path,
         folder: Callable[[str], Path], metric: str, memory_bytes: int | None, read: Callable[[Path], list[Found]],
-        told: Callable[[Supernet], None],
+        told: Callable[[Supernet], None], aims: Mapping[str, ParameterValue],
     ):
-        """`folder(id)` is a supernet's own, `read` what a search left there, `told` hears of each that starts or ends."""
+        """`folder(id)` is a supernet's own, `read` what a search left there, `told` hears of each that starts or ends.
+        `aims` are what its process is told of the job's limits, beside its settings (`automl.search.foresight.aims`)."""
         self._ledger, self._executor, self._budget, self._clock = ledger, executor, budget, clock
         self._prepared, self._folder, self._metric, self._memory_bytes = prepared, folder, metric, memory_bytes
-        self._read, self._told = read, told
+        self._read, self._told, self._aims = read, told, aims
         self._ending: dict[str, str] = {}
 
     @property
@@ -126,7 +127,7 @@ class Supernets:
             Work(
                 trial=id, attempt=attempt, recipe=wish.recipe, fidelity=Fidelity(epochs=1), prepared=self._prepared,
                 metric=self._metric, workdir=self._folder(id), memory_bytes=self._memory_bytes, deadline=deadline,
-                entry=ENTRY, settings={**wish.settings, "method": wish.method, "seconds": wish.seconds},
+                entry=ENTRY, settings={**self._aims, **wish.settings, "method": wish.method, "seconds": wish.seconds},
             )
         )
 

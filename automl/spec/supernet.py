@@ -10,6 +10,13 @@ from automl.spec.model import Frozen
 from automl.spec.recipe import Choice, ParameterValue, Recipe
 from automl.spec.trial import Measurement, Outcome
 
+EXPECTED, LIMIT = "expected-", "limit-"
+"""Watched values of these names, followed by a unit: what the choices are expected to cost, and what is allowed."""
+COSTS = {
+    "ms": "latency of one example in milliseconds", "bytes": "size of the int8 file in bytes", "parameters": "weights",
+}
+"""By unit."""
+
 
 class Found(Frozen):
     """An architecture that a supernet's search ended with."""

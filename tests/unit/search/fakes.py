@@ -429,7 +429,7 @@ def spec(**changes: Any) -> JobSpec:
     return JobSpec(
         task=changes.pop("task", "tabular-classification"), dataset="projects/p/datasets/d@1", metric="roc-auc",
         budget=Budget(wall_s=changes.pop("wall_s", 120.0), max_trials=changes.pop("max_trials", None)), search=search,
-        formats=(FormatRequest(format="tflite", precision="float32"),), **changes,
+        formats=changes.pop("formats", (FormatRequest(format="tflite", precision="float32"),)), **changes,
     )
 
 
