@@ -17,8 +17,9 @@ from typing import Any
 from automl.architectures import _assembly, _pictures
 from automl.architectures.builder import Builder, divisible
 from automl.catalog import Categorical, architecture
-from automl.catalog.blueprint import Blueprint, Drawing, Edge
+from automl.catalog.blueprint import Blueprint, Drawing, Edge, Weighed
 from automl.catalog.genotypes import Choices, Decision, Genotypes
+from automl.catalog.relaxation import Relaxation, Strengths, Weights, likeliest
 from automl.spec import Profile
 
 STAGES, BLOCKS = 4, 3
@@ -28,6 +29,9 @@ EXCITATION = 0.25
 OPTIONS = tuple(f"k{k}e{e}{gates}" for k in KERNELS for e in EXPANSIONS for gates in ("", GATED))
 GROWTH = 1.5
 """Each stage has as many times the channels of the one before."""
+PATHS = (SKIP, *(option for option in OPTIONS if not option.endswith(GATED)))
+"""What a block may be where all of it stand side by side: without gates, as ProxylessNAS has it."""
+GROUP = "blocks"
 
 
 def read(option: str) -> tuple[int, int, bool]:
@@ -65,15 +69,58 @@ def network(
     rows = stages_of(tuple(genotype.split(".")))
     count, place = sum(map(len, rows)), 0
     for stage, row in enumerate(rows):
-        strides = 2 if -(-min(net[x].shape[:2]) // 2) >= 3 else 1
+        strides = strides_of(net, x)
         for block, option in enumerate(row):
             place += 1
             x = block_of(
-                net, x, option, filters=divisible(width * GROWTH ** (stage + 1)), strides=strides if block == 0 else 1,
+                net, x, option, filters=filters_of(width, stage), strides=strides if block == 0 else 1,
                 depth=place / count, name=f"block_{stage + 1}_{block + 1}",
             )
     x = net.conv(x, 4 * net[x].channels, 1, name="last")
     return _pictures.end(net, x)
+
+
+def relaxed(
+    shape: tuple[int, int, int], *, partial: int = 1, width: int, resolution: float, kernel: int = KERNELS[-1],
+    expansion: int = EXPANSIONS[-1], depth: int = BLOCKS, stages: int = STAGES,
+) -> Blueprint:
+    """The network whose blocks hold every path up to that kernel and expansion (see `automl.catalog.relaxation`), `depth`
+    blocks in each of the first `stages`. The first block of a stage, which changes resolution and channels, can't be left
+    out."""
+    assert partial == 1, "its paths are computed one at a time, with all channels"
+    net, x = _pictures.begin(shape, width, resolution)
+    options = [option for option in PATHS[1:] if read(option)[0] <= kernel and read(option)[1] <= expansion]
+    for stage in range(stages):
+        strides = strides_of(net, x)
+        for block in range(depth):
+            name = f"block_{stage + 1}_{block + 1}"
+            given = [
+                block_of(
+                    net, x, option, filters=filters_of(width, stage), strides=1 if block else strides, depth=0.0,
+                    name=f"{name}_{option}",
+                )
+                for option in options
+            ]
+            found = [x, *given] if block else given
+            columns = tuple(PATHS.index(option) for option in ([SKIP, *options] if block else options))
+            x = net.mixture(found, Weighed(GROUP, stage * BLOCKS + block, columns), name=name)
+    x = net.conv(x, 4 * net[x].channels, 1, name="last")
+    return _pictures.end(net, x)
+
+
+def decoded(weights: Weights, strengths: Strengths) -> list[str]:
+    """The likeliest path of each block, and what comes next."""
+    choices = likeliest(list(weights[GROUP]), most=32)
+    return list(dict.fromkeys(GENOTYPES.text(tuple(PATHS[i] for i in chosen)) for chosen in choices))
+
+
+def strides_of(net: Blueprint, x: int) -> int:
+    """Of the stage that begins at that part."""
+    return 2 if -(-min(net[x].shape[:2]) // 2) >= 3 else 1
+
+
+def filters_of(width: int, stage: int) -> int:
+    return divisible(width * GROWTH ** (stage + 1))
 
 
 def block_of(
@@ -120,6 +167,7 @@ def drawings(*, genotype: str, width: int, resolution: float, **_: Any) -> tuple
     blueprint=blueprint,
     drawings=drawings,
     elastic=True,
+    paths=Relaxation(PATHS, {GROUP: tuple(range(STAGES * BLOCKS))}, relaxed, decoded, {}, skip=SKIP, nothing=""),
 )
 def build(inputs: dict[str, Any], builder: Builder, **params: Any) -> Any:
     return _assembly.assemble(network(_pictures.input_shape(inputs), **params), inputs, builder)

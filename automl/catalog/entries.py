@@ -144,6 +144,8 @@ class Architecture:
     """`drawings(**params)`: the architecture as graphs for people."""
     relaxation: Relaxation | None
     """All its genotypes as one network, where they can be mixed."""
+    paths: Relaxation | None
+    """The same where they can't: each mixture computes one of its inputs at a time (see `automl.nas.paths`)."""
     elastic: bool
     """Smaller networks of it are slices of larger ones, part by part (see `automl.nas.elastic`)."""
     fitted_by: str
@@ -339,6 +341,7 @@ def architecture(
     blueprint: Callable[..., Blueprint] | None = None,
     drawings: Callable[..., tuple[Drawing, ...]] | None = None,
     relaxation: Relaxation | None = None,
+    paths: Relaxation | None = None,
     elastic: bool = False,
     fitted_by: str = "",
     lacks: Iterable[str] = (),
@@ -364,7 +367,7 @@ def architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
                 reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, flat=flat,
                 conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, relaxation=relaxation,
-                elastic=elastic, fitted_by=fitted_by,
+                paths=paths, elastic=elastic, fitted_by=fitted_by,
                 doc=_essay(build),
             )
         )

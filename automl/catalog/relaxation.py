@@ -41,7 +41,7 @@ class Relaxation:
     searched_with: Mapping[str, ParameterValue]
     """Parameters of the network that is searched: smaller than what is trained of its genotypes, as usual."""
     skip: str = "skip"
-    """The operation that a collapsed search prefers."""
+    """The operation that a collapsed search prefers. Where the network has no mixture for a row, it stands for that."""
     nothing: str = "none"
 
 

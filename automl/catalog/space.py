@@ -25,11 +25,12 @@ Assignment = dict[str, ParameterValue]
 GENOTYPE_STRATEGIES: Mapping[str, Callable[[entries.Architecture], bool]] = MappingProxyType({
     **dict.fromkeys(("evolution", "rl-ppo", "rl-rainbow", "mcts-alphazero"), lambda family: family.genotypes is not None),
     "darts": lambda family: family.relaxation is not None,
+    "proxylessnas": lambda family: family.paths is not None,
     "once-for-all": lambda family: family.elastic,
 })
 """Strategies that search architectures as genotypes, where the data have such, and which families they can search; the
 others take families drawn by hand."""
-GENOTYPES_ONLY = ("darts", "once-for-all")
+GENOTYPES_ONLY = ("darts", "proxylessnas", "once-for-all")
 """Of them those that can search nothing else."""
 USED_WHEN_DEFAULT, USED_OTHERWISE = 0.85, 0.2
 """Chance of a switch in a random assignment."""

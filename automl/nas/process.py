@@ -28,7 +28,10 @@ from automl.spec import Fidelity, Found, Measurement, Outcome
 from automl.training import backends, checkpoint, samples
 from automl.training.result import TrainResult
 
-METHODS = {"darts": "automl.nas.darts:Darts", "once-for-all": "automl.nas.once_for_all:OnceForAll"}
+METHODS = {
+    "darts": "automl.nas.darts:Darts", "proxylessnas": "automl.nas.proxyless:Proxyless",
+    "once-for-all": "automl.nas.once_for_all:OnceForAll",
+}
 """Id of a strategy → "module:class" of its method."""
 ROUNDS = 20
 LAST_WORDS_S = 10.0

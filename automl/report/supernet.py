@@ -7,6 +7,7 @@ from automl.report.markup import Markup, element, join
 from automl.report.quantities import count, duration, figure
 from automl.report.view import View, tabulate
 from automl.spec import Supernet
+from automl.spec.supernet import COSTS, EXPECTED, LIMIT
 
 ENTROPY = "entropy-"
 """Watched values of that name are entropies of choices, each as a share of that of chance."""
@@ -28,7 +29,9 @@ def _one(view: View, supernet: Supernet) -> Markup:
     if supernet.message:
         said += f" Of its end: {supernet.message}."
     parts = [element("p", said)]
-    plotted = [plot for plot in (_entropies(supernet), _watched(supernet, "eigenvalue")) if plot is not None]
+    plotted = [
+        plot for plot in (_entropies(supernet), _watched(supernet, "eigenvalue"), *_costs(supernet)) if plot is not None
+    ]
     if plotted:
         parts.append(element("div", [element("figure", plot) for plot in plotted], class_="pair"))
     trained = {str(t.recipe.architecture.params.get("genotype")): t for t in view.state.trials.values() if t.usable}
@@ -73,3 +76,21 @@ def _watched(supernet: Supernet, name: str) -> Markup | None:
         [plots.Curve(name, 1, points)], x_label="round", y_label=f"dominant {name} of the Hessian",
         description=f"{name} of {supernet.id} by round",
     )
+
+
+def _costs(supernet: Supernet) -> list[Markup]:
+    """What the choices were expected to cost, against the limit."""
+    found = []
+    for unit, label in COSTS.items():
+        lines = [
+            plots.Curve(
+                said, rank,
+                tuple((float(m.epoch), m.validation[name]) for m in supernet.measurements if name in m.validation),
+            )
+            for rank, (said, name) in enumerate((("expected", f"{EXPECTED}{unit}"), ("aim", f"{LIMIT}{unit}")))
+        ]
+        if lines[0].points:
+            found.append(
+                plots.lines(lines, x_label="round", y_label=label, description=f"expected {label} of {supernet.id} by round")
+            )
+    return found

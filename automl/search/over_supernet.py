@@ -117,6 +117,15 @@ class Darts(OverSupernet):
         return found.model_copy(update={"architecture": usual.model_copy(update={"params": params})})
 
 
+class ProxylessNas(OverSupernet):
+    """Over the paths of `nas-mobile`'s blocks, at the width at which its genotypes are trained (`automl.nas.proxyless`)."""
+
+    name = "proxylessnas"
+
+    def searched(self, seconds: float) -> Recipe:
+        return self.space.recipe(self.space.default(), recipe_seed(self.seed))
+
+
 class OnceForAll(OverSupernet):
     """Inside the largest network of `nas-mobile` (`automl.nas.once_for_all`). What it finds isn't trained again, but cut out
     of it; what evolution trains on the other slots meanwhile is there to compare with."""

@@ -22,6 +22,7 @@ STRATEGIES = {
     "evolution": "automl.search.evolution:Evolution",
     "tpe": "automl.search.tpe:Tpe",
     "darts": "automl.search.over_supernet:Darts",
+    "proxylessnas": "automl.search.over_supernet:ProxylessNas",
     "once-for-all": "automl.search.over_supernet:OnceForAll",
     "rl-ppo": "automl.search.controllers.samplers:PpoRecipes",
     "rl-rainbow": "automl.search.controllers.samplers:RainbowRecipes",
@@ -35,7 +36,7 @@ OVER_GENOTYPES = {
     "mcts-alphazero": "automl.search.controllers.samplers:AlphaZeroGenotypes",
 }
 """What stands for a strategy where the space's architectures are genotypes."""
-OVER_SUPERNETS = ("darts", "once-for-all")
+OVER_SUPERNETS = ("darts", "proxylessnas", "once-for-all")
 """Strategies that have parameters of their own, and take spaces of genotypes only."""
 TAKES_RECIPES = ("auto", "fixed")
 """Strategies that try the user's recipes themselves; under the others the loop tries them first."""

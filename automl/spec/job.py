@@ -13,8 +13,8 @@ from automl.spec.recipe import Recipe
 Precision = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
 
 STRATEGIES = (
-    "auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "darts", "once-for-all", "rl-ppo",
-    "rl-rainbow", "mcts-alphazero", "fixed",
+    "auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "darts", "proxylessnas", "once-for-all",
+    "rl-ppo", "rl-rainbow", "mcts-alphazero", "fixed",
 )
 """`fixed` evaluates `SearchSettings.recipes` and nothing else (`automl reproduce`)."""
 
@@ -62,8 +62,8 @@ class SearchSettings(Frozen):
     """How to search: the strategy and what the user allows, forbids and forces by technique id."""
 
     strategy: Literal[
-        "auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "darts", "once-for-all", "rl-ppo",
-        "rl-rainbow", "mcts-alphazero", "fixed",
+        "auto", "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "darts", "proxylessnas",
+        "once-for-all", "rl-ppo", "rl-rainbow", "mcts-alphazero", "fixed",
     ] = "auto"
     allow: tuple[str, ...] = ()
     """When not empty, only these techniques (and slot defaults) may be proposed."""

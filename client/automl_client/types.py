@@ -220,8 +220,8 @@ class SubmitSettings(TypedDict, total=False):
     formats: tuple[str, ...]
     """"tflite:int8", "saved-model"…; default: all."""
     strategy: str
-    """"auto" (default), "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "darts", "once-for-all",
-    "rl-ppo", "rl-rainbow", "mcts-alphazero" or "fixed"."""
+    """"auto" (default), "random", "grid", "bayesian", "hyperband", "asha", "evolution", "tpe", "darts", "proxylessnas",
+    "once-for-all", "rl-ppo", "rl-rainbow", "mcts-alphazero" or "fixed"."""
     allow: tuple[str, ...]
     """Ids of techniques: only these, and the defaults of slots, are proposed."""
     forbid: tuple[str, ...]

@@ -47,8 +47,8 @@ DEFAULT_BUDGET_S = 600.0
 @click.option("--header/--no-header", default=None, help="Whether the first line names the columns. Default: found out.")
 @click.option(
     "--strategy", metavar="STRATEGY",
-    help="auto (default), random, grid, bayesian, hyperband, asha, tpe, evolution, darts, once-for-all, rl-ppo, "
-    "rl-rainbow or mcts-alphazero.",
+    help="auto (default), random, grid, bayesian, hyperband, asha, tpe, evolution, darts, proxylessnas, once-for-all, "
+    "rl-ppo, rl-rainbow or mcts-alphazero.",
 )
 @click.option(
     "--rank-by", type=click.Choice(["model", "artifact"]),

@@ -57,6 +57,22 @@ def test_the_section_draws_the_entropy_says_why_it_ended_and_what_became_of_what
     assert "(t99)" in section
 
 
+def test_expected_costs_are_drawn_against_what_they_aim_at():
+    state, spec = job("classification")
+    recipe = Recipe(task="image-classification", architecture=FAMILY)
+    told = state.model_copy(deep=True)
+    payloads = [SupernetStarted(supernet="s01", attempt=1, method="proxylessnas", recipe=recipe, seconds=60.0, slot=0)]
+    payloads += [round_of(n, **{"expected-ms": 2.0 / n, "limit-ms": 0.5, "entropy-blocks": 1.0 / n}) for n in (1, 2, 3)]
+    for n, payload in enumerate(payloads, told.sequence + 1):
+        told.apply(event(n, payload))
+    page = render(told, spec)
+    section = page[page.index('id="supernet"') :]
+    section = section[: section.index("</section>")]
+    assert "expected latency of one example in milliseconds of s01 by round" in section
+    assert "entropy of the choices of s01 by round" in section
+    assert "int8 file" not in section
+
+
 def event(sequence: int, payload):
     from automl.spec import Event
 

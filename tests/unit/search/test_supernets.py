@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from automl.catalog import devices
 from automl.catalog import space as spaces
-from automl.search import over_supernet, strategies
-from automl.spec import Choice, Found, InvalidInput, Modality, Outcome, SearchSettings
+from automl.search import foresight, over_supernet, sizing, strategies
+from automl.spec import Choice, Constraints, FormatRequest, Found, InvalidInput, Modality, Outcome, SearchSettings
 from automl.spec.event import Noted, SupernetEnded, SupernetStarted, TrialStarted
 from tests.unit.search.fakes import PICTURES, ROUNDS, TABLE, Meta, Theatre, World, fold, spec
 
@@ -25,8 +26,9 @@ def found(folder: Path) -> list[Found]:
 
 def stage(tmp_path: Path, **more) -> Theatre:
     search = SearchSettings(strategy=more.pop("strategy", "darts"), parameters=more.pop("parameters", {}))
+    asked = {name: more.pop(name) for name in ("constraints", "formats") if name in more}
     return Theatre(
-        tmp_path, spec=spec(wall_s=more.pop("wall_s", 500.0), task="image-classification", search=search),
+        tmp_path, spec=spec(wall_s=more.pop("wall_s", 500.0), task="image-classification", search=search, **asked),
         meta=Meta(task="image-classification", modality=Modality.IMAGE, profile=PICTURES), seed=7,
         world=more.pop("world", World(epoch_s=lambda work: 8.0)), found=more.pop("found", found), **more,
     )
@@ -149,3 +151,45 @@ def test_networks_of_a_supernet_that_is_once_for_all_are_cut_out_and_delivered_u
     assert carved.settings == {"supernet": str(tmp_path / "supernets" / "s01")}
     assert state.trials[carved.trial].origin == "supernet"
     assert sum(t.recipe.architecture == choice for t in state.trials.values()) == 1
+
+
+def test_paths_that_were_chosen_under_a_limit_are_trained_first_and_their_search_is_told_of_it(tmp_path):
+    genotype = ".".join(["k3e2", "skip", "skip"] * 3 + ["skip"] * 3)
+    choice = Choice(id="nas-mobile", params={"genotype": genotype, "width": 16, "resolution": 1.0})
+    stage_ = stage(
+        tmp_path, strategy="proxylessnas", found=lambda folder: [Found(architecture=choice)],
+        parameters={"proxylessnas.kernel": "3"}, constraints=Constraints(max_latency_ms=2.0, max_size_bytes=3_000_000),
+        formats=(FormatRequest.parse("tflite:int8"),),
+    )
+    events = stage_.run()
+    state = fold(events)
+    assert state.finished is not None
+    assert state.finished.state == "SUCCEEDED"
+    [work] = [w for w in stage_.executor.started if w.entry]
+    assert work.settings["method"] == "proxylessnas"
+    assert work.settings["kernel"] == 3
+    aims = {name: value for name, value in work.settings.items() if name.startswith(("max-", "latency-"))}
+    assert aims == {
+        "max-ms": 1.9, "max-bytes": 2_995_500, "latency-device": "here", "latency-precision": "int8",
+        "latency-cache": str(tmp_path / "cache"),
+    }
+    # Where its caches lie is nothing that a job remembers.
+    assert "max-ms" not in state.supernets["s01"].settings
+    ended = [type(e.payload) for e in events].index(SupernetEnded)
+    later = [e.payload.recipe.architecture.params for e in events[ended:] if isinstance(e.payload, TrialStarted)]
+    assert later[0] == choice.params
+
+
+def test_limits_become_what_a_supernet_aims_at():
+    int8, plain, keras = (FormatRequest.parse(text) for text in ("tflite:int8", "tflite:float32", "keras-file"))
+    here, there = devices.devices["here"], devices.devices["nucleo-l4r5zi"]
+    aims = foresight.aims(here, Constraints(), (int8,), Path("c"))
+    assert aims == {}
+    assert foresight.aims(here, Constraints(max_latency_ms=1.0), (keras,), Path("c")) == {}  # nothing foresees that format
+    sized = foresight.aims(here, Constraints(max_size_bytes=100_000), (plain,), Path("c"))
+    assert sized == {"max-parameters": (100_000 - sizing.OVERHEAD_BYTES) // 4}
+    limits = Constraints(max_parameters=5_000, max_latency_ms=1.0, max_size_bytes=50_000)
+    both = foresight.aims(there, limits, (int8,), Path("c"))
+    assert both["max-parameters"] == 5_000
+    assert both["max-bytes"] == 50_000 - sizing.COMPANION_BYTES
+    assert both["latency-device"] == "nucleo-l4r5zi"
