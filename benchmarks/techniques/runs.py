@@ -74,14 +74,17 @@ class Ledger:
                 os.fsync(file.fileno())
 
 
-def train(key: str, recipe: Recipe, prepared: Path, metric: str, *, limit_s: float) -> Run:
-    """Trains in a forked process; one that dies or takes too long is a failed run, not a failed benchmark."""
+def train(
+    key: str, recipe: Recipe, prepared: Path, metric: str, *, limit_s: float, epochs: int | None = None
+) -> Run:
+    """Trains in a forked process, all `epochs` of the recipe's schedule or so many; one that dies or takes too long is a
+    failed run, not a failed benchmark."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "benchmarks.techniques.preload"])
     work = Path(tempfile.mkdtemp(prefix="technique-"))
     began = time.monotonic()
     try:
-        process = context.Process(target=_child, args=(recipe.to_dict(), str(prepared), metric, str(work)))
+        process = context.Process(target=_child, args=(recipe.to_dict(), str(prepared), metric, str(work), epochs))
         process.start()
         process.join(limit_s)
         if process.is_alive():
@@ -97,7 +100,7 @@ def train(key: str, recipe: Recipe, prepared: Path, metric: str, *, limit_s: flo
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _child(recipe: dict[str, Any], prepared: str, metric: str, work: str) -> None:
+def _child(recipe: dict[str, Any], prepared: str, metric: str, work: str, epochs: int | None) -> None:
     """Trains and tells the figures in a file."""
     from automl.training import trainer
 
@@ -111,7 +114,7 @@ def _child(recipe: dict[str, Any], prepared: str, metric: str, work: str) -> Non
     told: dict[str, Any] = {"outcome": str(Outcome.ERROR), "score": None, "epoch_cpu_s": None, "epoch_s": None}
     try:
         result = trainer.train(
-            made, PreparedDataset.open(Path(prepared)), fidelity=Fidelity(epochs=made.epochs), metric=metric,
+            made, PreparedDataset.open(Path(prepared)), fidelity=Fidelity(epochs=epochs or made.epochs), metric=metric,
             workdir=Path(work) / "run", on_epoch=on_epoch, part=made.part, resume=False,
         )
         told |= {"outcome": str(result.outcome), "score": result.score, "message": result.message}
