@@ -236,18 +236,25 @@ class _Delivery:
     def run(self, formats: list[FormatRequest]) -> list[Artifact | Refused]:
         self.out.mkdir(parents=True, exist_ok=True)
         self.scratch.mkdir(parents=True, exist_ok=True)
+        parameters = int(self.source.result.get("parameters") or 100_000)
+        modality = self.prepared.meta.modality
+        factor = graphs(self.source.recipe, self.prepared.meta.profile)
+        self._waiting = {artifact_id(w): _artifact_s(w, parameters, factor, modality) for w in formats}
         self._account = self.run_in_child(
             target="automl.export.verify:reference", preload=warm(), env=CHILD_ENV, memory_bytes=CHILD_MEMORY_BYTES,
             timeout_s=_CHILD_LIMIT_S if self.deadline is None else max(1.0, self._latest()),
             request={
                 "candidate": str(self.float_candidate), "prepared": str(self.prepared.path), "part": self.part,
-                "out": str(self.scratch), "threads": self.slots,
+                "out": str(self.scratch), "threads": self.slots, "seed": self.seed, "time_s": self._reference_rows_s(),
             },
         )
-        parameters, rows = int(self.source.result.get("parameters") or 100_000), int(self._account["rows"])
-        modality = self.prepared.meta.modality
-        factor = graphs(self.source.recipe, self.prepared.meta.profile)
-        self._waiting = {artifact_id(w): _artifact_s(w, parameters, factor, modality) for w in formats}
+        rows, whole = int(self._account["rows"]), int(self._account["held_out_rows"])
+        if rows < whole:
+            self._emit(Noted(
+                severity="warning",
+                message=f"Time was short: the float model was run on {rows:,} of {whole:,} held-out rows, each class with "
+                "its share, and its test figures and the files' are of these.",
+            ))
         needed = sum(self._waiting.values()) + len(formats) * _rows_s(parameters, rows, modality)
         self._lanes = min(2, self.slots) if self._left() < 1.3 * needed else 1
         with ThreadPoolExecutor(self._lanes, thread_name_prefix="deliver") as lanes:
@@ -417,7 +424,7 @@ class _Delivery:
 
         temporary = self.scratch / "predictions.npz.part"
         with np.load(self.scratch / verify.REFERENCE, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+            arrays = {name: stored[name] for name in stored.files if name != "rows"}
         for artifact in made:
             outputs = self.scratch / f"{artifact.id}.npy"
             if outputs.exists():
@@ -452,6 +459,13 @@ class _Delivery:
         if self.deadline is None:
             return _CHILD_LIMIT_S
         return max(1.0, min(max(_PATIENCE_S, _SLACK * expected_s), self._latest()))
+
+    def _reference_rows_s(self) -> float | None:
+        """Seconds that the float model may predict: half of what the files leave, whose rows it decides; None where time
+        isn't limited."""
+        if self.deadline is None:
+            return None
+        return max(1.0, (self._left() - _REFERENCE_S - sum(self._waiting.values())) / 2)
 
     def _rows_share_s(self) -> float:
         """Seconds that one artifact may predict: its share of what the others without verdict leave."""

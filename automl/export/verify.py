@@ -5,7 +5,8 @@ artifact's file and nothing else of the model, predicts the same rows, and compa
 
 The held-out rows may be many and the artifact slow, so `artifact` predicts in a random order (fixed by a seed) until its
 time is up, and compares on the rows that it reached; `Verification.rows` says how many. At least `MINIMUM_ROWS` are
-predicted.
+predicted. The float model does so too where time is short, and artifacts then have its rows. Each class has its share of
+however many rows are reached.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ ACCOUNT = "reference.json"
 MINIMUM_ROWS = 500
 SAMPLE_ROWS = 5
 _BATCH = 256
+_REFERENCE_BATCH = 512
+_STRETCH_S = 0.5
+"""The float model predicts in stretches, between which the time is looked at; after a shorter one they are made longer."""
 _LATENCY_S = 1.0
 _LATENCY_RUNS = 200
 _ROUNDING = 1e-9
@@ -43,10 +47,11 @@ _ROUNDING = 1e-9
 def reference(request: dict[str, Any]) -> dict[str, Any]:
     """Opens the held-out part, runs the float model on it, and stores targets and outputs for every comparison to come.
 
-    `request`: candidate, prepared, part, out (a folder), threads. Writes `reference.npz` (`y`, `float`), `reference.json`
-    and the samples (raw rows of the validation part with the float model's outputs) there; returns `{"metrics", "rows",
-    "model_sha256"}`. A complete account of the same model and part is returned as it stands, so that the held-out part is
-    opened once.
+    `request`: candidate, prepared, part, out (a folder), threads, seed, and time_s for the predictions (None: no limit).
+    Writes `reference.npz` (`y`, `float`, and `rows`, the places in the part of those that were reached),
+    `reference.json` and the samples (raw rows of the validation part with the float model's outputs) there; returns
+    `{"metrics", "rows", "held_out_rows", "model_sha256"}`. A complete account of the same model and part is returned as
+    it stands, so that the held-out part is opened once.
     """
     source = candidates.Candidate(Path(request["candidate"]))
     out, part = Path(request["out"]), str(request["part"])
@@ -64,15 +69,36 @@ def reference(request: dict[str, Any]) -> dict[str, Any]:
 
     candidates.limit_tensorflow_threads(int(request["threads"]))
     prepared = PreparedDataset.open(Path(request["prepared"]))
-    inputs, y = prepared.inputs(part), np.asarray(prepared.target(part))
-    outputs = model_outputs(source, inputs)
+    inputs, target = prepared.inputs(part), np.asarray(prepared.target(part))
+    end = math.inf if request.get("time_s") is None else time.monotonic() + float(request["time_s"])
+    order = in_fair_order(target, prepared.meta.kind, int(request["seed"]))
+    outputs = np.empty((0, 0), np.float32)
+    batch = min(_REFERENCE_BATCH, len(order))
+    done, stretch = 0, len(order) if end == math.inf else batch
+    while done < len(order) and (done < MINIMUM_ROWS or time.monotonic() < end):
+        began = time.monotonic()
+        chosen = np.sort(order[done : done + stretch])
+        # Filled up to whole batches: one of another size would be another graph.
+        filled = np.resize(chosen, len(chosen) + -len(chosen) % batch)
+        given = model_outputs(source, {name: np.asarray(value[filled]) for name, value in inputs.items()}, batch)
+        if not done:
+            outputs = np.full((len(order), *given.shape[1:]), np.nan, np.float32)
+        outputs[chosen] = given[: len(chosen)]
+        done += len(chosen)
+        stretch *= 4 if time.monotonic() - began < _STRETCH_S else 1
+    rows = np.sort(order[:done])
+    y, outputs = target[rows], outputs[rows]
     sample = _samples(source, prepared)
     out.mkdir(parents=True, exist_ok=True)
     (out / companions.SAMPLES).write_text(json.dumps(sample, allow_nan=False), encoding="utf-8")
     with (out / (REFERENCE + ".part")).open("wb") as file:
-        np.savez(file, allow_pickle=False, y=y, float=outputs, classes=np.asarray(source.classes, dtype=np.str_))
+        classes = np.asarray(source.classes, dtype=np.str_)
+        np.savez(file, allow_pickle=False, y=y, float=outputs, rows=rows, classes=classes)
     (out / (REFERENCE + ".part")).rename(out / REFERENCE)
-    account = {**identity, "metrics": metrics.evaluate(prepared.meta.task, y, outputs), "rows": len(y)}
+    account = {
+        **identity, "metrics": metrics.evaluate(prepared.meta.task, y, outputs), "rows": len(y),
+        "held_out_rows": len(target),
+    }
     _write_json(account_file, account)
     return account
 
@@ -99,7 +125,7 @@ def artifact(request: dict[str, Any]) -> dict[str, Any]:
     prepared = PreparedDataset.open(Path(request["prepared"]))
     part = str(request["part"])
     with np.load(Path(request["reference"]) / REFERENCE, allow_pickle=False) as stored:
-        y, expected = stored["y"], stored["float"]
+        y, expected, places = stored["y"], stored["float"], stored["rows"]
 
     entry = catalog.formats[request["format"]]
     module = importlib.import_module(entry.exporter.partition(":")[0])
@@ -117,11 +143,11 @@ def artifact(request: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"expected {expected.shape[-1]} outputs a row, the artifact gives {first.shape[-1]}")
 
     outputs = np.full(expected.shape, np.nan, dtype=np.float32)
-    order = np.random.default_rng(int(request["seed"])).permutation(len(y))
+    order = in_fair_order(y, prepared.meta.kind, int(request["seed"]))
     done = 0
     while done < len(y) and (done < MINIMUM_ROWS or time.monotonic() - began < float(request["time_s"])):
         chosen = np.sort(order[done : done + _BATCH])
-        outputs[chosen] = predictor.predict(rows.take(chosen))
+        outputs[chosen] = predictor.predict(rows.take(places[chosen]))
         done += len(chosen)
     reached = np.sort(order[:done])
     if done == len(y):
@@ -129,13 +155,32 @@ def artifact(request: dict[str, Any]) -> dict[str, Any]:
     return compare(
         y[reached], expected[reached], outputs[reached], part=part, metric=str(request["metric"]),
         tolerance=float(request["tolerance"]), latency=latency, more_threads=more_threads, peak_memory_bytes=peak,
-        runtime=predictor.runtime,
+        runtime=predictor.runtime, reference_rows=len(y), held_out_rows=prepared.count(part),
     ).to_dict()
+
+
+def in_fair_order(y: np.ndarray, kind: str, seed: int) -> np.ndarray:
+    """The places of the rows [n] in an order by chance of which each beginning has each class's share, within a row; of
+    numbers any order by chance."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(y))
+    if kind != "classification":
+        return order
+    classes = np.asarray(y)[order].reshape(-1)
+    by_class = np.argsort(classes, kind="stable")
+    counts = np.bincount(classes)
+    number = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
+    # The k-th of n rows of a class comes at (k + u) / n of the way, u by chance.
+    along = (number + rng.random(len(counts))[classes[by_class]]) / counts[classes[by_class]]
+    return order[by_class][np.argsort(along, kind="stable")]
 
 
 def compare(
     y: np.ndarray, expected: np.ndarray, outputs: np.ndarray, *, part: str, metric: str, tolerance: float,
     latency: Latency | None, peak_memory_bytes: int | None, runtime: str, more_threads: Sequence[Latency] = (),
+    reference_rows: int = 0, held_out_rows: int = 0,
 ) -> Verification:
     """The artifact's outputs against the float model's `expected` ones, both [n, outputs], by the metric on `y` [n].
 
@@ -167,7 +212,8 @@ def compare(
             f"{loss:.4f}{unit} worse, and the tolerance is {tolerance:g}"
         )
     return Verification(
-        part=part, rows=len(y), metric=metric, float_value=before, artifact_value=after,
+        part=part, rows=len(y), reference_rows=reference_rows, held_out_rows=held_out_rows, metric=metric,
+        float_value=before, artifact_value=after,
         agreement=agreement(expected, outputs), max_difference=float(np.abs(expected - outputs).max()),
         tolerance=tolerance, passed=not reason, reason=reason, latency=latency, more_threads=tuple(more_threads),
         peak_memory_bytes=peak_memory_bytes, runtime=runtime,
@@ -234,12 +280,12 @@ def measure_latency(
     return latency, outputs
 
 
-def model_outputs(source: candidates.Candidate, inputs: dict[str, np.ndarray]) -> np.ndarray:
+def model_outputs(source: candidates.Candidate, inputs: dict[str, np.ndarray], batch: int = 1024) -> np.ndarray:
     """The float model's outputs float32 [n, outputs] for prepared inputs."""
     model = source.model
     from automl.training import prediction
 
-    return prediction.predict(model, source.encode(inputs))
+    return prediction.predict(model, source.encode(inputs), batch)
 
 
 def _samples(source: candidates.Candidate, prepared: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from automl.report import evaluation, plots
 from automl.report.markup import Markup, element, join, short
 from automl.report.quantities import count, duration, figure, number, parameter, share, size
 from automl.report.view import View, tabulate
-from automl.spec import Artifact, Latency, LatencyForeseen, Trial
+from automl.spec import Artifact, Latency, LatencyForeseen, Trial, Verification
 
 LEADERS = 12
 """Rows of the leaderboard before the fold."""
@@ -29,7 +29,7 @@ def artifacts(view: View) -> Markup | None:
         latencies = [a.verification.latency for a in view.artifacts if a.verification.latency]
         first = view.artifacts[0].verification
         how = (
-            f"Each file's own bytes were run in its own runtime on {count(first.rows)} {first.part} rows "
+            f"Each file's own bytes were run in its own runtime on {count(first.rows)}{_of(first)} {first.part} rows "
             f"and compared with the float "
             f"Keras model; a loss of more than {view.spec.tolerance:g} in {first.metric} would have kept it back."
         )
@@ -114,6 +114,11 @@ def _by_threads(artifacts: Sequence[Artifact]) -> Markup | None:
 def _latencies(a: Artifact) -> tuple[Latency, ...]:
     first = a.verification.latency
     return (*([first] if first else ()), *a.verification.more_threads)
+
+
+def _of(proof: Verification) -> str:
+    """" of 10,000" where not all rows were compared."""
+    return f" of {count(proof.held_out_rows)}" if proof.held_out_rows > proof.rows else ""
 
 
 def _foreseen(view: View, a: Artifact) -> LatencyForeseen | None:

@@ -80,6 +80,10 @@ class View:
         return self.validation_of(trial).get(self.metric)
 
     def rows(self, part: str) -> int:
+        """Rows of a part; of the test part those that the float model was run on."""
+        reached = max((a.verification.reference_rows for a in self.artifacts if a.verification.part == part), default=0)
+        if reached:
+            return reached
         return self.prepared.parts.get(part, 0) if self.prepared else 0
 
     @property

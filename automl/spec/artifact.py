@@ -24,6 +24,11 @@ class Verification(Frozen):
     part: str
     """"test" or "validation": the rows used."""
     rows: int
+    """On which they were compared."""
+    held_out_rows: int = 0
+    """In that part: more than `rows` where time was short, or the artifact slow. 0 in events of before this was told."""
+    reference_rows: int = 0
+    """On which the float model was run, all of them unless time was short."""
     metric: str
     float_value: float
     artifact_value: float

@@ -278,6 +278,7 @@ def verification(message: model_pb.Verification) -> types.Verification:
         more_threads=tuple(
             types.ThreadsLatency(one.threads, one.median_ms, one.p90_ms) for one in message.more_threads
         ),
+        held_out_rows=message.held_out_rows,
     )
 
 
@@ -294,7 +295,12 @@ def artifact(message: model_pb.Artifact) -> types.Artifact:
         sparsity=message.sparsity,
         verification=verification(message.verification) if message.HasField("verification") else None,
         proof_json=message.proof_json,
+        fit=device_fit(message.fit) if message.HasField("fit") else None,
     )
+
+
+def device_fit(message: model_pb.DeviceFit) -> types.DeviceFit:
+    return types.DeviceFit(message.device, message.latency_ms, message.macs, message.activation_bytes)
 
 
 def model(message: model_pb.Model) -> types.Model:

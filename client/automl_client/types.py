@@ -367,6 +367,8 @@ class Verification:
     runtime: str
     more_threads: tuple[ThreadsLatency, ...] = ()
     """The same with more threads, of formats for devices that have them."""
+    held_out_rows: int = 0
+    """Rows of the part: more than `rows` where time was short. 0 of an old server."""
 
 
 @dataclass(frozen=True)
@@ -376,6 +378,18 @@ class ThreadsLatency:
     threads: int
     median_ms: float
     p90_ms: float
+
+
+@dataclass(frozen=True)
+class DeviceFit:
+    """A file on the device that its job was for, where that isn't the machine that verified it."""
+
+    device: str
+    """Id of the device."""
+    latency_ms: float
+    """Of one example, estimated from its multiplications: not measured."""
+    macs: int
+    activation_bytes: int
 
 
 @dataclass(frozen=True)
@@ -394,6 +408,8 @@ class Artifact:
     verification: Verification | None
     proof_json: str = ""
     """What was measured, signed by the server (see `proofs`); "" of an old server."""
+    fit: DeviceFit | None = None
+    """None where the job was for the machine that verified it."""
 
     @property
     def id(self) -> str:

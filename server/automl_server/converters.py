@@ -430,6 +430,10 @@ def artifact(owner: names.ModelVersion, value: Artifact) -> model_pb.Artifact:
         parameters=value.parameters,
         sparsity=value.sparsity,
         proof_json=value.proof,
+        fit=None if value.fit is None else model_pb.DeviceFit(
+            device=value.fit.device, latency_ms=value.fit.latency_ms, macs=value.fit.macs,
+            activation_bytes=value.fit.activation_bytes,
+        ),
         verification=model_pb.Verification(
             part=proof.part,
             rows=proof.rows,
@@ -449,6 +453,7 @@ def artifact(owner: names.ModelVersion, value: Artifact) -> model_pb.Artifact:
                 model_pb.ThreadsLatency(threads=one.threads, median_ms=one.median_ms, p90_ms=one.p90_ms)
                 for one in proof.more_threads
             ],
+            held_out_rows=proof.held_out_rows,
         ),
     )
 

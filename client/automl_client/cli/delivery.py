@@ -139,6 +139,7 @@ def summary(
                 "metric": artifact.verification.artifact_value if artifact.verification else None,
                 "latency_ms": artifact.verification.latency_median_ms if artifact.verification else None,
                 **_by_threads(artifact.verification),
+                **({"device_fit": output.jsonable(artifact.fit)} if artifact.fit else {}),
             }
             for artifact in (version.artifacts if version else ())
         ],
@@ -178,6 +179,11 @@ def how_to_return(job_id: str) -> str:
         f"  Look at it: automl jobs show {job_id}\n"
         f"  Stop it:    automl jobs cancel {job_id}   (--finish delivers the best so far)"
     )
+
+
+def _of(proof: types.Verification) -> str:
+    """" of 10,000" where not all rows were compared."""
+    return f" of {proof.held_out_rows}" if proof.held_out_rows > proof.rows else ""
 
 
 def _by_threads(proof: types.Verification | None) -> dict[str, Any]:
@@ -243,9 +249,16 @@ def _tell(job: types.Job, got: Delivered) -> None:
     with contextlib.suppress(StopIteration):
         first = next(one.verification for one in version.artifacts if one.verification)
         click.echo(
-            f"\n{job.metric} on {first.rows} {first.part} rows; one example on {first.threads} "
+            f"\n{job.metric} on {first.rows}{_of(first)} {first.part} rows; one example on {first.threads} "
             f"thread{'' if first.threads == 1 else 's'} of {output.clean(first.machine)}."
         )
+    for artifact in version.artifacts:
+        if (fit := artifact.fit) is not None:
+            click.echo(
+                f"{got.files[artifact.id].name} on {output.clean(fit.device)}: {fit.latency_ms:.3g} ms for one example, "
+                f"estimated from {fit.macs:,} multiplications, and {quantities.size_text(fit.activation_bytes)} of "
+                "activations."
+            )
     if job.refused:
         click.echo("\nNot returned:")
         for one in job.refused:

@@ -193,8 +193,9 @@ def _told(artifact: types.Artifact, path: Path, as_json: bool) -> None:
     proof = artifact.verification
     click.echo(f"{path}  {quantities.size_text(artifact.size_bytes)}  sha256 {artifact.sha256}")
     if proof is not None:
+        of = f" of {proof.held_out_rows:,}" if proof.held_out_rows > proof.rows else ""
         click.echo(
-            f"{proof.metric} {quantities.number_text(proof.artifact_value)} on {proof.rows:,} held-out rows, "
+            f"{proof.metric} {quantities.number_text(proof.artifact_value)} on {proof.rows:,}{of} held-out rows, "
             f"{quantities.number_text(proof.float_value)} for the float model; agrees on {proof.agreement:.2%}."
         )
 

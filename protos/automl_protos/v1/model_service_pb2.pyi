@@ -59,7 +59,7 @@ class ModelVersion(_message.Message):
     def __init__(self, name: _Optional[str] = ..., job: _Optional[str] = ..., dataset: _Optional[str] = ..., task: _Optional[str] = ..., metric: _Optional[str] = ..., validation_metric: _Optional[float] = ..., test_metric: _Optional[float] = ..., recipe_json: _Optional[str] = ..., artifacts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., test_metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Artifact(_message.Message):
-    __slots__ = ("name", "format", "precision", "filename", "size_bytes", "compressed_bytes", "sha256", "parameters", "sparsity", "verification", "proof_json")
+    __slots__ = ("name", "format", "precision", "filename", "size_bytes", "compressed_bytes", "sha256", "parameters", "sparsity", "verification", "proof_json", "fit")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,7 @@ class Artifact(_message.Message):
     SPARSITY_FIELD_NUMBER: _ClassVar[int]
     VERIFICATION_FIELD_NUMBER: _ClassVar[int]
     PROOF_JSON_FIELD_NUMBER: _ClassVar[int]
+    FIT_FIELD_NUMBER: _ClassVar[int]
     name: str
     format: str
     precision: str
@@ -82,10 +83,23 @@ class Artifact(_message.Message):
     sparsity: float
     verification: Verification
     proof_json: str
-    def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., precision: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., compressed_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., parameters: _Optional[int] = ..., sparsity: _Optional[float] = ..., verification: _Optional[_Union[Verification, _Mapping]] = ..., proof_json: _Optional[str] = ...) -> None: ...
+    fit: DeviceFit
+    def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., precision: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., compressed_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., parameters: _Optional[int] = ..., sparsity: _Optional[float] = ..., verification: _Optional[_Union[Verification, _Mapping]] = ..., proof_json: _Optional[str] = ..., fit: _Optional[_Union[DeviceFit, _Mapping]] = ...) -> None: ...
+
+class DeviceFit(_message.Message):
+    __slots__ = ("device", "latency_ms", "macs", "activation_bytes")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    MACS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_BYTES_FIELD_NUMBER: _ClassVar[int]
+    device: str
+    latency_ms: float
+    macs: int
+    activation_bytes: int
+    def __init__(self, device: _Optional[str] = ..., latency_ms: _Optional[float] = ..., macs: _Optional[int] = ..., activation_bytes: _Optional[int] = ...) -> None: ...
 
 class Verification(_message.Message):
-    __slots__ = ("part", "rows", "metric", "float_value", "artifact_value", "agreement", "max_difference", "tolerance", "latency_median_ms", "latency_p90_ms", "threads", "machine", "peak_memory_bytes", "runtime", "more_threads")
+    __slots__ = ("part", "rows", "metric", "float_value", "artifact_value", "agreement", "max_difference", "tolerance", "latency_median_ms", "latency_p90_ms", "threads", "machine", "peak_memory_bytes", "runtime", "more_threads", "held_out_rows")
     PART_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +115,7 @@ class Verification(_message.Message):
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     MORE_THREADS_FIELD_NUMBER: _ClassVar[int]
+    HELD_OUT_ROWS_FIELD_NUMBER: _ClassVar[int]
     part: str
     rows: int
     metric: str
@@ -116,7 +131,8 @@ class Verification(_message.Message):
     peak_memory_bytes: int
     runtime: str
     more_threads: _containers.RepeatedCompositeFieldContainer[ThreadsLatency]
-    def __init__(self, part: _Optional[str] = ..., rows: _Optional[int] = ..., metric: _Optional[str] = ..., float_value: _Optional[float] = ..., artifact_value: _Optional[float] = ..., agreement: _Optional[float] = ..., max_difference: _Optional[float] = ..., tolerance: _Optional[float] = ..., latency_median_ms: _Optional[float] = ..., latency_p90_ms: _Optional[float] = ..., threads: _Optional[int] = ..., machine: _Optional[str] = ..., peak_memory_bytes: _Optional[int] = ..., runtime: _Optional[str] = ..., more_threads: _Optional[_Iterable[_Union[ThreadsLatency, _Mapping]]] = ...) -> None: ...
+    held_out_rows: int
+    def __init__(self, part: _Optional[str] = ..., rows: _Optional[int] = ..., metric: _Optional[str] = ..., float_value: _Optional[float] = ..., artifact_value: _Optional[float] = ..., agreement: _Optional[float] = ..., max_difference: _Optional[float] = ..., tolerance: _Optional[float] = ..., latency_median_ms: _Optional[float] = ..., latency_p90_ms: _Optional[float] = ..., threads: _Optional[int] = ..., machine: _Optional[str] = ..., peak_memory_bytes: _Optional[int] = ..., runtime: _Optional[str] = ..., more_threads: _Optional[_Iterable[_Union[ThreadsLatency, _Mapping]]] = ..., held_out_rows: _Optional[int] = ...) -> None: ...
 
 class ThreadsLatency(_message.Message):
     __slots__ = ("threads", "median_ms", "p90_ms")

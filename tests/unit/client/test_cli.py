@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -88,6 +89,25 @@ def test_the_json_line_is_the_last_and_only_one(automl, server, table, tmp_path)
     assert set(first) == {"format", "precision", "path", "size_bytes", "sha256", "metric", "latency_ms"}
     assert first["path"] == str(tmp_path / "o" / "model-float32.tflite")
     assert json.loads((tmp_path / "o" / "result.json").read_text())["artifacts"][0]["path"] == "model-float32.tflite"
+
+
+def test_a_devices_estimate_stands_beside_what_was_measured(automl, server, table, tmp_path, monkeypatch):
+    from automl_client import converters, types
+
+    whole = converters.artifact
+
+    def on_a_device(message):
+        return dataclasses.replace(whole(message), fit=types.DeviceFit("cortex-m7", 12.5, 1_250_000, 4096))
+
+    monkeypatch.setattr(converters, "artifact", on_a_device)
+    said = automl("submit", table, "--target", "label", "--budget", "1m30s", "--json", "--out", tmp_path / "o")
+    assert said.json["artifacts"][0]["device_fit"] == {
+        "device": "cortex-m7", "latency_ms": 12.5, "macs": 1_250_000, "activation_bytes": 4096,
+    }
+    said = automl("submit", table, "--target", "label", "--budget", "1m30s", "--out", tmp_path / "p")
+    told = " ".join(said.out.split())
+    assert "on cortex-m7: 12.5 ms for one example, estimated from 1,250,000 multiplications" in told
+    assert "4.1 KB of activations" in told
 
 
 def test_every_flag_reaches_the_specification(automl, server, table, tmp_path):

@@ -15,6 +15,7 @@ import pytest
 from automl import catalog
 from automl.execution import children
 from automl.export import companions, deliver
+from automl.report import quantities
 from automl.spec import Artifact, Constraints, FormatRequest, Refused
 from automl.spec.event import ArtifactMade, ArtifactRefused
 from tests.unit.export import planted
@@ -88,7 +89,7 @@ def test_what_is_too_large_is_refused_and_the_nearest_named(pictures: planted.Pl
     assert isinstance(refused, Refused)
     assert isinstance(made, Artifact)
     assert "at most 14.0 KB were asked for" in refused.reason
-    assert f"tflite:int8 meets the limits: it is {made.size_bytes / 1000:.1f} KB" in refused.reason
+    assert f"tflite:int8 meets the limits: it is {quantities.size(made.size_bytes)}" in refused.reason
     assert [type(e) for e in events] == [ArtifactMade, ArtifactRefused]
     assert [p.name for p in (tmp_path / "artifacts").iterdir()] == [made.filename]
     assert deliver.infeasible(results, Constraints(max_size_bytes=14_000)) is None

@@ -65,10 +65,11 @@ def artifact(table: planted.Planted, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("artifact")
     written, _ = write(table, folder, "tflite", "float32")
     request = {
-        "candidate": str(table.candidate), "prepared": str(table.data.path), "part": "test", "out": str(folder), "threads": 1
+        "candidate": str(table.candidate), "prepared": str(table.data.path), "part": "test", "out": str(folder),
+        "threads": 1, "seed": 0,
     }
     account = verify.reference(request)
-    assert account["rows"] == 200
+    assert (account["rows"], account["held_out_rows"]) == (200, 200)
     assert account["metrics"]["accuracy"] > 0.7
     return written, folder
 
@@ -87,7 +88,7 @@ def test_a_sound_artifact_passes_with_its_costs(table: planted.Planted, artifact
     path, reference = artifact
     found = verified(table, path, reference)
     assert found.passed
-    assert found.rows == 200
+    assert (found.rows, found.held_out_rows, found.reference_rows) == (200, 200, 200)
     assert found.latency is not None
     assert 0 < found.latency.median_ms <= found.latency.p90_ms
     assert found.latency.threads == 1
@@ -103,6 +104,41 @@ def test_the_reference_is_computed_once(
         "candidate": str(table.candidate), "prepared": "gone", "part": "test", "out": str(tmp_path / "again"), "threads": 1,
     }
     assert verify.reference(request)["rows"] == 200
+
+
+def test_a_reference_without_time_takes_some_rows_and_artifacts_are_compared_on_these(
+    table: planted.Planted, artifact: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verify, "_REFERENCE_BATCH", 30)
+    monkeypatch.setattr(verify, "MINIMUM_ROWS", 50)
+    request = {
+        "candidate": str(table.candidate), "prepared": str(table.data.path), "part": "test", "out": str(tmp_path),
+        "threads": 1, "seed": 3, "time_s": 0.0,
+    }
+    account = verify.reference(request)
+    assert account["held_out_rows"] == 200
+    assert 50 <= account["rows"] < 200
+    some, whole = (np.load(folder / verify.REFERENCE) for folder in (tmp_path, artifact[1]))
+    np.testing.assert_array_equal(whole["rows"], np.arange(200))
+    np.testing.assert_array_equal(some["y"], whole["y"][some["rows"]])
+    np.testing.assert_allclose(some["float"], whole["float"][some["rows"]], atol=1e-6)
+    found = verified(table, artifact[0], tmp_path)
+    assert (found.rows, found.reference_rows, found.held_out_rows) == (account["rows"], account["rows"], 200)
+    assert found.passed
+    assert found.max_difference < 1e-5
+
+
+def test_each_beginning_of_the_rows_has_each_classs_share() -> None:
+    y = np.repeat([0, 1, 2], [700, 290, 10])[np.random.default_rng(0).permutation(1000)]
+    order = verify.in_fair_order(y, "classification", seed=1)
+    np.testing.assert_array_equal(np.sort(order), np.arange(1000))
+    for rows in (100, 333, 500, 900):
+        counts = np.bincount(y[order[:rows]], minlength=3)
+        np.testing.assert_array_less(np.abs(counts - rows * np.array([0.7, 0.29, 0.01])), 1.01 + 1e-9)
+    assert not np.array_equal(order, verify.in_fair_order(y, "classification", seed=2))
+    numbers = verify.in_fair_order(np.linspace(0, 1, 50), "regression", seed=1)
+    np.testing.assert_array_equal(np.sort(numbers), np.arange(50))
 
 
 def test_corrupted_weights_are_found(

@@ -90,3 +90,32 @@ def test_times_keep_their_microseconds(seconds: float) -> None:
     assert stamp is not None
     assert stamp.seconds + stamp.nanos / 1e9 == pytest.approx(seconds, abs=2e-6)
     assert converters.timestamp(None) is None
+
+
+def test_an_artifact_keeps_its_devices_estimate_and_its_rows_on_the_wire() -> None:
+    """From our type over bytes to the client's."""
+    from automl.spec import Artifact, Fit, Verification
+    from automl_client import converters as client
+    from automl_client import types
+    from automl_server.resource_names import ModelVersion
+
+    proof = Verification(
+        part="test", rows=512, held_out_rows=10_000, reference_rows=512, metric="accuracy", float_value=0.9,
+        artifact_value=0.89, agreement=0.98, max_difference=0.1, tolerance=0.01, passed=True, runtime="tflite-micro",
+    )
+    made = Artifact(
+        id="tflite-int8", format="tflite", precision="int8", filename="model-int8.tflite", size_bytes=1000,
+        compressed_bytes=800, sha256="0" * 64, parameters=900, sparsity=0.0, verification=proof, members={},
+        fit=Fit(device="cortex-m7", latency_ms=12.5, macs=1_250_000, activation_bytes=4096),
+    )
+    owner = ModelVersion("p", "m", "1")
+
+    def received(value: Artifact) -> types.Artifact:
+        message = converters.artifact(owner, value)
+        return client.artifact(type(message).FromString(message.SerializeToString()))
+
+    found = received(made)
+    assert found.fit == types.DeviceFit("cortex-m7", 12.5, 1_250_000, 4096)
+    assert found.verification is not None
+    assert (found.verification.rows, found.verification.held_out_rows) == (512, 10_000)
+    assert received(made.changed(fit=None)).fit is None
