@@ -72,7 +72,9 @@ def test_ranks_are_means_over_the_scores_and_what_lacks_one_is_last_by_it():
         {"naswot": 3.0, "synflow": 3.0, "grad-norm": 3.0}, {"naswot": 1.0, "synflow": 2.0, "grad-norm": None},
         {"naswot": 2.0, "synflow": 1.0, "grad-norm": 1.0}, {},
     ]
-    assert zero_cost.combined(found) == pytest.approx([1.0, (1 + 2 + 0.5) / 9, (2 + 1 + 2) / 9, 0.5 / 9])
+    assert zero_cost.combined(found) == pytest.approx([1.0, (1 + 2) / 6, (2 + 1) / 6, 0.0])
+    shuffled = [{**scores, "grad-norm": other} for scores, other in zip(found, (None, 9.0, 5.0, 7.0))]
+    assert zero_cost.combined(shuffled) == zero_cost.combined(found)
     assert zero_cost.combined([]) == []
     assert zero_cost.combined([{}]) == [0.0]
 
