@@ -29,7 +29,8 @@ EPOCHS, BATCH = 15, 64
 CELLS = {"width": 12, "cells": 2, "stages": 1, "reduction": "residual"}
 METHODS: Mapping[str, dict[str, Any]] = {
     "darts": {
-        "architecture": "nas-cell", "params": CELLS, "steps": 1_500, "settings": {"order": 1, "partial": 1, "guard": "both"},
+        "architecture": "nas-cell", "params": CELLS, "steps": 1_500,
+        "settings": {"order": 1, "partial": 1, "guard": "both", "selection": "perturbation"},
     },
     "once-for-all": {
         "architecture": "nas-mobile", "params": {"width": once_for_all.WIDTH}, "steps": once_for_all.STEPS,
