@@ -41,7 +41,7 @@ def size(profile: Profile, *, width: int, stages: int, residual: bool) -> int:
     id="convnet",
     modalities=("image",),
     params={
-        "width": Categorical((8, 16, 24, 32, 48, 64), 16),
+        "width": Categorical((8, 12, 16, 20, 24, 32, 48, 64), 16),
         "stages": Int(1, 4, 3),
         "residual": Bool(True),
     },

@@ -35,7 +35,7 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int, kernel: int)
     id="ds-cnn",
     modalities=("image",),
     params={
-        "width": Categorical((8, 16, 24, 32, 48, 64), 24),
+        "width": Categorical((8, 12, 16, 20, 24, 32, 48, 64), 24),
         "stages": Int(1, 4, 3),
         "blocks": Int(1, 4, 2),
         "kernel": Categorical((3, 5), 3),

@@ -26,7 +26,7 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int) -> int:
     id="resnet",
     modalities=("image",),
     params={
-        "width": Categorical((8, 16, 24, 32, 48, 64), 16),
+        "width": Categorical((8, 12, 16, 20, 24, 32, 48, 64), 16),
         "stages": Int(1, 4, 3),
         "blocks": Int(1, 4, 1),
     },

@@ -113,6 +113,21 @@ def of_settings(
     return found
 
 
+def within(settings: Mapping[str, ParameterValue], outputs: int) -> Callable[[Blueprint], bool]:
+    """Whether a network meets the limits that the settings name, as far as that is foreseen without timing anything."""
+    limits = {unit: float(settings[f"{MAX}{unit}"]) for unit in COSTS if f"{MAX}{unit}" in settings}
+    prices: dict[str, Callable[[Blueprint], float | None]] = {
+        unit: _estimated(settings, outputs) or _foreseen(settings, outputs) if unit == "ms" else _of_blueprint(unit, outputs)
+        for unit in limits
+    }
+
+    def meets(net: Blueprint) -> bool:
+        costs = {unit: price(net) for unit, price in prices.items()}
+        return all(cost is None or cost <= limits[unit] for unit, cost in costs.items())
+
+    return meets
+
+
 def unpriced(settings: Mapping[str, ParameterValue], found: Sequence[Expected]) -> list[str]:
     """Units with a limit of which nothing is expected."""
     return [u for u in COSTS if f"{MAX}{u}" in settings and all(e.unit != u for e in found)]
@@ -131,14 +146,9 @@ def _latency(
     outputs: int, seconds: float,
 ) -> tuple[Price, str] | None:
     """What prices latency, and where its figures come from; None where nothing does."""
-    device = devices.devices[str(settings[DEVICE])]
-    if device.latency == "estimated":
-        def estimated(net: Blueprint) -> float:
-            return device.estimated_ms(net.headed(outputs).macs) or 0.0
-
+    if (estimated := _estimated(settings, outputs)) is not None:
         return estimated, "estimated"
-    precision: operations.Precision = "int8" if settings[PRECISION] == "int8" else "float32"
-    table = Table.here(Path(str(settings[CACHE])))
+    precision, table = _precision(settings), Table.here(Path(str(settings[CACHE])))
     wanted: list[operations.Operation] = []
 
     def listed(net: Blueprint) -> float:
@@ -160,3 +170,26 @@ def _latency(
         return found[0]
 
     return by_table, "estimated" if missing else "table"
+
+
+def _estimated(settings: Mapping[str, ParameterValue], outputs: int) -> Price | None:
+    """Latency by multiplications, of a device that isn't this machine; None of one with tables."""
+    device = devices.devices[str(settings[DEVICE])]
+    if device.latency != "estimated":
+        return None
+    return lambda net: device.estimated_ms(net.headed(outputs).macs) or 0.0
+
+
+def _foreseen(settings: Mapping[str, ParameterValue], outputs: int) -> Callable[[Blueprint], float | None]:
+    """Latency by what the table holds so far, and its like; None where nothing tells."""
+    precision, table = _precision(settings), Table.here(Path(str(settings[CACHE])))
+
+    def price(net: Blueprint) -> float | None:
+        found = table.roughly(operations.of_network(net, outputs, precision))
+        return None if found is None else found[0]
+
+    return price
+
+
+def _precision(settings: Mapping[str, ParameterValue]) -> operations.Precision:
+    return "int8" if settings[PRECISION] == "int8" else "float32"

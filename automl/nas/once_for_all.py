@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.catalog.footprint import footprint
-from automl.nas import elastic
+from automl.nas import elastic, expected
 from automl.nas.method import Ground, cosine, endless
 from automl.nas.subnetworks import DIMENSIONS, Predictor, Space, Sub, evolved
 from automl.spec import Found
@@ -236,27 +236,38 @@ class OnceForAll:
         from scipy import stats
 
         subs, scores = self._subs()
+        if not self.found():
+            return "no network inside it meets the limits"
         agreement = float(stats.kendalltau(Predictor(self.space, subs, scores).left_out(), scores).statistic)
         return f"{len(subs)} networks inside it were scored; the predictor's order agrees by Kendall's τ = {agreement:.2f}"
 
     def found(self) -> list[Found]:
-        """The best with all multiplications, with a half and with a quarter of the largest's."""
+        """Of the networks within the job's limits the best, with a half of the multiplications that one may have, and with a
+        quarter."""
         if not self.taught:
             return []
-        whole = self.space.largest()
+        whole, meets = self.space.largest(), expected.within(self.ground.settings, self.ground.outputs)
         if len(self.scored) < LEAST_SCORED:
-            return [Found(architecture=whole.choice, note="the largest network")]
+            within = meets(self.space.network(whole))
+            return [Found(architecture=whole.choice, note="the largest network")] if within else []
         subs, scores = self._subs()
         predictor, most = Predictor(self.space, subs, scores), self.space.network(whole).macs
-        found: list[Found] = []
+        limited, found = not meets(self.space.network(whole)), list[Found]()
         for share in SHARES:
             def allowed(sub: Sub, limit: float = share * most) -> bool:
-                return self.space.network(sub).macs <= limit
+                net = self.space.network(sub)
+                return net.macs <= limit and meets(net)
 
             ranked = evolved(self.space, predictor, allowed, random.Random(self.ground.recipe.seed), subs)
-            if ranked and all(f.architecture != ranked[0].choice for f in found):
-                size = footprint(self.space.network(ranked[0]), self.ground.outputs)
-                note = f"the best with {share:.0%} of the largest's multiplications ({size.macs / 1e6:.2f} million)"
+            if not ranked:
+                break
+            macs = footprint(self.space.network(ranked[0]), self.ground.outputs).macs
+            whose = "its" if limited else "the largest's"
+            note = f"the best with {share:.0%} of {whose} multiplications"
+            if limited and not found:
+                most, note = macs, "the best within the limits"
+            if all(f.architecture != ranked[0].choice for f in found):
+                note = f"{note} ({macs / 1e6:.2f} million)"
                 found.append(Found(architecture=ranked[0].choice, expected=predictor(ranked[0]), note=note))
         return found
 

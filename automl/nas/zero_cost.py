@@ -153,7 +153,8 @@ def gradient_norm(core: Any, inputs: Mapping[str, NDArray[Any]], target: NDArray
 
 
 def combined(found: Sequence[Mapping[str, float | None]]) -> list[float]:
-    """The mean rank of each candidate by the scores that rank, in [0, 1]: 1 is first by all. One that lacks a score is last by it."""
+    """The mean rank of each candidate by the scores that rank, in [0, 1]: 1 is first by all. One that lacks a score is last
+    by it."""
     if not found:
         return []
     ranks = np.zeros(len(found))

@@ -5,7 +5,8 @@ about a second, a training minutes; networks that can't learn are mostly seen at
 trained accuracy only loosely and favour large networks; among equally good candidates they choose by chance. How: on one
 batch of 64 rows, naswot (the log-determinant of how alike rows switch the rectifiers), synflow (what flows through all paths
 with positive weights) and grad-norm (the length of the loss's gradient). Candidates are ordered by the mean of their ranks
-by the first two: the third ranked trained cells the wrong way round, and is reported only. The report says how well the ranks agreed with what was trained.
+by the first two: the third ranked trained cells the wrong way round, and is reported only. The report says how well the
+ranks agreed with what was trained.
 """
 
 from __future__ import annotations

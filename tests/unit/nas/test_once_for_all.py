@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import keras
@@ -11,8 +12,10 @@ import tensorflow as tf
 
 from automl.architectures import model
 from automl.catalog import compose
+from automl.catalog.footprint import footprint
 from automl.nas import carving, elastic, once_for_all
 from automl.nas.process import quick_graphs
+from automl.nas.subnetworks import Sub
 from tests.unit.nas.parts import ground
 
 quick_graphs()
@@ -106,6 +109,36 @@ def test_state_survives_a_restart(method):
     assert again.score(sub) == method.score(sub)
     assert again.taught
     assert again.scored == method.scored
+
+
+def test_what_is_found_meets_the_limits_of_the_job(method, monkeypatch):
+    """Scores that grow with the multiplications: without limits the largest is best, under them the largest within."""
+    rng = random.Random(4)
+    subs = [s for s in (method.space.sample(rng) for _ in range(60)) if method.space.fits(s)][:30]
+    scored = [{"architecture": s.choice.to_dict(), "score": method.space.network(s).macs / 1e6} for s in subs]
+    monkeypatch.setattr(method, "scored", scored)
+    monkeypatch.setattr(method, "taught", True)
+    outputs, whole = method.ground.outputs, method.space.network(method.space.largest())
+
+    def networks():
+        return [method.space.network(Sub.of(f.architecture, method.space.stages)) for f in method.found()]
+
+    free = networks()
+    assert free[0].macs > 0.9 * whole.macs
+    costs = footprint(whole, outputs)
+    limits = {"bytes": (0.6 * costs.int8_bytes, "int8_bytes"), "parameters": (0.4 * costs.parameters, "parameters")}
+    for unit, (limit, name) in limits.items():
+        settings = {**method.ground.settings, f"max-{unit}": limit}
+        monkeypatch.setattr(method, "ground", dataclasses.replace(method.ground, settings=settings))
+        taken = [getattr(footprint(net, outputs), name) for net in networks()]
+        assert max(taken) <= limit
+        assert taken[0] > 0.6 * limit
+        assert "within the limits" in method.found()[0].note
+    board = {"max-ms": 1e-9, "latency-device": "nucleo-f746zg", "latency-precision": "int8", "latency-cache": "unused"}
+    settings = {**method.ground.settings, **board}
+    monkeypatch.setattr(method, "ground", dataclasses.replace(method.ground, settings=settings))
+    assert method.found() == []
+    assert "no network" in method.remark()
 
 
 def test_the_shape_of_a_core_built_for_the_largest_is_that_of_its_blueprint(method):
