@@ -35,7 +35,7 @@ from automl.spec import Fidelity, Recipe, Trial
 from automl.spec.event import CandidatesScored
 from automl.spec.model import canonical
 
-SHARE = 0.5
+SHARE = 0.6
 """Most of a slot's time for the search that one full training may take: less, and the winner is trained too little to be
 worth the choice…"""
 RUNG_SHARE = 0.25
