@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from automl.compression import bridge as bridges
-from automl.compression import finetuning, pointwise, twin_training
+from automl.compression import finetuning, pointwise, single_row, twin_training
 from automl.compression.kept import Kept
 from automl.compression.layerwise import TECHNIQUE as LAYERWISE
 from automl.compression.mixed_bits import TECHNIQUE as MIXED_BITS
 from automl.export import candidate as candidates
+from automl.export import inference
 from automl.spec import AutoMLError
 
 TECHNIQUE = "quantization-qat"
@@ -70,8 +71,10 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
     if gridded := [id for id in (MIXED_BITS, LAYERWISE) if source.recipe.has(id)]:
         raise NotForQat(f"not for QAT: the grids of {gridded[0]} would be lost")
     tf_keras.utils.set_random_seed(int(request["seed"]) % 2**32)
-    model = pointwise.rewritten(tflite.with_float_pictures(source.model))
+    plain = tflite.with_float_pictures(source.model)
+    model = single_row.rewritten(pointwise.rewritten(plain))
     x, y = source.encode(prepared.inputs("train")), np.asarray(prepared.target("train"))
+    _check_same(plain, model, _floats(model, x, CHECK_ROWS))
     output = _output_config(tfmot)
     annotation = _Annotation(tfmot, finetuning.core_of(model), output)
     bridge = bridges.build(model, _floats(model, x, CHECK_ROWS), wrap=annotation.wrap, enter=annotation.enter)
@@ -140,6 +143,14 @@ class _Annotation:
         """Of the weights, in annotated layers."""
         sizes = {twin.name: sum(int(np.prod(w.shape)) for w in layer.weights) for layer, twin in bridge.pairs}
         return sum(n for name, n in sizes.items() if name in self._annotated) / max(1, sum(sizes.values()))
+
+
+def _check_same(plain: Any, model: Any, rows: dict[str, np.ndarray]) -> None:
+    """Raises `NotForQat` where the model written for tfmot doesn't compute what the candidate's does."""
+    expected, found = (np.asarray(m(inference.arranged(m, rows), training=False)) for m in (plain, model))
+    difference = float(np.abs(expected - found).max() / max(1.0, float(np.abs(expected).max())))
+    if not difference <= bridges.TOLERANCE:
+        raise NotForQat(f"not for QAT: written in layers that tfmot knows, the network differs by {difference:.2g}")
 
 
 def _folds(layer: Any) -> bool:

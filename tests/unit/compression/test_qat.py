@@ -157,6 +157,35 @@ def test_pictures_come_in_as_bytes(bars: Trained, tmp_path: pathlib.Path) -> Non
     assert agreement > 0.9
 
 
+def test_convolutions_along_one_axis_are_trained_under_quantisation(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    """With hardly any rate the file has to answer as the network did that it is made of."""
+    folder = tmp_path / "convolved"
+    shutil.copytree(table.candidate, folder)
+    old = prediction.load(folder / "model.keras")
+    keras.utils.set_random_seed(0)
+    inputs = {t.name: keras.Input(t.shape[1:], dtype=t.dtype, name=t.name) for t in old.inputs}
+    x = keras.layers.Reshape((-1, 1))(inputs["numeric"])
+    x = keras.layers.Conv1D(16, 3, padding="same", use_bias=False)(x)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.ReLU()(keras.layers.SeparableConv1D(16, 3, padding="same")(x))
+    x = keras.layers.Flatten()(keras.layers.MaxPooling1D(2, padding="same")(x))
+    logits = keras.layers.Dense(3, name="logits")(x)
+    model = keras.Model(inputs, keras.layers.Softmax(name="probabilities")(logits))
+    model.save(folder / "model.keras")
+    made = candidates.Candidate(folder)
+    rows = made.encode(table.data.inputs("validation"))
+    np.save(folder / "validation.npy", expected := prediction.predict(model, rows))
+
+    answer = qat.train(request(planted.Planted(table.data, folder), tmp_path / "out", settings={"rate": 1e-6}))
+    assert "layers with 100% of the weights" in answer["notes"][0]
+    content = (tmp_path / "out" / "model-int8.tflite").read_bytes()
+    assert {w.dtype for w in tflite.weight_arrays(content)} == {np.dtype(np.int8)}
+    found = tflite.TFLitePredictor(content, 1).predict(rows)
+    # An untrained network is often undecided between two classes.
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
+    assert np.abs(found - expected).max() < 0.1
+
+
 def test_what_stands_mostly_in_unknown_layers_is_not_for_it(texts: planted.Planted, tmp_path: pathlib.Path) -> None:
     with pytest.raises((qat.NotForQat, finetuning.Untrained)):
         qat.train(request(texts, tmp_path / "out"))
