@@ -323,11 +323,14 @@ class _Ladder:
 
     def _shortest_s(self, rung: Rung) -> float:
         """Seconds that the rung takes at least: what usual networks take, or the steps that it can't do without, by what
-        those of the candidate's training took."""
-        step = candidates.Candidate(self.best.folder).result.get("profile") or {}
-        if not rung.rows or not step.get("step_s"):
+        those of the candidate's training took on average (a single one that was timed may have been the first, which is
+        traced). Of what wasn't trained by steps, or as several networks, nothing more is known."""
+        account = candidates.Candidate(self.best.folder).result
+        epochs, part = int(account.get("epochs_done") or 0), str(account.get("part") or "")
+        if not rung.rows or not epochs or not part or part == "folds" or account.get("profile") is None:
             return rung.shortest_s
-        row_s = TWIN_STEPS * float(step["step_s"]) / max(1, int(step["batch_size"]))
+        rows = self.prepared.count(part) * float((account.get("fidelity") or {}).get("data_fraction") or 1.0)
+        row_s = TWIN_STEPS * float(account.get("step_s") or 0.0) / max(1.0, epochs * rows)
         return max(rung.shortest_s, MEASURE_S / 2 + (finetuning.SETUP_S + rung.rows * row_s) / (1 - twin_training.TAIL))
 
     def _time_s(self, rung: Rung, need: str, later: Sequence[tuple[Technique, Rung]]) -> float:

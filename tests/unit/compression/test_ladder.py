@@ -340,13 +340,16 @@ def test_on_a_busy_machine_rungs_leave_the_delivery_more(
     assert request["time_s"] == pytest.approx(min(75.0, expected))
 
 
-@pytest.mark.parametrize(("step_s", "tried"), [(0.001, True), (12.0, False)])
+@pytest.mark.parametrize(("row_s", "tried"), [(0.0001, True), (0.375, False)])
 def test_a_rung_whose_steps_cant_be_made_in_time_isnt_begun(
-    step_s: float, tried: bool, table: planted.Planted, tmp_path: pathlib.Path
+    row_s: float, tried: bool, table: planted.Planted, tmp_path: pathlib.Path
 ) -> None:
     shutil.copytree(table.candidate, tmp_path / "slow")
     account = json.loads((tmp_path / "slow" / "result.json").read_text(encoding="utf-8"))
-    account["profile"] = {"step_s": step_s, "batch_size": 32}
+    account |= {
+        "profile": {"batch_size": 32}, "part": "train", "epochs_done": 4, "step_s": 4 * row_s * table.data.count("train") / 2,
+        "fidelity": {"epochs": 4, "data_fraction": 0.5},
+    }
     (tmp_path / "slow" / "result.json").write_text(json.dumps(account), encoding="utf-8")
     world = World(point(0.90), point(0.90), point(0.90))
     _, events = climbed(
@@ -355,6 +358,6 @@ def test_a_rung_whose_steps_cant_be_made_in_time_isnt_begun(
     )
     assert bool(world.tried) == tried
     if not tried:
-        # 30 steps of 64 rows, 2.5 × as slow as 12 s for 32 rows, and what stands around them.
+        # 30 steps of 64 rows, 2.5 × as slow as 12 s for 32 of them, and what stands around them.
         (note,) = [e.message for e in events if isinstance(e, Noted)]
         assert "No time was left for magnitude-pruning: it takes about 2126 s, by what a step of the training took" in note
