@@ -347,8 +347,8 @@ def test_a_rung_whose_steps_cant_be_made_in_time_isnt_begun(
     shutil.copytree(table.candidate, tmp_path / "slow")
     account = json.loads((tmp_path / "slow" / "result.json").read_text(encoding="utf-8"))
     account |= {
-        "profile": {"batch_size": 32}, "part": "train", "epochs_done": 4, "step_s": 4 * row_s * table.data.count("train") / 2,
-        "fidelity": {"epochs": 4, "data_fraction": 0.5},
+        "profile": {"batch_size": 32}, "part": "train", "fidelity": {"epochs": 4, "data_fraction": 0.5}, "epochs_done": 4,
+        "step_s": 4 * row_s * table.data.count("train") / 2,
     }
     (tmp_path / "slow" / "result.json").write_text(json.dumps(account), encoding="utf-8")
     world = World(point(0.90), point(0.90), point(0.90))
