@@ -166,13 +166,16 @@ def test_convolutions_along_one_axis_are_trained_under_quantisation(table: plant
     inputs = {t.name: keras.Input(t.shape[1:], dtype=t.dtype, name=t.name) for t in old.inputs}
     x = keras.layers.Reshape((-1, 1))(inputs["numeric"])
     x = keras.layers.Conv1D(16, 3, padding="same", use_bias=False)(x)
-    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.8)(x))
     x = keras.layers.ReLU()(keras.layers.SeparableConv1D(16, 3, padding="same")(x))
     x = keras.layers.Flatten()(keras.layers.MaxPooling1D(2, padding="same")(x))
     logits = keras.layers.Dense(3, name="logits")(x)
     model = keras.Model(inputs, keras.layers.Softmax(name="probabilities")(logits))
-    model.save(folder / "model.keras")
     made = candidates.Candidate(folder)
+    x, y = made.encode(table.data.inputs("train")), np.asarray(table.data.target("train"))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x, y, epochs=5, verbose=0)
+    model.save(folder / "model.keras")
     rows = made.encode(table.data.inputs("validation"))
     np.save(folder / "validation.npy", expected := prediction.predict(model, rows))
 
@@ -181,9 +184,8 @@ def test_convolutions_along_one_axis_are_trained_under_quantisation(table: plant
     content = (tmp_path / "out" / "model-int8.tflite").read_bytes()
     assert {w.dtype for w in tflite.weight_arrays(content)} == {np.dtype(np.int8)}
     found = tflite.TFLitePredictor(content, 1).predict(rows)
-    # An untrained network is often undecided between two classes.
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
-    assert np.abs(found - expected).max() < 0.1
+    assert np.abs(found - expected).mean() < 0.03
 
 
 def test_what_stands_mostly_in_unknown_layers_is_not_for_it(texts: planted.Planted, tmp_path: pathlib.Path) -> None:
