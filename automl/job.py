@@ -24,14 +24,26 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from automl.catalog import devices, entries, validation
+from automl.catalog import Categorical, compose, devices, entries, validation
 from automl.catalog import space as spaces
 from automl.catalog.space import Space
 from automl.execution.children import ChildFailed
-from automl.search import account, bagging, choosing, engine, finale, judging, selection, sizing, strategies
+from automl.search import (
+    account,
+    bagging,
+    choosing,
+    engine,
+    finale,
+    judging,
+    portfolio,
+    selection,
+    sizing,
+    strategies,
+)
 from automl.search.budget import Budget, Speeds, reserve_shares
 from automl.search.control import Cancelled, Control, listen
 from automl.search.engine import Engine, Workers
+from automl.search.genotypes import PORTFOLIO_SHARE
 from automl.search.judging import Judging
 from automl.search.ledger import Closed, Ledger
 from automl.search.runner import Place, Runner
@@ -142,6 +154,8 @@ class Job:
         self.metric = ""
         self.delivery_s = 0.0
         """What the delivery takes on a busy machine, by its own estimate."""
+        self._hand: Space | None = None
+        """Of families drawn by hand, where some of their recipes are tried beside genotypes."""
 
     @property
     def state(self) -> JobState:
@@ -236,6 +250,7 @@ class Job:
         elif self.spec.search.strategy != "fixed":
             unfit |= self._unconvertible(prepared, space)
         space = self._chosen(spaces.derive(self.task, profile, self.spec.search, formats, unfit), formats, unfit)
+        self._hand = self._beside(space, formats, unfit)
         sizing.check_feasible(space, self.spec.constraints, self.spec.formats)
         if self.state.space is None:
             self.ledger.emit(
@@ -264,13 +279,46 @@ class Job:
         self.spec = self.spec.changed(search=other.to_dict())
         return genotypes
 
+    def _beside(self, space: Space, formats: frozenset[str], unfit: dict[str, str]) -> Space | None:
+        """The space of families drawn by hand, where genotypes are searched and other kinds of models may be better: of
+        tables, texts and series. None where the user names families, or the data are pictures."""
+        search = self.spec.search
+        if search.strategy not in strategies.OVER_GENOTYPES or not space.by_genotype:
+            return None
+        if space.profile.modality == Modality.IMAGE:
+            return None
+        own = {
+            name: value for name, value in search.parameters.items() if not _of_genotypes(name.partition(".")[0])
+        }
+        hand = spaces.derive(self.task, space.profile, search.changed(strategy="auto", parameters=own), formats, unfit)
+        return None if hand.by_genotype else hand
+
+    def _starts(self, runner: Runner) -> list[portfolio.Start]:
+        """Recipes of families drawn by hand that are tried before genotypes, made small enough for the limits."""
+        if self._hand is None:
+            return []
+        search, found = self.spec.search, []
+        for start in portfolio.of_each_family(self._hand, self.request.seed):
+            recipe = sizing.within(self._hand, start.recipe, runner.limits)
+            if recipe is not None:
+                found.append(dataclasses.replace(start, recipe=recipe))
+        if found:
+            names = ", ".join(start.name for start in found)
+            self._note_once(
+                f"The strategy {search.strategy} searches genotypes of {', '.join(_families(runner.space))}. So that the "
+                f"result isn't worse than what is known to be strong, recipes of the portfolio are tried first ({names}), "
+                f"as far as they take {PORTFOLIO_SHARE:.0%} of the search at most."
+            )
+        return found
+
     def _too_slow(self, prepared: Any) -> dict[str, str]:
         """Families whose files would take too much of the budget to be written, with the reason."""
         profile, total = prepared.meta.profile, self.spec.budget.wall_s
         slow = {}
         for family in entries.architectures:
-            if family.reason_against(profile) is None and family.conversion(profile) > 1:
-                recipe = Recipe(task=self.task, architecture=Choice(id=family.id))
+            recipe = Recipe(task=self.task, architecture=Choice(id=family.id))
+            usual = compose.complete(recipe.architecture, family.params)
+            if family.reason_against(profile) is None and family.conversion(profile, **usual) > 1:
                 seconds = BUSY * self.engine.deliver_estimate_s(
                     self.spec.formats, recipe, profile, rows=prepared.meta.parts.get("test", 10_000),
                     slots=self.request.slots,
@@ -401,7 +449,8 @@ class Job:
         # An ensemble's members have seeds of their own: there is no single winner to be chosen with more of them.
         alone = bagging.most(space.profile, settings, self.spec.constraints) == 0
         sampler = strategies.make(
-            settings.strategy, space, self.request.seed, settings.recipes, finalists=alone, parameters=settings.parameters
+            settings.strategy, space, self.request.seed, settings.recipes, finalists=alone, parameters=settings.parameters,
+            starts=self._starts(runner),
         )
         first = () if settings.strategy in strategies.TAKES_RECIPES else settings.recipes
         reason = runner.search(sampler, first)
@@ -948,6 +997,16 @@ def main() -> int:
     code = Job(request, control, write, engine.product()).run()
     _leave(code)
     return code
+
+
+def _families(space: Space) -> list[str]:
+    domain = next(d.domain for d in space.dimensions if d.name == "architecture")
+    assert isinstance(domain, Categorical)
+    return [str(value) for value in domain.values]
+
+
+def _of_genotypes(id: str) -> bool:
+    return id in entries.architectures and entries.architectures[id].genotypes is not None
 
 
 def _leave(code: int) -> None:

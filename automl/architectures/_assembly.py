@@ -7,9 +7,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from automl.architectures.builder import Builder
+from automl.catalog import Component
 from automl.catalog.blueprint import Blueprint, Part
 
 Make = Callable[[Part, list[Any], Builder], Any]
+
+
+BATCH_NORM = Component("automl.techniques.norm.layers:batch_layer", {"momentum": 0.9})
+
+
+def normalizing(builder: Builder) -> Builder:
+    """The builder, with batch-norm where its plan normalises nothing: parts that are laid down as normalised then are."""
+    if builder.plan.norm is None:
+        builder.plan = builder.plan.replace(norm=BATCH_NORM)
+    return builder
 
 
 def assemble(net: Blueprint, inputs: Mapping[str, Any], builder: Builder, own: Mapping[str, Make] | None = None) -> Any:
@@ -27,6 +38,10 @@ def assemble(net: Blueprint, inputs: Mapping[str, Any], builder: Builder, own: M
 
 def _finished(part: Part, x: Any, builder: Builder) -> Any:
     """Behind a kernel: normalisation and activation as the part has them."""
+    if part.activation in ("silu", "tanh"):
+        # In the place of the plan's, so with what stands behind that, and under its name.
+        x = builder.finish(x, name=part.name, normalize=part.normalized, activate=False)
+        return builder.drop(builder.layers.Activation(part.activation, name=f"{part.name}_act")(x))
     if part.activation in ("relu", "sigmoid", "softmax"):
         return builder.layers.Activation(part.activation, name=f"{part.name}_{part.activation}")(x)
     return builder.finish(x, name=part.name, normalize=part.normalized, activate=part.activation == "plan")
@@ -62,11 +77,19 @@ def _mean(part: Part, xs: list[Any], builder: Builder) -> Any:
 
 
 def _max_pool(part: Part, xs: list[Any], builder: Builder) -> Any:
-    return builder.layers.MaxPooling2D(part.kernel, strides=part.strides, padding="same", name=part.name)(xs[0])
+    return _pooled(builder.layers.MaxPooling2D, part, xs[0], builder)
 
 
 def _average_pool(part: Part, xs: list[Any], builder: Builder) -> Any:
-    return builder.layers.AveragePooling2D(part.kernel, strides=part.strides, padding="same", name=part.name)(xs[0])
+    return _pooled(builder.layers.AveragePooling2D, part, xs[0], builder)
+
+
+def _pooled(kind: Any, part: Part, x: Any, builder: Builder) -> Any:
+    if part.zeros:
+        around = tuple(over // 2 for over in part.kernel)
+        x = builder.layers.ZeroPadding2D(around, name=f"{part.name}_zeros")(x)
+    padding = "valid" if part.zeros else "same"
+    return kind(part.kernel, strides=part.strides, padding=padding, name=part.name)(x)
 
 
 def _add(part: Part, xs: list[Any], builder: Builder) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from automl.architectures.builder import Builder
 from automl.catalog import Bool, Categorical, Float, Int
+from automl.catalog.columns import Columns
 from automl.catalog.domains import Domain
 from automl.spec import InvalidInput, Profile
 
@@ -96,3 +98,20 @@ def encoded_width(profile: Profile, **params: Any) -> int:
         "none": 1, "periodic": params["embedding_width"], "piecewise-linear": params["bins"] + 1,
     }[params["numeric_embedding"]]
     return profile.numeric * factor + profile.categorical * params["category_width"]
+
+
+def columns_of(
+    numeric: int, cardinalities: Sequence[int], *, numeric_embedding: str, frequencies: int, embedding_width: int, bins: int,
+    category_width: int, one_hot_limit: int, **_: Any
+) -> Columns:
+    """What `encode` makes of so many numbers and of categories with so many codes each, as plain data."""
+    outputs = {"none": 1, "periodic": embedding_width, "piecewise-linear": bins + 1}[numeric_embedding]
+    return Columns(
+        numeric, numeric_embedding, outputs, frequencies, tuple(cardinalities),  # type: ignore[arg-type]
+        tuple(category_widths(list(cardinalities), category_width, one_hot_limit)),
+    )
+
+
+def profile_cardinalities(profile: Profile) -> tuple[int, ...]:
+    """Codes of each categorical column; as many as the largest has where the profile doesn't say."""
+    return profile.cardinalities or (profile.cardinality_max,) * profile.categorical

@@ -53,7 +53,7 @@ def size(profile: Profile, *, width: int, units: int, layers: int, bidirectional
     },
     reference="Schuster, Paliwal: Bidirectional Recurrent Neural Networks (IEEE Trans. Signal Processing 1997)",
     cost=6.0,
-    conversion=lambda profile: 1 + profile.length / 15,  # every step is a part of the graph of its own
+    conversion=lambda profile, **params: 1 + profile.length / 15,  # every step is a part of the graph of its own
     uses=("cell", "sequence-pooling"),
     when=_short,
     size=size,

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, Self
+
+from automl.catalog.columns import Columns
 
 Kind = Literal[
     "input", "pixels", "resize", "conv", "depthwise", "dense", "max-pool", "average-pool", "mean", "add", "multiply",
-    "concatenate", "drop", "norm", "front", "mixture",
+    "concatenate", "drop", "norm", "front", "mixture", "columns", "embedding", "values", "there", "recurrent", "gather",
+    "masked-mean", "taps", "steps", "unseen",
 ]
-Activation = Literal["", "plan", "relu", "sigmoid", "softmax"]
+Activation = Literal["", "plan", "relu", "sigmoid", "softmax", "silu", "tanh"]
 """After a part: nothing, what the recipe's plan says, or this one."""
+Cell = Literal["", "gru", "lstm"]
+GATES: Mapping[Cell, int] = {"gru": 3, "lstm": 4}
+"""Matrices of a recurrent cell, for its input and for its state each."""
+BIASES: Mapping[Cell, int] = {"gru": 6, "lstm": 4}
+"""For each of its units. A GRU has two rows of them: one stands inside the reset gate."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +65,14 @@ class Part:
     """Of sums: how deep in the network, 0 to 1. With stochastic depth the last input is dropped the likelier the deeper."""
     weighed: Weighed | None = None
     """Of a mixture."""
+    columns: Columns | None = None
+    """Of the encoding of a table's columns."""
+    zeros: bool = False
+    """Of a pool: beyond the ends stand zeros, which count, in the place of nothing. What fills up a series is zero, too."""
+    cell: Cell = ""
+    """Of a recurrence."""
+    heads: int = 1
+    """Of attention."""
     weights: int = 0
     """Numbers in the kernel, without normalisation and bias."""
     macs: int = 0
@@ -74,6 +90,8 @@ class Part:
     @property
     def beside(self) -> int:
         """Trainable weights beside the kernel's: two for each channel of a normalisation, or the bias."""
+        if self.cell:
+            return BIASES[self.cell] * self.channels
         return self.channels * (2 if self.normalized else int(self.bias)) if self.weights else 0
 
 
@@ -135,11 +153,13 @@ class Blueprint:
 
     def pool(
         self, kind: Literal["max-pool", "average-pool"], x: int, kernel: int | tuple[int, int], *, name: str,
-        strides: int | tuple[int, int] = 1,
+        strides: int | tuple[int, int] = 1, zeros: bool = False,
     ) -> int:
+        """The greatest or the mean of the places under a window. With `zeros` (odd windows, no strides) those beyond the
+        ends count as such."""
         step = _pair(strides)
         return self._put(
-            kind, name, (x,), (*self._strided(x, step), self[x].channels), kernel=_pair(kernel), strides=step
+            kind, name, (x,), (*self._strided(x, step), self[x].channels), kernel=_pair(kernel), strides=step, zeros=zeros
         )
 
     def mean(self, x: int, *, name: str, keep: bool = False) -> int:
@@ -186,6 +206,77 @@ class Blueprint:
         )
         scale = self.conv(hidden, channels, 1, name=f"{name}_excite", normalize=False, activation="sigmoid")
         return self._put("multiply", f"{name}_scale", (x, scale), self[x].shape)
+
+    # --- of tables and sequences -------------------------------------------------------------------------
+
+    def encoded(self, columns: Columns) -> int:
+        """A table's columns as one vector."""
+        given = []
+        if columns.numeric:
+            given.append(self.input((columns.numeric,), name="numeric"))
+        if columns.cardinalities:
+            given.append(self.input((len(columns.cardinalities),), name="categorical"))
+        return self._put(
+            "columns", "columns", tuple(given), (columns.features,), columns=columns, bias=False, weights=columns.weights,
+            macs=columns.macs,
+        )
+
+    def embedding(self, x: int, codes: int, width: int, *, name: str) -> int:
+        """Tokens [steps] as learned vectors [1, steps, width]."""
+        (steps,) = self[x].shape
+        return self._put("embedding", name, (x,), (1, steps, width), bias=False, weights=codes * width)
+
+    def values(self, x: int, channels: int, *, name: str) -> int:
+        """The first channels of a series [steps, channels…] as [1, steps, channels]."""
+        return self._put("values", name, (x,), (1, self[x].shape[0], channels))
+
+    def there(self, x: int, *, name: str) -> int:
+        """Which steps are there, as [1, steps, 1] of ones and zeros: of tokens those that aren't 0, of a series what its
+        last channel says."""
+        return self._put("there", name, (x,), (1, self[x].shape[0], 1))
+
+    def present(self, x: int, there: int | None, *, name: str) -> int:
+        """x with zeros at the steps that aren't there."""
+        return x if there is None else self._put("multiply", name, (x, there), self[x].shape)
+
+    def steps(self, there: int, *, name: str) -> int:
+        """What says which steps are there, as [steps, 1]."""
+        return self._put("steps", name, (there,), (self[there].shape[1], 1))
+
+    def taps(self, x: int, count: int, dilation: int, *, name: str) -> int:
+        """What a convolution of `count` taps sees at each step, side by side; a 1×1 convolution behind it is a dilated
+        one."""
+        _, steps, channels = self[x].shape
+        return self._put("taps", name, (x,), (1, steps, count * channels), kernel=(1, count), dilation=(1, dilation))
+
+    def recurrent(self, x: int, cell: Cell, units: int, *, name: str) -> int:
+        """A recurrent cell that reads [1, steps, channels] forwards: its states [1, steps, units]."""
+        _, steps, channels = self[x].shape
+        weights = GATES[cell] * units * (channels + units)
+        return self._put("recurrent", name, (x,), (1, steps, units), cell=cell, weights=weights, macs=steps * weights)
+
+    def attention(self, x: int, there: int | None, heads: int, *, name: str) -> int:
+        """Each step gathers from all that are there, by heads of scaled products; queries, keys, values and what is made of
+        them are projected."""
+        _, steps, channels = self[x].shape
+        q, k, v = (
+            self.conv(x, channels, 1, name=f"{name}_{part}", normalize=False, activation="")
+            for part in ("query", "key", "value")
+        )
+        given: tuple[int, ...] = (q, k, v)
+        if there is not None:
+            # What is taken off the scores of steps that aren't there.
+            given = (*given, self._put("unseen", f"{name}_unseen", (there,), (1, 1, steps)))
+        gathered = self._put(
+            "gather", f"{name}_gather", given, (1, steps, channels), heads=heads, macs=2 * steps * steps * channels
+        )
+        return self.conv(gathered, channels, 1, name=f"{name}_exit")
+
+    def masked_mean(self, x: int, there: int | None, *, name: str) -> int:
+        """The mean over the steps that are there (of which `steps` says), [channels]."""
+        if there is None:
+            return self.mean(x, name=name)
+        return self._put("masked-mean", name, (x, there), (self[x].channels,))
 
     def _put(self, kind: Kind, name: str, inputs: tuple[int, ...], shape: tuple[int, ...], **more: object) -> int:
         self.parts.append(Part(kind, name, inputs, shape, **more))  # type: ignore[arg-type]

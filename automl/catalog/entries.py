@@ -131,8 +131,9 @@ class Architecture:
     """Parts of a network (see `slots.PARTS`) that it has: techniques may shape them."""
     flat: tuple[str, ParameterValue] | None
     """A parameter and its value at which the family has no hidden layer."""
-    conversion: Callable[[Profile], float]
-    """Factor on the time in which an artifact is written (of dense layers and convolutions: 1)."""
+    conversion: Callable[..., float]
+    """`conversion(profile, **params)`: factor on the time in which an artifact is written (of dense layers and convolutions:
+    1)."""
     build: Callable[..., Any]
     """`build(inputs: dict[str, KerasTensor], builder: automl.architectures.builder.Builder, **params) -> KerasTensor`
     of shape [b, features]."""
@@ -336,7 +337,7 @@ def architecture(
     provides: Iterable[str] = (),
     uses: Iterable[str] = (),
     flat: tuple[str, ParameterValue] | None = None,
-    conversion: float | Callable[[Profile], float] = 1.0,
+    conversion: float | Callable[..., float] = 1.0,
     size: Callable[..., int] | None = None,
     blueprint: Callable[..., Blueprint] | None = None,
     drawings: Callable[..., tuple[Drawing, ...]] | None = None,
@@ -357,7 +358,7 @@ def architecture(
         def size(profile: Profile, **params: Any) -> int:
             return lay_down(profile, **params).headed(profile.outputs).parameters
 
-    factor = conversion if callable(conversion) else lambda profile: float(conversion)
+    factor = conversion if callable(conversion) else lambda profile, **params: float(conversion)
     if unknown := used - slots.PARTS.keys():
         raise ValueError(f"architecture {id!r}: uses {sorted(unknown)}, none of {tuple(slots.PARTS)}")
 

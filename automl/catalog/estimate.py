@@ -133,7 +133,7 @@ def _table(base: Profile, info: DatasetInfo, features: list[ColumnInfo], rows: _
     cells = numeric + len(cardinalities)
     return base.changed(
         numeric=numeric, categorical=len(cardinalities), cardinality_max=max(cardinalities, default=0),
-        missing_fraction=missing / max(1, cells), sample_bytes=4 * cells,
+        cardinalities=tuple(cardinalities), missing_fraction=missing / max(1, cells), sample_bytes=4 * cells,
     )
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 
 from automl.catalog import operations
-from automl.catalog.blueprint import Blueprint
+from automl.catalog.blueprint import GATES, Blueprint, Part
 
 KERNEL_CHANNEL_BYTES = 28
 """Of an int8 file for each output channel of a kernel: bias (4), and scale and zero point of kernel (12) and bias (12)."""
 OPERATION_BYTES = 320
 """For each operation, with its output's tensor: measured on files of this converter, most of it are names."""
+PLAIN_OPERATION_BYTES = 250
+"""The same of networks for tables, whose operations have shorter names."""
 FILE_BYTES = 950
 """For the frame of the file."""
 
@@ -40,12 +42,21 @@ def footprint(net: Blueprint, outputs: int) -> Footprint:
 
 def int8_bytes(net: Blueprint) -> int:
     """Bytes of the int8 file: a byte for each weight, and what stands beside it."""
-    kernels = [p for p in net.parts if p.weights]
+    kernels = [p for p in net.parts if p.weights and p.kind != "columns"]
     count = len(operations.of_whole(net, "int8"))
+    each = PLAIN_OPERATION_BYTES if any(p.columns is not None for p in net.parts) else OPERATION_BYTES
     return (
-        sum(p.weights for p in kernels) + KERNEL_CHANNEL_BYTES * sum(p.channels for p in kernels)
-        + OPERATION_BYTES * count + FILE_BYTES
+        sum(_recurrence_bytes(p) for p in kernels if p.cell)
+        + sum(p.columns.stored_bytes for p in net.parts if p.columns is not None)
+        + sum(p.weights for p in kernels) + KERNEL_CHANNEL_BYTES * sum(p.channels for p in kernels)
+        + each * count + FILE_BYTES
     )
+
+
+def _recurrence_bytes(part: Part) -> int:
+    """Beside what kernels have: two of them for each gate; and of a GRU biases within each step."""
+    own = KERNEL_CHANNEL_BYTES * GATES[part.cell] * part.channels
+    return 2 * own - KERNEL_CHANNEL_BYTES * part.channels + (part.shape[1] * own if part.cell == "gru" else 0)
 
 
 def peak_bytes(net: Blueprint, width: int = 1) -> int:
@@ -64,8 +75,36 @@ def peak_bytes(net: Blueprint, width: int = 1) -> int:
         for source in part.inputs:
             last[written[source]] = max(last[written[source]], place)
     last[written[len(parts) - 1]] = len(parts) - 1
+    columns = max((p.columns.peak_bytes for p in parts if p.columns is not None), default=0)
     return max(
-        sum(width * parts[owner].size for owner, until in last.items() if owner <= place <= until)
-        for place in range(len(parts))
+        columns, *(
+            width * _scratch(parts[place], parts) + sum(
+                _number_bytes(parts[owner], width) * parts[owner].size
+                for owner, until in last.items() if owner <= place <= until
+            )
+            for place in range(len(parts))
+        )
     )
+
+
+def _scratch(part: Part, parts: list[Part]) -> int:
+    """Numbers that are alive while a part is computed, beside what it reads and writes."""
+    given = parts[part.inputs[0]].size if part.inputs else 0
+    match part.kind:
+        case "taps":
+            return part.size - given  # each tap by itself
+        case "recurrent":
+            return 2 * given  # step by step, and all of it turned round
+        case "masked-mean":
+            return given  # with what isn't there taken out
+        case "gather":
+            # Scores and their shares; queries and keys are gone by then, and nothing is gathered yet.
+            return max(0, 2 * part.heads * part.shape[1] ** 2 - 3 * part.size)
+        case _:
+            return 0
+
+
+def _number_bytes(part: Part, width: int) -> int:
+    """Of what a part writes: inputs other than pictures are float32 or int32 in every file."""
+    return 4 if part.kind == "input" and len(part.shape) != 3 else width
 

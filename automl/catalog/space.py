@@ -345,7 +345,7 @@ def derive(
         """Why the strategy leaves a family alone that the user doesn't name."""
         if by_genotype and not searchable(family):
             what = "genotypes" if family.genotypes is None else "other spaces"
-            return f"the strategy {settings.strategy} searches {what}; force or allow it to have it tried"
+            return f"the strategy {settings.strategy} searches {what}; force or allow it to have it searched"
         if family.genotypes is not None and not by_genotype:
             names = " or ".join(name for name, able in GENOTYPE_STRATEGIES.items() if able(family))
             return f"is searched with the strategy {names}, or when it is forced or allowed"

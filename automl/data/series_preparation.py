@@ -223,5 +223,5 @@ def _profile(task: str, encoder: SeriesEncoder, data: Series, assignment: Assign
         modality=Modality.SERIES, task=task, rows=len(y), classes=len(assignment.classes), class_min=int(counts.min()),
         imbalance=float(counts.max() / counts.min()), length=encoder.steps, channels=encoder.channels,
         missing_fraction=float(sum(int(np.isnan(v).sum()) for v in train) / max(1, cells)), outputs=len(assignment.classes),
-        sample_bytes=4 * encoder.steps * (encoder.channels + encoder.ragged),
+        ragged=encoder.ragged, sample_bytes=4 * encoder.steps * (encoder.channels + encoder.ragged),
     )

@@ -385,8 +385,9 @@ def _profile(
     plain = [names.index(n) for n, c in features.items() if c.kind == ColumnKind.NUMERIC and n in names]
     return Profile(
         modality=Modality.TABLE, task=task, rows=len(y), numeric=numeric.shape[1], categorical=categorical.shape[1],
-        cardinality_max=max(document["cardinalities"], default=0), missing_fraction=missing / max(1, cells),
-        heavy_tailed=_heavy_tailed(numeric[:_KURTOSIS_ROWS, plain]), classes=len(assignment.classes),
+        cardinality_max=max(document["cardinalities"], default=0), cardinalities=tuple(document["cardinalities"]),
+        missing_fraction=missing / max(1, cells), heavy_tailed=_heavy_tailed(numeric[:_KURTOSIS_ROWS, plain]),
+        classes=len(assignment.classes),
         class_min=int(counts.min()) if len(counts) else 0,
         imbalance=float(counts.max() / counts.min()) if len(counts) else 1.0,
         target_min=None if assignment.classes else float(y.min()),

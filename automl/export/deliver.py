@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from automl import catalog
-from automl.catalog import devices
+from automl.catalog import compose, devices
 from automl.export import candidate as candidates
 from automl.export import card, companions, verify
 from automl.report import quantities
@@ -169,7 +169,8 @@ def estimate_s(
 def graphs(recipe: Recipe, profile: Profile) -> float:
     """How many times the time of a plain network an artifact of this one takes to write: by the architecture's factor, and
     for each further member of an ensemble `_MEMBER` of it."""
-    factors = [catalog.architectures[member.architecture.id].conversion(profile) for member in recipe.single]
+    families = [(catalog.architectures[member.architecture.id], member.architecture) for member in recipe.single]
+    factors = [family.conversion(profile, **compose.complete(choice, family.params)) for family, choice in families]
     return max(factors) + _MEMBER * (sum(factors) - max(factors))
 
 

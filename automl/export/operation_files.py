@@ -9,15 +9,13 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from automl.catalog.operations import Operation, Option, Tensor
+from automl.catalog.operations import FEW, Operation, Option, Tensor
 
 if TYPE_CHECKING:
     import numpy as np
 
 KERNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 """Operations with kernel and bias, and the axis of the kernel's output channels."""
-FEW = 16
-"""Constants of integers up to so many numbers say how to compute, and are read with their values."""
 SCALE, ZERO_POINT = 0.05, -1
 """Of the activations of a file of one operation: nothing's speed turns on them…"""
 OWN_RANGE = {"LOGISTIC": (1 / 256, -128), "SOFTMAX": (1 / 256, -128), "TANH": (1 / 128, 0), "L2_NORMALIZATION": (1 / 128, 0)}
@@ -241,7 +239,9 @@ OPTIONS = {
     "CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions", "FULLY_CONNECTED": "FullyConnectedOptions",
     "ADD": "AddOptions", "MUL": "MulOptions", "MAX_POOL_2D": "Pool2DOptions", "AVERAGE_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions", "CONCATENATION": "ConcatenationOptions", "SOFTMAX": "SoftmaxOptions",
-    "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions", "SUB": "SubOptions", "DIV": "DivOptions", "GATHER": "GatherOptions",
+    "PACK": "PackOptions", "UNPACK": "UnpackOptions", "SPLIT": "SplitOptions", "STRIDED_SLICE": "StridedSliceOptions",
+    "SHAPE": "ShapeOptions", "SUM": "ReducerOptions", "BATCH_MATMUL": "BatchMatMulOptions",
 }
 """The schema's class of an operation's options; what isn't here has none."""
 

@@ -136,8 +136,7 @@ def synflow(core: Any) -> float:
     kernels = [v for v in core.trainable_variables if len(v.shape) > 1]
     gradients = tape.gradient(flow, [v.value for v in kernels])
     total = sum(
-        float(np.abs(np.asarray(v, np.float64) * np.asarray(g, np.float64)).sum())
-        for v, g in zip(kernels, gradients) if g is not None
+        float(np.abs(np.asarray(v, np.float64) * _numbers(g)).sum()) for v, g in zip(kernels, gradients) if g is not None
     )
     return math.log(total) if total > 0 and math.isfinite(total) else LEAST
 
@@ -149,7 +148,14 @@ def gradient_norm(core: Any, inputs: Mapping[str, NDArray[Any]], target: NDArray
     with tf.GradientTape() as tape:
         value = loss(target, core(dict(inputs), training=True))
     gradients = tape.gradient(value, [v.value for v in core.trainable_variables])
-    return math.sqrt(sum(float(np.square(np.asarray(g, np.float64)).sum()) for g in gradients if g is not None))
+    return math.sqrt(sum(float(np.square(_numbers(g)).sum()) for g in gradients if g is not None))
+
+
+def _numbers(gradient: Any) -> NDArray[np.float64]:
+    """A gradient as an array; that of a table of vectors comes as the rows that were looked up, each as often as it was."""
+    import tensorflow as tf
+
+    return np.asarray(tf.convert_to_tensor(gradient), np.float64)
 
 
 def combined(found: Sequence[Mapping[str, float | None]]) -> list[float]:

@@ -94,10 +94,10 @@ class Auto(Sampler):
 
     def _untried(self) -> list[portfolio.Start]:
         tried = {
-            _kind(t.recipe) for t in self.trials.values()
+            portfolio.kind(t.recipe) for t in self.trials.values()
             if t.origin not in NOT_EVIDENCE and not (t.outcome == Outcome.PRUNED and t.message == MISTIMED)
         }
-        return [s for s in self.starts if _kind(s.recipe) not in tried]
+        return [s for s in self.starts if portfolio.kind(s.recipe) not in tried]
 
     def _probe(self, left: list[portfolio.Start], outlook: Outlook, probing: bool) -> Proposal | None:
         """A sliver of the data for each of the first choices' architectures whose speed isn't known and matters; while one
@@ -201,12 +201,7 @@ class Auto(Sampler):
         return Proposal(recipe.model_copy(update={"epochs": epochs}), Fidelity(epochs=epochs), origin, fits=True)
 
 
-def _kind(recipe: Recipe) -> str:
-    """Identity whatever the epochs and the batch (the clock and memory change those)."""
-    return recipe.model_copy(update={"epochs": 1, "batch_size": 1}).identity
-
-
 def _wish(starts: Sequence[portfolio.Start], recipe: Recipe) -> int:
-    return next((s.recipe.epochs for s in starts if _kind(s.recipe) == _kind(recipe)), recipe.epochs)
+    return next((s.recipe.epochs for s in starts if portfolio.kind(s.recipe) == portfolio.kind(recipe)), recipe.epochs)
 
 

@@ -9,6 +9,10 @@ may take a `SHARE` of the search: where the clock is short the population is sma
 longer than `RUNG_SHARE` to reach its first rung isn't begun: how long is foreseen from its multiplications. Towards the end
 nothing new begins; the leader is trained to the end instead.
 
+Where networks aren't all that is there (tables, texts, series), the best recipes of the portfolio, one of each family, are
+trained before anything else, as far as they take no more than `PORTFOLIO_SHARE` of the search: boosted trees, linear models
+and networks drawn by hand are then candidates beside what is bred, and the result isn't worse than the best of them.
+
 `GenotypeSearch` is all that. `GenotypeEvolution` says where candidates come from by regularised evolution: a mutated copy
 of the best of a few that are drawn from the youngest (Real et al., arXiv:1802.01548, who found AmoebaNet so). Where
 trainings take longer than scores, a pool of children is scored before one of them is trained (`automl.nas.zero_cost`), and
@@ -28,7 +32,7 @@ from automl.catalog.space import Assignment, Space
 from automl.search import portfolio
 from automl.search.asha import FACTOR, SHORTEST, Asha, rungs
 from automl.search.auto import PROBE_EPOCHS, PROBE_ROWS, STRETCH
-from automl.search.budget import ENDLESS, SAFETY, Outlook
+from automl.search.budget import ENDLESS, SAFETY, TRUST, Outlook
 from automl.search.evolution import FIRST, POPULATION, TOURNAMENT, mutated
 from automl.search.sampler import NOT_EVIDENCE, Proposal, assignment_of, evidence, recipe_seed
 from automl.spec import Fidelity, Recipe, Trial
@@ -40,6 +44,8 @@ SHARE = 0.6
 worth the choice…"""
 RUNG_SHARE = 0.25
 """… and that one may take to reach the lowest rung."""
+PORTFOLIO_SHARE = 0.4
+"""Most of the search for the portfolio's recipes, where some are tried first."""
 POOL, TAKEN = 12, 3
 """Children that are scored together, and how many of them are trained."""
 WORTH_S = 10.0
@@ -51,6 +57,8 @@ class GenotypeSearch(Asha):
 
     def __init__(self, space: Space, seed: int):
         super().__init__(architectures_alone(space), seed)
+        self.starts: tuple[portfolio.Start, ...] = ()
+        """Recipes of other families that are trained first, the strongest first."""
         self._settled = False
         self._outlook = ENDLESS
         """Of the ask that is being answered."""
@@ -60,6 +68,8 @@ class GenotypeSearch(Asha):
         """Architectures without end, the most wanted first. They may have been tried."""
 
     def ask(self, trial: str, outlook: Outlook) -> Proposal | None:
+        if (known := self._known_to_be_strong(outlook)) is not None:
+            return known
         if (probe := self._probe(outlook)) is not None:
             return probe
         if any(t.origin == "probe" and t.outcome is None for t in self.trials.values()):
@@ -92,14 +102,32 @@ class GenotypeSearch(Asha):
             slow[seconds] = candidate
         return slow[min(slow)] if slow else super().fresh(rng, attempts)
 
+    def _known_to_be_strong(self, outlook: Outlook) -> Proposal | None:
+        """The next recipe of the portfolio, as long as there is time for it. The first one is tried in any case."""
+        tried = {portfolio.kind(t.recipe) for t in self.trials.values() if t.origin not in NOT_EVIDENCE}
+        for place, start in enumerate(self.starts):
+            if portfolio.kind(start.recipe) in tried:
+                continue
+            speed = outlook.speed(start.recipe)
+            takes_s = speed.total_s(start.recipe.epochs) * (1.0 if speed.measured else TRUST)
+            ends_s = outlook.total_s - outlook.remaining_s + takes_s
+            if place == 0 or outlook.remaining_s == float("inf") or ends_s <= PORTFOLIO_SHARE * outlook.total_s:
+                return Proposal(start.recipe, Fidelity(epochs=start.recipe.epochs), "portfolio")
+        return None
+
+    def _own(self) -> list[Trial]:
+        """The trials of this space's architectures."""
+        families = next(d.domain for d in self.space.dimensions if d.name == "architecture")
+        return [t for t in self.trials.values() if families.check(t.recipe.architecture.id) is None]
+
     def _begun(self) -> int:
-        """Trainings that have begun, probes not counted."""
-        return sum(t.origin not in NOT_EVIDENCE for t in self.trials.values())
+        """Trainings of genotypes that have begun, probes not counted."""
+        return sum(t.origin not in NOT_EVIDENCE for t in self._own())
 
     def _living(self) -> list[Trial]:
         """The youngest recipes, each as the trial in which it got farthest."""
         farthest: dict[str, Trial] = {}
-        for t in evidence(self.trials.values()):
+        for t in evidence(self._own()):
             known = farthest.get(t.recipe.identity)
             if known is None or standing(t) > standing(known):
                 farthest[t.recipe.identity] = t
@@ -144,7 +172,7 @@ class GenotypeSearch(Asha):
     def _to_the_end(self, outlook: Outlook) -> Proposal | None:
         """The best trial that wasn't trained to the end and still can be."""
         running = {t.recipe.identity for t in self.trials.values() if t.outcome is None}
-        done = {t.recipe.identity for t in evidence(self.trials.values()) if t.fidelity.epochs >= self.epochs}
+        done = {t.recipe.identity for t in evidence(self._own()) if t.fidelity.epochs >= self.epochs}
         for t in sorted(self._living(), key=standing, reverse=True)[:FACTOR]:
             speed = outlook.speed(t.recipe)
             left_s = speed.setup_s + (self.epochs - t.fidelity.epochs) * speed.epoch_s

@@ -218,6 +218,10 @@ MANY_CLASSES = 20
 """Classes above which pairs of words, with a weight for each class, would be most of a linear model's file."""
 
 
+DEFAULT = "default"
+"""Name of the space's own recipe among the starts."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Start:
     """A portfolio entry as the job's space can have it."""
@@ -234,8 +238,22 @@ def starts(space: Space, seed: int) -> list[Start]:
         if (recipe := adapted(_suited(entry, space), space, seed)) is not None:
             found.setdefault(recipe.identity, Start(entry.name, recipe, entry.short_clock))
     default = space.recipe(space.default(), recipe_seed(seed))
-    found.setdefault(default.identity, Start("default", default, 10))
+    found.setdefault(default.identity, Start(DEFAULT, default, 10))
     return list(found.values())
+
+
+def of_each_family(space: Space, seed: int) -> list[Start]:
+    """Of each family that the portfolio names the recipe that comes first under a short clock, the strongest first."""
+    found: dict[str, Start] = {}
+    for start in sorted(starts(space, seed), key=lambda s: s.short_clock):
+        if start.name != DEFAULT:
+            found.setdefault(start.recipe.architecture.id, start)
+    return list(found.values())
+
+
+def kind(recipe: Recipe) -> str:
+    """Identity whatever the epochs and the batch (the clock and memory change those)."""
+    return recipe.model_copy(update={"epochs": 1, "batch_size": 1}).identity
 
 
 def _suited(entry: Entry, space: Space) -> Entry:

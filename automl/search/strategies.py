@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from automl.catalog.space import Space
+from automl.search import portfolio
 from automl.search.auto import Auto
 from automl.search.sampler import Sampler
 from automl.spec import InvalidInput, Recipe
@@ -44,11 +45,11 @@ TAKES_RECIPES = ("auto", "fixed")
 
 def make(
     strategy: str, space: Space, seed: int, recipes: Sequence[Recipe] = (), *, finalists: bool = True,
-    parameters: Mapping[str, str] = MappingProxyType({}),
+    parameters: Mapping[str, str] = MappingProxyType({}), starts: Sequence[portfolio.Start] = (),
 ) -> Sampler:
     """The sampler of that name. Without `finalists` the default strategy doesn't repeat the leaders under other seeds.
-    `parameters` are what the user set, by "id.parameter"; some strategies have such. Raises `InvalidInput` for an unknown
-    one."""
+    `parameters` are what the user set, by "id.parameter"; some strategies have such. `starts` are recipes of the portfolio
+    that a search of genotypes tries first. Raises `InvalidInput` for an unknown strategy."""
     if strategy not in STRATEGIES:
         raise InvalidInput.at(
             "search.strategy", f"unknown strategy {strategy!r}; there are: {', '.join(STRATEGIES)}",
@@ -61,4 +62,6 @@ def make(
     sampler: Sampler = kind(space, seed, *more)
     if isinstance(sampler, Auto):
         sampler.finalists = finalists
+    elif named:
+        sampler.starts = tuple(starts)  # type: ignore[attr-defined]
     return sampler

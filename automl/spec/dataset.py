@@ -114,6 +114,8 @@ class Profile(Frozen):
     """Columns of the encoded numeric matrix (dates and text expanded)."""
     categorical: int = 0
     cardinality_max: int = 0
+    cardinalities: tuple[int, ...] = ()
+    """Codes of each categorical column, with those for missing and for unseen; () where it isn't known."""
     missing_fraction: float = 0.0
     heavy_tailed: float = 0.0
     """Share of numeric columns whose kurtosis exceeds 10."""
@@ -128,6 +130,8 @@ class Profile(Frozen):
     """Steps of a series, or tokens of a text, as networks see them (shorter ones are padded)."""
     channels: int = 0
     """Measured values a step of a series."""
+    ragged: bool = False
+    """Whether series differ in length."""
     vocabulary: int = 0
     """Different tokens of texts, with those for padding and for the unknown."""
     ngrams: int = 0

@@ -1,6 +1,6 @@
 """The controllers as samplers: what they propose is trained like what any sampler proposes.
 
-Where the data have genotypes, a controller decides architectures under asynchronous halving (`GenotypeSearch`). Elsewhere it
+In a space of genotypes a controller decides architectures under asynchronous halving (`GenotypeSearch`). In others it
 decides the `DIMENSIONS` most important dimensions of the recipe, each among a few values, and every recipe is trained to the
 end.
 
@@ -72,7 +72,7 @@ class Controller(Sampler):
     # --- what it proposes --------------------------------------------------------------------------------
 
     def candidates(self, rng: random.Random) -> Iterator[Assignment]:
-        begun = sum(t.origin not in NOT_EVIDENCE for t in self.trials.values())
+        begun = sum(self._teaches(t) for t in self.trials.values())
         while begun < FIRST:
             position = self._decisions.begin()
             while not self._decisions.over(position):

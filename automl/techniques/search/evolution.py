@@ -4,7 +4,8 @@ What it changes: who proposes the recipes. Why it may help: it needs no model of
 nominal parameters are no trouble, and it climbs steadily around what works. When it hurts: with few trials it is
 hardly more than random search near the first good point. How: a population of the 24 latest trials, tournaments of
 six, one to three changed parameters a mutation; dying of age guards against lucky scores. By name it searches
-architectures as genotypes where the data have such (pictures), all trained alike, under asynchronous halving.
+architectures as genotypes, all trained alike, under asynchronous halving; of tables, texts and series the portfolio's
+strongest recipes are tried first. Where families drawn by hand are named it breeds their recipes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PPO: a policy network writes an architecture decision by decision, and is moved towards what trained well.
 
-What it changes: who proposes what is trained: where the data have genotypes (pictures) the architecture, under asynchronous
-halving, all trained alike; elsewhere the twelve most important dimensions of the recipe, each among a few values. Why it
+What it changes: who proposes what is trained: of genotypes the architecture, under asynchronous halving, all trained alike;
+of families drawn by hand the twelve most important dimensions of the recipe, each among a few values. Why it
 may help: each decision is made knowing those before it, so what goes together is learned together, and nothing but the
 order of the scores is needed. When it hurts: it learns slowly, from the latest trainings alone; with fewer than some fifty
 it is little better than chance, and a policy that is sure too early looks no farther (an entropy bonus holds against that).

@@ -113,9 +113,11 @@ def build():
             own = {"length": sizes["tokens"], "vocabulary": sizes["vocabulary"], "ngrams": sizes.get("ngram_vocabulary", 0)}
         elif modality == "series":
             steps, channels = preprocess["inputs"]["steps"], preprocess["inputs"]["channels"]
-            own = {"length": steps, "channels": channels - bool(preprocess.get("ragged"))}
+            ragged = bool(preprocess.get("ragged"))
+            own = {"length": steps, "channels": channels - ragged, "ragged": ragged}
         else:
             own = {kind: preprocess["inputs"].get(kind, 0) for kind in ("numeric", "categorical")}
+            own["cardinalities"] = tuple(preprocess["cardinalities"]) if own["categorical"] else ()
         data = profile(modality, classes, **own)
         made = recipe(data, family, params, **techniques)
         plan = compose.plan_of(made, data)

@@ -37,6 +37,10 @@ SMALL = {
     "nas-cell": {"width": 8, "stages": 2},
     "nas-darts": {"width": 4, "cells": 2},
     "nas-mobile": {"width": 8},
+    "nas-mlp": {
+        "width": 32, "genotype": "one.act.norm.plain.one.silu.raw.add.half.tanh.raw.dense" + 2 * ".none.act.raw.plain",
+    },
+    "nas-sequence": {"width": 8, "genotype": "conv3.gru.attention.sep5.wide3.avg3.none.none.none"},
 }
 PICTURES = [a.id for a in architectures if "image" in a.modalities]
 CLASSIFIED = [a.id for a in architectures if "table" not in a.modalities]

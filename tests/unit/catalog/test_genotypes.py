@@ -15,11 +15,24 @@ from automl.spec.genotype import Genotype
 PICTURES = Profile(
     modality="image", task="image-classification", rows=5000, classes=5, class_min=900, outputs=5, image_shape=(32, 32, 3)
 )
+TABLE = Profile(
+    modality="table", task="tabular-classification", rows=5000, numeric=5, categorical=2, cardinality_max=9,
+    cardinalities=(9, 4), classes=2, class_min=1000, outputs=2,
+)
+SERIES = Profile(
+    modality="series", task="timeseries-classification", rows=300, length=40, channels=2, classes=2, class_min=100,
+    outputs=2,
+)
+TEXTS = Profile(
+    modality="text", task="text-classification", rows=3000, length=60, vocabulary=900, classes=2, class_min=1000, outputs=2,
+)
 FAMILIES = [a.id for a in architectures if a.genotypes is not None]
+DATA = {family: next(p for p in (PICTURES, TABLE, SERIES) if p.modality in architectures[family].modalities)
+        for family in FAMILIES}
 
 
-def derive(**settings):
-    return space.derive(PICTURES.task, PICTURES, SearchSettings(**settings))
+def derive(profile=PICTURES, **settings):
+    return space.derive(profile.task, profile, SearchSettings(**settings))
 
 
 def test_a_genotype_prints_parses_compares_and_hashes():
@@ -88,6 +101,22 @@ def test_evolution_searches_genotypes_and_the_others_families_drawn_by_hand():
     assert not by_hand.by_genotype
 
 
+@pytest.mark.parametrize(("profile", "family", "strong"), [
+    (TABLE, "nas-mlp", "boosted-trees"), (SERIES, "nas-sequence", "rocket"), (TEXTS, "nas-sequence", "text-linear"),
+])
+def test_tables_texts_and_series_have_one_space_each_which_the_default_strategy_leaves_alone(profile, family, strong):
+    for strategy in ("evolution", "rl-ppo", "rl-rainbow", "mcts-alphazero"):
+        found = derive(profile, strategy=strategy)
+        assert next(d for d in found.dimensions).domain.values == (family,)
+        assert found.by_genotype
+    for strategy in ("auto", "tpe", "asha"):
+        by_hand = derive(profile, strategy=strategy)
+        assert strong in next(d for d in by_hand.dimensions).domain.values
+        assert "strategy evolution" in by_hand.excluded[family]
+    with pytest.raises(InvalidInput, match="searches nas-cell, nas-darts"):
+        derive(profile, strategy="darts")
+
+
 def test_who_is_forced_or_allowed_is_searched_by_any_strategy():
     assert next(d for d in derive(force=("nas-cell",), strategy="tpe").dimensions).domain.values == ("nas-cell",)
     mixed = derive(allow=("nas-cell", "convnet"), strategy="evolution")
@@ -95,9 +124,9 @@ def test_who_is_forced_or_allowed_is_searched_by_any_strategy():
     assert not mixed.by_genotype
 
 
-@pytest.mark.parametrize("family", [f for f in FAMILIES if "image" in architectures[f].modalities])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_each_decision_is_a_dimension_and_the_recipe_has_one_text(family):
-    derived, rng = derive(force=(family,)), random.Random(1)
+    derived, rng = derive(DATA[family], force=(family,)), random.Random(1)
     decisions = architectures[family].genotypes.decisions
     names = [d.name for d in derived.dimensions if d.name.startswith(f"{family}.genotype/")]
     assert names == [f"{family}.genotype/{d.name}" for d in decisions]
@@ -108,7 +137,7 @@ def test_each_decision_is_a_dimension_and_the_recipe_has_one_text(family):
         assert derived.assignment(recipe) == values
         assert Recipe.from_dict(recipe.to_dict()).identity == recipe.identity
         child = derived.recipe(derived.mutate(values, rng), 3)
-        assert entries.architectures[family].size(PICTURES, **child.architecture.params) > 0
+        assert entries.architectures[family].size(DATA[family], **child.architecture.params) > 0
 
 
 def test_a_genotype_that_the_user_sets_is_the_only_one():
