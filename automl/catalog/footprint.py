@@ -12,10 +12,10 @@ from automl.catalog.blueprint import GATES, Blueprint, Part
 
 KERNEL_CHANNEL_BYTES = 28
 """Of an int8 file for each output channel of a kernel: bias (4), and scale and zero point of kernel (12) and bias (12)."""
-OPERATION_BYTES = 320
-"""For each operation, with its output's tensor: measured on files of this converter, most of it are names."""
-PLAIN_OPERATION_BYTES = 250
-"""The same of networks for tables, whose operations have shorter names."""
+OPERATION_BYTES = 210
+"""For each operation, with its output's tensor: measured on files of this converter, most of it are names…"""
+KERNEL_BYTES = 120
+"""… and for each kernel beside that, with its bias."""
 FILE_BYTES = 950
 """For the frame of the file."""
 
@@ -44,12 +44,11 @@ def int8_bytes(net: Blueprint) -> int:
     """Bytes of the int8 file: a byte for each weight, and what stands beside it."""
     kernels = [p for p in net.parts if p.weights and p.kind != "columns"]
     count = len(operations.of_whole(net, "int8"))
-    each = PLAIN_OPERATION_BYTES if any(p.columns is not None for p in net.parts) else OPERATION_BYTES
     return (
         sum(_recurrence_bytes(p) for p in kernels if p.cell)
         + sum(p.columns.stored_bytes for p in net.parts if p.columns is not None)
         + sum(p.weights for p in kernels) + KERNEL_CHANNEL_BYTES * sum(p.channels for p in kernels)
-        + each * count + FILE_BYTES
+        + OPERATION_BYTES * count + KERNEL_BYTES * len(kernels) + FILE_BYTES
     )
 
 

@@ -94,8 +94,10 @@ def _narrowest(values: np.ndarray) -> str | None:
 
 def _shorten(model: Any, graph: Any) -> None:
     """Takes the model's name out of its tensors' names ("model_1/dense/MatMul"). Those of inputs and outputs stay: they are
-    how the interpreter is asked for them."""
+    how the interpreter is asked for them. Where an operation has many outputs, each is named after all of them: its own
+    name, the last, is enough (of a series' 60 steps they were a quarter of the file)."""
     ends = {int(i) for i in (*graph.inputs, *graph.outputs)}
+    several = {int(i) for one in graph.operators if len(one.outputs) > 1 for i in one.outputs}
     for index, tensor in enumerate(graph.tensors):
         if index in ends or tensor.name is None:
             continue
@@ -104,6 +106,8 @@ def _shorten(model: Any, graph: Any) -> None:
             tensor.name = None
         else:
             parts = _flatbuffer.text(tensor.name).split(";")
+            if index in several:
+                parts = parts[-1:]
             tensor.name = ";".join(part.partition("/")[2] if part.count("/") > 1 else part for part in parts)
 
 

@@ -119,8 +119,8 @@ def test_the_costs_of_one_convolution_by_hand():
     assert net[1].shape == (4, 4, 8)
     assert net.macs == 4 * 4 * 3 * 3 * 3 * 8
     assert net.parameters == 3 * 3 * 3 * 8 + 2 * 8
-    # The weights, what stands beside each channel, the convolution and the way back to float32, the file's frame.
-    assert int8_bytes(net) == 216 + 28 * 8 + 2 * 320 + 950
+    # The weights, what stands beside each channel, the convolution and the way back to float32, the kernel, the frame.
+    assert int8_bytes(net) == 216 + 28 * 8 + 2 * 210 + 120 + 950
 
 
 def test_what_the_output_does_not_need_is_left_out():
