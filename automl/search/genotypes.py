@@ -158,7 +158,9 @@ class GenotypeSearch(Asha):
             speed = outlook.speed(self._recipe(self.space.default()))
             if speed.measured:
                 most = int(STRETCH * self.epochs)
-                self.epochs = max(SHORTEST, min(most, speed.epochs_within(SHARE * outlook.total_s)))
+                # Of what strong recipes that came first have left.
+                time_s = outlook.remaining_s if self.starts else outlook.total_s
+                self.epochs = max(SHORTEST, min(most, speed.epochs_within(SHARE * time_s)))
         self.rungs = rungs(self.epochs)
 
     def _closing(self, outlook: Outlook) -> bool:
