@@ -16,6 +16,7 @@ The likeliest path of each block in the end makes the genotype; it is trained an
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from automl.spec.supernet import COSTS, EXPECTED, LIMIT
 from automl.training.batches import Batch
 
 BATCH = 64
-RATE, MOMENTUM, DECAY, CLIP = 0.05, 0.9, 1e-4, 5.0
+RATE, MOMENTUM, DECAY, CLIP = 0.1, 0.9, 1e-4, 5.0
 WARM = 0.25
 """Share of the search in which only the weights learn: every path has to have had its turns."""
 ALPHA_TRAVEL = 8.0
@@ -50,6 +51,16 @@ TIMING_SHARE, TIMING_S = 0.15, 20.0
 LOOKED, MOST_FOUND = 64, 4
 UNDECIDED = 0.97
 """Entropy above which the blocks' preferences are chance: nothing was found then."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Likely:
+    """A genotype that the blocks' preferences stand for."""
+
+    genotype: str
+    place: int
+    """Among the likeliest; 0 is the first."""
+    costs: tuple[float, ...]
 
 
 class Proxyless:
@@ -127,7 +138,13 @@ class Proxyless:
         features = _assembly.assemble(net, inputs, builder, own={"mixture": side_by_side})
         last = keras.initializers.GlorotUniform(seed=builder.seed())
         outputs = head.logits(features, ground.outputs, initializer=last, regularizer=None)
-        return keras.Model(inputs, outputs, name="supernet"), net
+        core = keras.Model(inputs, outputs, name="supernet")
+        for part in net.parts:
+            for name in (f"{net[i].name}_norm" for i in part.inputs if part.kind == "add" and net[i].normalized):
+                if any(layer.name == name for layer in core.layers):
+                    # Paths beside a shortcut begin as nothing: drawn in turn, untrained, they would drown the others.
+                    core.get_layer(name).gamma.assign(np.zeros(core.get_layer(name).gamma.shape))
+        return core, net
 
     def _laid_down(self, columns: Sequence[int]) -> Blueprint:
         """The network of one path for each row."""
@@ -298,37 +315,40 @@ class Proxyless:
             said.append(
                 f"after {self.steps} steps the blocks hadn't decided: a longer budget, or smaller pictures, give it more"
             )
-        for cost in self.costs or ():
-            how = {"table": ", by the table of operations", "estimated": ", estimated"}.get(cost.source, "")
-            value = cost.of(self.shares())
-            within = "within" if value <= cost.limit else "over"
-            said.append(f"{COSTS[cost.unit]}: {value:,.4g} expected{how}, {within} the {cost.limit:,.4g} that it aims at")
+        first, p = self._ranked()[0], self.shares()
+        for cost, value in zip(self.costs or (), first.costs):
+            how = {"table": " by the table of operations", "estimated": ", estimated,"}.get(cost.source, "")
+            where = "within" if value <= cost.limit else "over"
+            said.append(
+                f"{COSTS[cost.unit]}: {value:,.4g}{how} of the best genotype, {where} the {cost.limit:,.4g} that was aimed "
+                f"at ({cost.of(p):,.4g} expected over all choices)"
+            )
         for unit in expected.unpriced(self.ground.settings, self.costs or ()):
             said.append(f"{COSTS[unit]} played no part: nothing told it")
         return "; ".join(said)
 
-    def found(self) -> list[Found]:
+    def _ranked(self) -> list[Likely]:
         """The likeliest genotypes, those within the limits before the others."""
+        met: dict[str, Likely] = {}
+        for columns in likeliest(list(self.shares()), LOOKED):
+            text, alone = self._genotype(columns), self._alone(columns)
+            met.setdefault(text, Likely(text, len(met), tuple(cost.of(alone) for cost in self.costs or ())))
+        limits = [cost.limit for cost in self.costs or ()]
+        return sorted(met.values(), key=lambda one: any(c > limit for c, limit in zip(one.costs, limits)))
+
+    def found(self) -> list[Found]:
         if self._undecided():
             return []
-        met: dict[str, tuple[bool, str]] = {}
-        for columns in likeliest(list(self.shares()), LOOKED):
-            alone = self._alone(columns)
-            fits = all(cost.of(alone) <= cost.limit for cost in self.costs or ())
-            said = ", ".join(f"{cost.of(alone):,.4g} {cost.unit}" for cost in self.costs or ())
-            met.setdefault(self._genotype(columns), (fits, said))
-        texts = sorted(met, key=lambda text: not met[text][0])[:MOST_FOUND]
-        likely = next(iter(met))
-        return [
-            Found(
-                architecture=Choice(id=self.family.id, params={**self.params, PARAMETER: text}),
-                note="; ".join(filter(None, (
-                    "the likeliest path of each block" if text == likely else "a close second choice",
-                    met[text][1] + ("" if met[text][0] else ", over the limit") if met[text][1] else "",
-                ))),
-            )
-            for text in texts
-        ]
+        costs, found = self.costs or (), []
+        for one in self._ranked()[:MOST_FOUND]:
+            said = ["the likeliest path of each block" if one.place == 0 else "a close second choice"]
+            said += [
+                f"{value:,.4g} {cost.unit}{', over the limit' if value > cost.limit else ''}"
+                for cost, value in zip(costs, one.costs)
+            ]
+            params = {**self.params, PARAMETER: one.genotype}
+            found.append(Found(architecture=Choice(id=self.family.id, params=params), note="; ".join(said)))
+        return found
 
     # --- going on ----------------------------------------------------------------------------------------
 

@@ -27,6 +27,9 @@ def given(**settings):
 def method() -> proxyless.Proxyless:
     made = proxyless.Proxyless(given())
     made.trace()
+    rng = np.random.default_rng(4)
+    for bank in made.paths.banks.values():  # as if it had learned: at first paths beside a shortcut are all nothing
+        bank.weights.assign_add(0.1 * rng.normal(size=bank.weights.shape))
     return made
 
 
@@ -60,17 +63,32 @@ def test_a_path_computes_what_a_network_of_its_own_with_the_same_weights_does(me
     params = {**start.recipe.architecture.params, "genotype": genotype}
     recipe = Recipe.from_dict({**start.recipe.to_dict(), "architecture": {"id": "nas-mobile", "params": params}})
     alone = model.build_core(recipe, start.plan, start.meta.profile, start.samples.preprocess, start.samples.shown)
-    blocks = {f"block_{s}_{b}": option for (s, b), option in zip([(1, 1), (1, 2), (2, 1), (2, 2)], options)}
-    fresh = proxyless.Proxyless(start)  # whose vectors still hold what Keras began with
+    rng, net, drawn = np.random.default_rng(7), method.paths.net, columns(*options)
     for layer in alone.layers:
-        if layer.weights:
-            block = next((b for b in blocks if layer.name.startswith(b)), None)
-            name = layer.name if block is None else layer.name.replace(block, f"{block}_{blocks[block]}")
-            layer.set_weights(fresh.core.get_layer(name).get_weights())
-    images, drawn = start.samples.inputs["image"][:16], tf.constant(columns(*options))
+        if layer.weights and not layer.name.startswith("block"):
+            layer.set_weights(method.core.get_layer(layer.name).get_weights())
+    given_weights = []
+    for d in method.paths.decisions:
+        segment = 0.3 * rng.normal(size=method.paths.banks[d.place].sizes[sorted(d.branches).index(drawn[d.row])])
+        given_weights.append(tf.constant(segment, tf.float32))
+        for part in (net[place] for place in d.branches[drawn[d.row]]):
+            name = part.name.replace(f"_{PATHS[drawn[d.row]]}", "")
+            for layer in (name, f"{name}_norm"):
+                for v in alone.get_layer(layer).trainable_variables if part.kind != "add" else ():
+                    v.assign(segment[: np.prod(v.shape)].reshape(v.shape))
+                    segment = segment[np.prod(v.shape) :]
+        assert segment.size == 0
+    images, shared = start.samples.inputs["image"][:16], [v.value for v in method.paths.shared]
+    found = method.paths.one(tf.constant(images), tf.constant(drawn), given_weights, shared)
+    np.testing.assert_allclose(found, alone({"image": images}, training=True), rtol=1e-3, atol=1e-3)
+
+
+def test_paths_beside_a_shortcut_begin_as_nothing(method):
+    fresh, image = proxyless.Proxyless(method.ground), tf.constant(method.ground.samples.inputs["image"][:4])
+    left_out, there = (tf.constant(columns("k3e2", second, "k3e4", second)) for second in ("skip", "k5e4"))
     shared = [v.value for v in fresh.paths.shared]
-    found = fresh.paths.one(tf.constant(images), drawn, fresh.paths.segments(drawn), shared)
-    np.testing.assert_allclose(found, alone({"image": images}, training=True), atol=1e-4)
+    outputs = [fresh.paths.one(image, drawn, fresh.paths.segments(drawn), shared) for drawn in (left_out, there)]
+    np.testing.assert_allclose(*outputs, atol=1e-5)
 
 
 def test_the_gates_gradient_is_what_the_loss_says_of_each_paths_output(method):
