@@ -49,6 +49,8 @@ ALPHA_BETAS = (0.0, 0.999)
 TIMING_SHARE, TIMING_S = 0.15, 20.0
 """Of the search's seconds, and at most so many, for timing operations that no table knows."""
 LOOKED, MOST_FOUND = 64, 4
+TURNS = 10
+"""Steps that a path should have been taught in before a preference for it means more than chance."""
 UNDECIDED = 0.97
 """Entropy above which the blocks' preferences are chance: nothing was found then."""
 
@@ -314,6 +316,11 @@ class Proxyless:
         if self._undecided():
             said.append(
                 f"after {self.steps} steps the blocks hadn't decided: a longer budget, or smaller pictures, give it more"
+            )
+        elif (turns := self.steps / int(self.allowed.sum(axis=1).max())) < TURNS:
+            said.append(
+                f"a path was taught in about {turns:.0f} of {self.steps} steps: what the blocks prefer is mostly chance"
+                + (" and cost" if self.costs else "")
             )
         first, p = self._ranked()[0], self.shares()
         for cost, value in zip(self.costs or (), first.costs):

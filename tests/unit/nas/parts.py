@@ -1,4 +1,4 @@
-"""Small pictures on which only some operations help, and what a supernet's method is made on."""
+"""Small pictures on which only some operations help, what a supernet's method is made on, and who hears its process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from automl.catalog import compose
 from automl.catalog import space as spaces
 from automl.nas.method import Ground
 from automl.search.genotypes import architectures_alone
-from automl.spec import Modality, Profile, Recipe, SearchSettings
+from automl.spec import Measurement, Modality, Profile, Recipe, SearchSettings
 from automl.training.samples import Samples
 
 SIDE, ROWS = 8, 512
@@ -51,3 +51,22 @@ def ground(strategy: str, family: str, params: dict, settings: dict) -> Ground:
     )
     meta = SimpleNamespace(profile=PROFILE, kind="classification", task=PROFILE.task)
     return Ground(recipe, compose.plan_of(recipe, PROFILE), meta, samples, settings)
+
+
+class Session:
+    """Hears the rounds; `killed_after` as many the process is gone."""
+
+    def __init__(self, killed_after: int | None = None, stopped_after: int | None = None):
+        self.rounds: list[Measurement] = []
+        self.killed_after, self.stopped_after = killed_after, stopped_after
+
+    def beat(self) -> None: ...
+
+    def should_stop(self) -> bool:
+        return False
+
+    def epoch(self, measurement: Measurement) -> bool:
+        self.rounds.append(measurement)
+        if len(self.rounds) == self.killed_after:
+            raise KeyboardInterrupt
+        return len(self.rounds) != self.stopped_after

@@ -13,7 +13,8 @@ import pytest
 
 from automl.execution.executor import Work
 from automl.nas import process
-from automl.spec import Choice, Fidelity, Found, Measurement, Outcome, Recipe
+from automl.spec import Choice, Fidelity, Found, Outcome, Recipe
+from tests.unit.nas.parts import Session
 
 RECIPE = Recipe(task="image-classification", architecture=Choice(id="nas-cell"))
 STEPS = 40
@@ -59,25 +60,6 @@ class Counting:
 
 
 ground_of: dict[str, float] = {}
-
-
-class Session:
-    """Hears the rounds; `killed_after` as many the process is gone."""
-
-    def __init__(self, killed_after: int | None = None, stopped_after: int | None = None):
-        self.rounds: list[Measurement] = []
-        self.killed_after, self.stopped_after = killed_after, stopped_after
-
-    def beat(self) -> None: ...
-
-    def should_stop(self) -> bool:
-        return False
-
-    def epoch(self, measurement: Measurement) -> bool:
-        self.rounds.append(measurement)
-        if len(self.rounds) == self.killed_after:
-            raise KeyboardInterrupt
-        return len(self.rounds) != self.stopped_after
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from automl.architectures import model, nas_mobile
+from automl.execution.executor import Work
 from automl.nas import elastic, expected, gates, paths, process, proxyless
-from automl.spec import Recipe
-from tests.unit.nas.parts import ground
+from automl.spec import Fidelity, Outcome, Recipe
+from tests.unit.nas.parts import Session, ground
 
 process.quick_graphs()
 SETTINGS = {"kernel": 5, "expansion": 4, "depth": 2, "stages": 2, "weight": 5.0, "seconds": 100.0}
@@ -209,6 +210,19 @@ def test_a_search_learns_traces_nothing_again_and_goes_on_from_a_checkpoint_as_i
     assert again.remark() == method.remark()
 
 
+def test_the_remark_speaks_of_the_network_that_was_found_and_of_steps_that_were_too_few(method, monkeypatch):
+    alone = np.eye(len(PATHS))[columns("k3e2", "skip", "k5e2", "skip")]
+    monkeypatch.setattr(method, "steps", 12)
+    kept, value = values(method.alphas.value), method.costs[0].of(alone)
+    method.alphas.assign(8 * alone)
+    said = method.remark()
+    assert "taught in about 2 of 12 steps: what the blocks prefer is mostly chance and cost" in said
+    assert f"{value:,.4g} of the best genotype, within the 9,000 that was aimed at" in said
+    monkeypatch.setattr(method, "steps", 500)
+    assert "mostly chance" not in method.remark()
+    method.alphas.assign(kept)
+
+
 def test_nothing_is_found_while_the_blocks_are_undecided(method):
     kept = values(method.alphas.value)
     method.alphas.assign(np.zeros(kept.shape))
@@ -232,3 +246,29 @@ def test_decisions_are_read_off_the_mixtures_of_a_blueprint():
         assert decision.branches[0] == ()
         names = [net[place].name for place in decision.branches[1]]
         assert [n.rpartition("_")[2] for n in names] == ["expand", "depthwise", "project", "k3e2"]
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_with_what_an_unbroken_one_finds(tmp_path, monkeypatch):
+    start = given(kernel=3)
+    monkeypatch.setattr(process, "_method", lambda work: proxyless.Proxyless(start))
+    monkeypatch.setattr(process, "CHECKPOINT_S", 0.0)
+
+    def run(folder, session):
+        work = Work(
+            trial="s01", recipe=start.recipe, fidelity=Fidelity(epochs=1), prepared=folder, metric="accuracy",
+            workdir=folder,
+            settings={"method": "proxylessnas", "seconds": 1000.0, "steps": 2 * process.ROUNDS},
+        )
+        return process.search(work, session, 1)
+
+    whole = Session()
+    run(tmp_path / "whole", whole)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", Session(killed_after=12))
+    again = Session()
+    assert run(tmp_path / "killed", again).outcome == Outcome.COMPLETED
+    assert [m.epoch for m in again.rounds] == list(range(13, process.ROUNDS + 1))
+    for mine, theirs in zip(again.rounds, whole.rounds[12:]):
+        assert mine.validation == pytest.approx(theirs.validation, abs=1e-4)
+    assert process.read(tmp_path / "killed") == process.read(tmp_path / "whole") != []
