@@ -81,6 +81,8 @@ FINAL_SHARE = 0.1
 """Of the budget, kept for the final fit until the speed is known."""
 COMPRESS_SHARE = 0.13
 """Of the budget, at most kept for compression; what takes more is tried only when time is left."""
+FORCED_SHARE = 0.4
+"""Of the budget, at most kept for compression that the user forces."""
 LIMITED_SHARE = 0.25
 """Of the budget, at most used for compression in jobs with limits, which it may have to meet, where time is left."""
 BUSY, BUSY_PICTURES = 0.45, 0.6
@@ -661,9 +663,9 @@ class Job:
             self.ledger.note(f"Nothing is compressed beyond quantisation: {max(0.0, available):.0f} s are left for it.")
             return candidate
         share = LIMITED_SHARE if self._limited else COMPRESS_SHARE
+        usual_s = 1.2 * self.engine.compress_estimate_s(self.spec.search.force)
         deadline = min(
-            self.budget.step_deadline("compress"),
-            self.clock.now() + max(1.2 * self.engine.compress_estimate_s(), share * self.spec.budget.wall_s),
+            self.budget.step_deadline("compress"), self.clock.now() + max(usual_s, share * self.spec.budget.wall_s)
         )
         try:
             chosen = self._meanwhile(
@@ -843,11 +845,14 @@ class Job:
 
     def _compress_s(self) -> float:
         """Seconds kept for the ladder: what its first rung takes, where the budget is long enough for that to have its
-        share."""
+        share; and what the rungs take that the user forces."""
         if self.spec.search.strategy == "fixed":
             return 0.0
-        needed = self.engine.compress_estimate_s()
-        return needed if needed <= COMPRESS_SHARE * self.spec.budget.wall_s else 0.0
+        usual, total = self.engine.compress_estimate_s(), self.spec.budget.wall_s
+        forced = self.engine.compress_estimate_s(self.spec.search.force) - usual
+        if forced > 0:
+            return float(min(usual + forced, FORCED_SHARE * total))
+        return float(usual if usual <= COMPRESS_SHARE * total else 0.0)
 
     # --- small things ------------------------------------------------------------------------------------
 

@@ -129,11 +129,12 @@ def compress(
     return ladder.climb()
 
 
-def estimate_s() -> float:
-    """Seconds to reserve: the measurement that comes first, and the rung that is tried whatever it shows, with time to
-    recover."""
+def estimate_s(forced: Sequence[str] = ()) -> float:
+    """Seconds to reserve: the measurement that comes first, the rung that is tried whatever it shows, with time to recover,
+    and those that the user wants."""
     usual = [t.rung.shortest_s for t in techniques if t.rung is not None and "download" in t.rung.needs]
-    return MEASURE_S + 1.5 * max(usual, default=0.0)
+    wanted = [t.rung for t in techniques if t.rung is not None and t.id in forced and "download" not in t.rung.needs]
+    return MEASURE_S + 1.5 * max(usual, default=0.0) + sum(SAFETY * (r.shortest_s + MEASURE_S / 2) for r in wanted)
 
 
 class _Ladder:

@@ -51,7 +51,7 @@ class Engine:
     compress: Callable[..., Path]
     """(candidate, prepared, spec=…, metric=…, out=…, run_in_child=…, deadline=…, emit=…, done=events of an earlier run,
     honest=…, shrunk=(recipe, weights) → recipe or None, speed=recipe → `Speed`, threads=…, seed=…) → candidate."""
-    compress_estimate_s: Callable[[], float]
+    compress_estimate_s: Callable[..., float]
     deliver: Callable[..., list[Any]]
     deliver_estimate_s: Callable[..., float]
     """(formats, recipe, profile, parameters=…, rows=…, slots=…) → seconds on a busy machine; without recipe: of a plain
@@ -134,10 +134,10 @@ def product() -> Engine:
 
         return Path(ladder.compress(candidate, prepared, wish=wish, students=student, **more))
 
-    def compress_estimate_s() -> float:
+    def compress_estimate_s(forced: Sequence[str] = ()) -> float:
         from automl.compression import ladder
 
-        return ladder.estimate_s()
+        return ladder.estimate_s(forced)
 
     def deliver(*args: Any, **more: Any) -> list[Any]:
         from automl.export import deliver as delivery

@@ -297,6 +297,14 @@ def test_pruning_clustering_and_training_for_integers_go_on_from_each_other(
     assert best.name == "quantization-qat-1"
 
 
+def test_what_the_user_forces_is_reserved_for() -> None:
+    usual = ladder.estimate_s()
+    assert ladder.estimate_s(("magnitude-pruning", "adam")) == usual  # which is tried in any case
+    forced = {t.id: t.rung.shortest_s for t in techniques if t.rung is not None}
+    more = ladder.estimate_s(("weight-clustering", "rl-sac")) - usual
+    assert more == pytest.approx(1.2 * (forced["weight-clustering"] + forced["rl-sac"] + ladder.MEASURE_S))
+
+
 class Clock:
     """Stands for `time` in the ladder."""
 
