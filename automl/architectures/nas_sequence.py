@@ -33,7 +33,7 @@ from automl.architectures import _assembly, _sequences
 from automl.architectures.builder import Builder, divisible
 from automl.catalog import Categorical, architecture
 from automl.catalog.blueprint import Blueprint, Drawing, Edge, Part
-from automl.catalog.genotypes import Choices, Decision, Genotypes
+from automl.catalog.genotypes import Choices, Decision, Genotypes, Refusal
 from automl.spec import Modality, Profile
 
 STAGES = 3
@@ -99,12 +99,23 @@ def packed(choices: Choices) -> Choices:
 
 
 USUAL = ("conv5", SKIP, "conv3")
+REFUSALS = (
+    Refusal(
+        "gru", frozenset({"tflite:int8", "mobile:int8"}), str(Modality.TEXT),
+        "the runtime's integer kernels don't take a GRU behind an embedding",
+    ),
+    Refusal(
+        "lstm", frozenset({"microcontroller:int8"}), str(Modality.SERIES),
+        "the split into gates would stay float, and such a file is integer throughout",
+    ),
+)
+"""Of the recurrences, as measured with TensorFlow 2.21; the tests say when that changes."""
 GENOTYPES = Genotypes(
     tuple(
         Decision(f"{stage + 1}-{source}-{target}", OPERATIONS, USUAL[edge] if stage < 2 else NONE)
         for stage in range(STAGES) for edge, (source, target) in enumerate(EDGES)
     ),
-    packed,
+    packed, REFUSALS,
 )
 
 

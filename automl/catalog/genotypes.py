@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from automl.catalog.domains import Categorical
@@ -33,12 +33,28 @@ class Decision:
 
 
 @dataclasses.dataclass(frozen=True)
+class Refusal:
+    """An option that a format doesn't take."""
+
+    option: str
+    formats: frozenset[str]
+    """"tflite:int8"…"""
+    modality: str
+    """Of the data for which that is so."""
+    why: str
+    """As a phrase, without the format's name."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Genotypes:
     """All genotypes of a space; a `Domain` of their texts."""
 
     decisions: tuple[Decision, ...]
     repaired: Callable[[Choices], Choices] = lambda choices: choices
     """Options, one for each decision → the canonical, living genotype that they mean; idempotent."""
+    refusals: tuple[Refusal, ...] = ()
+    """What is told of single options; of the rest the default genotype tells (`automl.export.convertible`). No default is
+    refused."""
 
     def __post_init__(self) -> None:
         if self.check(self.default):
@@ -79,6 +95,17 @@ class Genotypes:
     def describe(self) -> str:
         return f"a genotype of {len(self.decisions)} decisions joined by dots"
 
+    def within(self, formats: Set[str], modality: str) -> tuple[Genotypes, dict[str, str]]:
+        """The space without the options that one of the formats refuses, and why by option."""
+        gone: dict[str, str] = {}
+        for refusal in self.refusals:
+            if refusal.modality == modality and (those := sorted(refusal.formats & formats)):
+                gone.setdefault(refusal.option, f"can't be given as {those[0]}: {refusal.why}")
+        left = tuple(
+            dataclasses.replace(d, options=tuple(o for o in d.options if o not in gone)) for d in self.decisions
+        )
+        return dataclasses.replace(self, decisions=left), gone
+
     # --- as dimensions of a search ---------------------------------------------------------------------
 
     def text(self, choices: Choices) -> str:
@@ -105,4 +132,4 @@ def genotype(space: str, text: str) -> Genotype:
     return Genotype(space=space, choices=tuple(text.split(SEPARATOR)))
 
 
-__all__ = ["PARAMETER", "Decision", "Genotypes", "dimension", "genotype"]
+__all__ = ["PARAMETER", "Decision", "Genotypes", "Refusal", "dimension", "genotype"]

@@ -374,6 +374,8 @@ def derive(
             for name, domain in family.params.items():
                 named = f"{family.id}.{name}"
                 if isinstance(domain, Genotypes):
+                    domain, refused = domain.within(formats, str(profile.modality))
+                    excluded |= {f"{named}: {option}": why for option, why in refused.items()}
                     of_genotypes[named] = domain
                     if named in values_set:
                         values_set |= domain.split(named, str(values_set.pop(named)))

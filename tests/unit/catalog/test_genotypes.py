@@ -8,7 +8,7 @@ import random
 import pytest
 
 from automl.architectures import nas_cell
-from automl.catalog import architectures, domains, entries, space
+from automl.catalog import architectures, domains, entries, formats, space
 from automl.spec import Choice, InvalidInput, Profile, Recipe, SearchSettings
 from automl.spec.genotype import Genotype
 
@@ -147,3 +147,31 @@ def test_a_genotype_that_the_user_sets_is_the_only_one():
         assert derived.recipe(derived.sample(random.Random(seed)), 0).architecture.params["genotype"] == text
     with pytest.raises(InvalidInput, match="which is written"):
         derive(force=("nas-cell",), parameters={"nas-cell.genotype": "conv3.none.none.skip.none.none"})
+
+
+@pytest.mark.parametrize(("profile", "asked", "gone", "stays"), [
+    (TEXTS, {"tflite:int8", "saved-model"}, "gru", "lstm"), (SERIES, {"microcontroller:int8"}, "lstm", "gru"),
+])
+def test_options_that_a_format_refuses_are_left_out_where_it_is_asked_for(profile, asked, gone, stays):
+    def options(wanted):
+        found = space.derive(profile.task, profile, SearchSettings(strategy="evolution"), frozenset(wanted))
+        names = {v for d in found.dimensions if d.name.startswith("nas-sequence.genotype/") for v in d.domain.values}
+        return names, found
+
+    narrow, derived = options(asked)
+    assert gone not in narrow
+    assert stays in narrow
+    assert min(asked - {"saved-model"}) in derived.excluded[f"nas-sequence.genotype: {gone}"]
+    assert {gone, stays} <= options({"tflite:float32"})[0]
+    rng = random.Random(3)
+    for _ in range(30):
+        recipe = derived.recipe(derived.mutate(derived.sample(rng), rng), 1)
+        assert gone not in recipe.architecture.params["genotype"].split(".")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_default_is_refused_and_refused_options_are_options(family):
+    genotypes = architectures[family].genotypes
+    for refusal in genotypes.refusals:
+        assert all(refusal.option in d.options and refusal.option != d.default for d in genotypes.decisions)
+        assert refusal.formats <= {f"{f.id}:{p}" for f in formats for p in f.precisions}
