@@ -79,7 +79,7 @@ class Speed:
 
 @dataclasses.dataclass(frozen=True)
 class Outlook:
-    """What a sampler may know of the clock when it is asked."""
+    """What a sampler may know of the clock and of the limits when it is asked."""
 
     remaining_s: float
     """Until the search has to end."""
@@ -88,6 +88,8 @@ class Outlook:
     slots: int
     running: int
     speed: Callable[[Recipe], Speed]
+    meets: Callable[[Recipe], bool] = lambda recipe: True
+    """Whether a recipe's network, made smaller if need be, is foreseen within the limits: what isn't is no candidate."""
 
     def fits(self, recipe: Recipe, epochs: int) -> bool:
         return self.speed(recipe).total_s(epochs) * SAFETY <= self.remaining_s

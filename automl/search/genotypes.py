@@ -88,13 +88,13 @@ class GenotypeSearch(Asha):
     def _suited(
         self, candidates: Iterator[Assignment], rng: random.Random, attempts: int, known: Collection[bytes] = ()
     ) -> Assignment | None:
-        """The first new architecture that the clock has time for, and none of the `known`; the quickest that was met where
-        it has time for none."""
+        """The first new architecture within the limits that the clock has time for, and none of the `known`; the quickest
+        that was met where it has time for none."""
         tried = self.tried()
         slow: dict[float, Assignment] = {}
         for candidate in itertools.islice(candidates, attempts):
             recipe = self._recipe(candidate)
-            if recipe.identity in tried or (known and key(recipe) in known):
+            if recipe.identity in tried or (known and key(recipe) in known) or not self._outlook.meets(recipe):
                 continue
             seconds = self._outlook.speed(recipe).total_s(self.rungs[0])
             if seconds <= RUNG_SHARE * self._outlook.total_s:

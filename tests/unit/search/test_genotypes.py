@@ -104,6 +104,24 @@ def test_what_the_clock_has_no_time_for_is_not_begun():
         sampler.tell(ended(f"t{n}", proposal, 0.3))
 
 
+def test_what_the_limits_leave_no_room_for_is_not_proposed():
+    sampler = strategies.make("evolution", SPACE, 1)
+
+    def small(recipe: Recipe) -> bool:
+        return str(recipe.architecture.params["genotype"]).count("conv3") <= 1
+
+    limited = dataclasses.replace(ENDLESS, meets=small)
+    proposed = []
+    for n in range(20):
+        proposal = sampler.ask(f"t{n}", limited)
+        proposed.append(proposal.recipe)
+        sampler.tell(ended(f"t{n}", proposal, 0.3))
+    assert all(small(recipe) for recipe in proposed)
+    assert len({r.architecture.params["genotype"] for r in proposed}) > 8
+    free = strategies.make("evolution", SPACE, 1)
+    assert not small(free.ask("t0", ENDLESS).recipe)
+
+
 def test_towards_the_end_the_leader_is_trained_to_the_end():
     sampler, told = grown(2, lambda recipe: random.Random(recipe.identity).random())
     best = max(told, key=lambda t: t.score)
