@@ -212,6 +212,8 @@ def test_a_search_learns_traces_nothing_again_and_goes_on_from_a_checkpoint_as_i
 
 def test_the_remark_speaks_of_the_network_that_was_found_and_of_steps_that_were_too_few(method, monkeypatch):
     alone = np.eye(len(PATHS))[columns("k3e2", "skip", "k5e2", "skip")]
+    priced = expected.priced(method._laid_down, method.allowed, lambda net: float(net.parameters))
+    monkeypatch.setattr(method, "costs", [expected.Expected("bytes", 9_000.0, "", *priced)])
     monkeypatch.setattr(method, "steps", 12)
     kept, value = values(method.alphas.value), method.costs[0].of(alone)
     method.alphas.assign(8 * alone)
