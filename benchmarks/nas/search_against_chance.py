@@ -59,7 +59,7 @@ def measure(given: Given) -> dict[str, Any]:
     for method, how in METHODS.items():
         for seed in SEEDS:
             if time.monotonic() >= given.ends or (answer := searched(method, how, data, ledger, given, seed)) is None:
-                return {"met": None, "methods": found}
+                return told(found)
             found.setdefault(method, {})[str(seed)] = one = {"message": answer["message"], "best": None, "chance": []}
             if not answer["found"]:
                 given.say(f"{method}, seed {seed}: found nothing ({answer['message']})")
@@ -67,11 +67,17 @@ def measure(given: Given) -> dict[str, Any]:
             candidates = [{**how["params"], **f["architecture"]["params"]} for f in answer["found"][:CANDIDATES]]
             figures = compared(f"{method}, seed {seed}", how["architecture"], candidates, data, ledger, given, seed)
             if figures is None:
-                return {"met": None, "methods": found}
+                del found[method][str(seed)]
+                return told(found)
             one.update(figures)
-    figures = {method: summed_up(list(seeds.values())) for method, seeds in found.items()}
+    return told(found)
+
+
+def told(found: dict[str, Any]) -> dict[str, Any]:
+    """The row's result: of the methods that are through with all seeds."""
+    figures = {method: summed_up(list(seeds.values())) for method, seeds in found.items() if len(seeds) == len(SEEDS)}
     lost = any(figure["gain"] is None or figure["gain"] <= figure["spread"] for figure in figures.values())
-    return {"met": not lost, "methods": found, "figures": figures}
+    return {"met": False if lost else True if len(figures) == len(METHODS) else None, "methods": found, "figures": figures}
 
 
 def compared(
@@ -151,9 +157,9 @@ def summed_up(seeds: list[dict[str, Any]]) -> dict[str, float | None]:
 
 def table(result: dict[str, Any]) -> str:
     lines = ["| method | found | chance | gain | spread of chance |", "|---|---|---|---|---|"]
-    for method, figure in result.get("figures", {}).items():
+    for method, figure in result["figures"].items():
         cells = ["–" if figure[name] is None else f"{figure[name]:.4f}" for name in ("best", "chance", "gain", "spread")]
         lines.append(f"| {method} | {' | '.join(cells)} |")
-    if "figures" not in result:
-        lines = ["Trainings are left."]
+    if left := [method for method in METHODS if method not in result["figures"]]:
+        lines += ["", f"Not done yet: {', '.join(left)}."]
     return "\n".join(lines)
