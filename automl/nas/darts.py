@@ -7,7 +7,6 @@ Normalisations have no scale of their own: it would undo the mixture's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from automl.catalog import Component, compose, entries
 from automl.nas import bilevel, collapse, perturbation
-from automl.nas.method import Ground, cosine, endless, halves
+from automl.nas.method import Ground, Halves, cosine, right
 from automl.spec import Choice, Found
 from automl.spec.genotype import PARAMETER
 from automl.spec.model import Json
@@ -96,10 +95,7 @@ class Darts:
             *self.core.variables, *self.architecture, *self.optimizer.variables, *self.architect.variables,
             *self.free.values(), *self.given.values(),
         ]
-        self.parts = halves(ground.samples)
-        self.size = min(BATCH, self.parts[0].rows, self.parts[1].rows)
-        self.steps = 0
-        self.streams: tuple[Iterator[Batch], Iterator[Batch]] | None = None
+        self.halves, self.steps = Halves(ground, BATCH), 0
         self.judgements: list[tuple[float, float]] = []
         """(loss, accuracy) on rows for the architecture, this round."""
         self.last: Batch | None = None
@@ -163,11 +159,9 @@ class Darts:
 
     def _loss(self, x: Any, y: Any) -> tuple[Any, Any]:
         """(loss, share of rows whose class is right)"""
-        import tensorflow as tf
 
         outputs = self.core({**x, **self._weights()}, training=True)
-        right = tf.equal(tf.argmax(outputs, -1), tf.argmax(y, -1))
-        return self.loss(y, outputs), tf.reduce_mean(tf.cast(right, tf.float32))
+        return self.loss(y, outputs), right(y, outputs)
 
     # --- steps -------------------------------------------------------------------------------------------
 
@@ -187,11 +181,11 @@ class Darts:
             return loss
 
         def judge(x: Any, y: Any, held_x: Any, held_y: Any) -> Any:
-            right = []
+            accuracies = []
 
             def valid() -> Any:
                 loss, accuracy = passed(held_x, held_y)
-                right.append(accuracy)
+                accuracies.append(accuracy)
                 return loss
 
             if self.second:
@@ -202,7 +196,7 @@ class Darts:
             else:
                 loss, gradients = bilevel.first_order(valid, raw_alphas)
             self.architect.apply(gradients, alphas)
-            return loss, right[0]
+            return loss, accuracies[0]
 
         def slope(x: Any, y: Any) -> Any:
             loss, gradients = bilevel.first_order(lambda: passed(x, y)[0], raw_alphas)
@@ -217,13 +211,7 @@ class Darts:
         )
 
     def _next(self, half: int) -> Batch:
-        if self.streams is None:
-            plan, seed = self.ground.plan, self.ground.recipe.seed
-            self.streams = tuple(  # type: ignore[assignment]
-                endless(part, plan, self.size, seed + n, self.steps) for n, part in enumerate(self.parts)
-            )
-        assert self.streams is not None
-        return next(self.streams[half])
+        return self.halves.next(half, self.steps)
 
     def trace(self) -> None:
         import tensorflow as tf
@@ -237,7 +225,7 @@ class Darts:
         self.look.get_concrete_function(*specs)
         if self.watch in ("both", "eigenvalue"):
             self.slope.get_concrete_function(*specs)
-        self.streams = None
+        self.halves.restart()
 
     @property
     def traces(self) -> int:
@@ -278,33 +266,35 @@ class Darts:
         begun, judged = self.selecting
         edges = len(self.selection.order)
         while self.selection.left and progress >= begun + SELECTION * len(self.selection.made) / edges:
-            operations, loss = self.relaxation.operations, self._losses(judged)
-            nothing, intact = operations.index(self.relaxation.nothing), loss(self.selection.order[0], -1)
+            operations, (intact, loss) = self.relaxation.operations, self._losses(judged)
+            nothing = operations.index(self.relaxation.nothing)
             decision = self.selection.decide(loss, intact, len(operations), nothing)
             group, row = decision.edge
             _put(self.free[group], row, np.zeros(len(decision.missed)))
             _put(self.given[group], row, np.eye(len(decision.missed))[decision.kept] * (decision.kept != nothing))
             if not self.selection.left:
-                self.selection.weigh(self.relaxation.groups, self._losses(judged))
+                self.selection.weigh(self.relaxation.groups, self._losses(judged)[1])
 
-    def _losses(self, judged: int) -> perturbation.Loss:
-        """Losses on the same batches; without operation -1 nothing is missing."""
-        stream = endless(self.parts[1], self.ground.plan, self.size, self.ground.recipe.seed + 3, self.steps)
-        batches = [_tensors(batch) for _, batch in zip(range(judged), stream)]
+    def _losses(self, judged: int) -> tuple[float, perturbation.Loss]:
+        """The loss as the supernet is, and what it is without something, all on the same batches."""
+        batches = [_tensors(batch) for _, batch in zip(range(judged), self.halves.stream(1, 3, self.steps))]
+
+        def mean() -> float:
+            return float(np.mean([float(self.look(x, y)[0]) for x, y in batches]))
 
         def loss(edge: perturbation.Edge, operation: int | None) -> float:
             group, row = edge
             kept = [np.array(np.asarray(v[group].value)) for v in (self.free, self.given)]
             there = np.ones(kept[0].shape[1])
-            there[slice(None) if operation is None else [operation] if operation >= 0 else []] = 0.0
+            there[slice(None) if operation is None else operation] = 0.0
             for variable, before in zip((self.free[group], self.given[group]), kept):
                 _put(variable, row, before[row] * there)
-            found = float(np.mean([float(self.look(x, y)[0]) for x, y in batches]))
+            found = mean()
             for variable, before in zip((self.free[group], self.given[group]), kept):
                 variable.assign(before)
             return found
 
-        return loss
+        return mean(), loss
 
     # --- rounds ------------------------------------------------------------------------------------------
 
@@ -357,7 +347,7 @@ class Darts:
     def _eigenvalue(self) -> float:
         """The dominant one of the Hessian of the loss in the architecture, on the same rows in every round."""
         if self.fixed is None:
-            self.fixed = next(endless(self.parts[1], self.ground.plan, self.size, self.ground.recipe.seed + 2))
+            self.fixed = next(self.halves.stream(1, 2))
         x, y = _tensors(self.fixed)
         kept = [np.asarray(v.value) for v in self.architecture]
         ends = np.cumsum([0, *(v.size for v in kept)])
@@ -420,7 +410,8 @@ class Darts:
 
     def restore(self, state: Json) -> None:
         self.steps, self.history = int(state["steps"]), list(state["history"])
-        self.vector, self.streams = np.asarray(state["vector"], np.float64), None
+        self.vector = np.asarray(state["vector"], np.float64)
+        self.halves.restart()
         rounds = [collapse.Round(r["skips"], r["eigenvalue"]) for r in self.history]
         self.collapsed = collapse.judged(rounds, self.watch)
         self.selecting = None if state["selecting"] is None else (float(state["selecting"][0]), int(state["selecting"][1]))

@@ -70,16 +70,35 @@ class Method(Protocol):
         """Writes what others need of the supernet, beside the checkpoint; perhaps nothing."""
 
 
-def halves(samples: Samples) -> tuple[Samples, Samples]:
-    """The training rows in two: for the weights, and for the architecture. Rows are shuffled already."""
-    middle = samples.rows // 2
+class Halves:
+    """The training rows in two, 0 for the weights and 1 for the architecture, as batches of one size without end."""
 
-    def part(rows: slice) -> Samples:
-        soft = None if samples.soft is None else samples.soft[rows]
-        inputs = {name: array[rows] for name, array in samples.inputs.items()}
-        return dataclasses.replace(samples, inputs=inputs, target=samples.target[rows], soft=soft)
+    def __init__(self, ground: Ground, most: int):
+        """`most` rows a batch. Rows are shuffled already."""
+        self._ground = ground
+        middle = ground.samples.rows // 2
+        self.parts = _part(ground.samples, slice(None, middle)), _part(ground.samples, slice(middle, None))
+        self.size = min(most, *(part.rows for part in self.parts))
+        self._streams: list[Iterator[Batch]] = []
 
-    return part(slice(None, middle)), part(slice(middle, None))
+    def next(self, half: int, steps: int) -> Batch:
+        """The next batch. `steps` were taken so far: they count for the first batch, and the first since `restart`."""
+        self._streams = self._streams or [self.stream(n, n, steps) for n in range(len(self.parts))]
+        return next(self._streams[half])
+
+    def restart(self) -> None:
+        """Forgets the place in the rows: the next call of `next` says it."""
+        self._streams = []
+
+    def stream(self, half: int, seed: int, steps: int = 0) -> Iterator[Batch]:
+        """Batches of one half beside the others; `seed` is added to the recipe's."""
+        return endless(self.parts[half], self._ground.plan, self.size, self._ground.recipe.seed + seed, steps)
+
+
+def _part(samples: Samples, rows: slice) -> Samples:
+    soft = None if samples.soft is None else samples.soft[rows]
+    inputs = {name: array[rows] for name, array in samples.inputs.items()}
+    return dataclasses.replace(samples, inputs=inputs, target=samples.target[rows], soft=soft)
 
 
 def endless(samples: Samples, plan: TrainPlan, batch_size: int, seed: int, begin: int = 0) -> Iterator[Batch]:
@@ -88,6 +107,13 @@ def endless(samples: Samples, plan: TrainPlan, batch_size: int, seed: int, begin
     first, left_out = divmod(begin, batches.steps)
     stream = itertools.chain.from_iterable(batches.stream(epoch) for epoch in itertools.count(first + 1))
     return itertools.islice(stream, left_out, None)
+
+
+def right(y: Any, outputs: Any) -> Any:
+    """Share of rows whose class is right, as a tensor."""
+    import tensorflow as tf
+
+    return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(outputs, -1), tf.argmax(y, -1)), tf.float32))
 
 
 def cosine(progress: float, last: float = 0.02) -> float:

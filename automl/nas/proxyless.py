@@ -17,7 +17,7 @@ The likeliest path of each block in the end makes the genotype; it is trained an
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from automl.catalog.blueprint import Blueprint
 from automl.catalog.relaxation import likeliest
 from automl.nas import expected, gates
 from automl.nas.expected import Expected
-from automl.nas.method import Ground, cosine, endless, halves
+from automl.nas.method import Ground, Halves, cosine, right
 from automl.nas.paths import Paths
 from automl.spec import Choice, Found
 from automl.spec.genotype import PARAMETER
@@ -104,10 +104,7 @@ class Proxyless:
             *self.paths.shared, *self.velocities, *(v for bank in banks for v in (bank.weights, bank.velocity)), self.alphas,
             *self.architect.variables,
         ]
-        self.parts = halves(ground.samples)
-        self.size = min(BATCH, self.parts[0].rows, self.parts[1].rows)
-        self.steps = 0
-        self.streams: tuple[Iterator[Batch], Iterator[Batch]] | None = None
+        self.halves, self.steps = Halves(ground, BATCH), 0
         self.judgements: list[tuple[float, float]] = []
         """(loss, accuracy) of drawn networks on rows for the architecture, this round."""
         self.last: Batch | None = None
@@ -199,11 +196,11 @@ class Proxyless:
                 tape.watch(gates)
                 outputs = self.paths.two(image, pairs, gates, shared())
                 loss = self.loss(y, outputs)
-            return tape.gradient(loss, gates), loss, _right(y, outputs)
+            return tape.gradient(loss, gates), loss, right(y, outputs)
 
         def look(image: Any, y: Any, drawn: Any) -> Any:
             outputs = passed(image, drawn, self.paths.segments(drawn), shared())
-            return self.loss(y, outputs), _right(y, outputs)
+            return self.loss(y, outputs), right(y, outputs)
 
         self.teach, self.judge, self.look = (
             tf.function(f, autograph=False, jit_compile=False) for f in (teach, judge, look)
@@ -229,18 +226,12 @@ class Proxyless:
         self.teach.get_concrete_function(image, y, drawn)
         self.judge.get_concrete_function(image, y, pairs, tf.TensorSpec((rows, 2), tf.float32))
         self.look.get_concrete_function(image, y, drawn)
-        self.streams = None
+        self.halves.restart()
 
     # --- steps -------------------------------------------------------------------------------------------
 
     def _next(self, half: int) -> Batch:
-        if self.streams is None:
-            plan, seed = self.ground.plan, self.ground.recipe.seed
-            self.streams = tuple(  # type: ignore[assignment]
-                endless(part, plan, self.size, seed + n, self.steps) for n, part in enumerate(self.parts)
-            )
-        assert self.streams is not None
-        return next(self.streams[half])
+        return self.halves.next(half, self.steps)
 
     def shares(self) -> NDArray[np.float64]:
         """Probabilities of the paths [rows, columns]."""
@@ -266,8 +257,8 @@ class Proxyless:
 
         before, p = np.asarray(self.alphas.value, np.float64), self.shares()
         taken = np.tile(np.array([1.0, 0.0], np.float32), (len(two), 1))
-        of_gates, loss, right = self.judge(*_tensors(held), tf.constant(two), tf.constant(taken))
-        self.judgements.append((float(loss), float(right)))
+        of_gates, loss, accuracy = self.judge(*_tensors(held), tf.constant(two), tf.constant(taken))
+        self.judgements.append((float(loss), float(accuracy)))
         chances = gates.of_pairs(p, two)
         within = chances / chances.sum(axis=1, keepdims=True)
         uphill = gates.gradient(np.asarray(of_gates, np.float64), within)
@@ -363,18 +354,12 @@ class Proxyless:
         return {"steps": self.steps, "costs": [cost.to_dict() for cost in self.costs or ()]}
 
     def restore(self, state: Json) -> None:
-        self.steps, self.streams = int(state["steps"]), None
+        self.steps = int(state["steps"])
+        self.halves.restart()
         self.costs = [Expected.from_dict(one) for one in state["costs"]]
 
     def leave(self, folder: Path) -> None:
         """Nothing: the genotypes alone are worth keeping, they train anew."""
-
-
-def _right(y: Any, outputs: Any) -> Any:
-    """Share of rows whose class is right."""
-    import tensorflow as tf
-
-    return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(outputs, -1), tf.argmax(y, -1)), tf.float32))
 
 
 def _tensors(batch: Batch) -> tuple[Any, Any]:

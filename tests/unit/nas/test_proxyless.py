@@ -107,7 +107,7 @@ def test_the_gates_gradient_is_what_the_loss_says_of_each_paths_output(method):
             found.append(float(method.judge(image, y, tf.constant(two), tf.constant(moved))[1]))
         assert gradient[row, path] == pytest.approx((found[0] - found[1]) / 2e-2, abs=5e-3, rel=0.05)
     assert not gradient[[2, 5, 6, 7, 8, 9, 10, 11]].any()
-    method.streams = None
+    method.halves.restart()
 
 
 def test_a_step_of_the_weights_moves_one_path_of_each_block_and_nothing_of_the_others(method):
@@ -127,7 +127,7 @@ def test_a_step_of_the_weights_moves_one_path_of_each_block_and_nothing_of_the_o
         bank.velocity.assign(np.zeros(bank.velocity.shape))
     assert sum(map(bool, (b.sizes[b.columns.index(0)] == 0 for b in method.paths.banks.values() if 0 in b.columns))) == 2
     assert (np.asarray(method.alphas.value) == kept).all()
-    method.streams = None
+    method.halves.restart()
 
 
 def test_a_step_of_the_preferences_moves_two_of_each_block_and_no_weight(method):
@@ -142,7 +142,7 @@ def test_a_step_of_the_preferences_moves_two_of_each_block_and_no_weight(method)
         assert abs(after[row, two[row, 0]] - p[row, two[row, 0]]) > 1e-5
     assert all((np.asarray(v.value) == b).all() for v, b in zip(method.paths.shared, before))
     assert all((np.asarray(b.weights.value) == s).all() for b, s in zip(method.paths.banks.values(), segments))
-    method.streams = None
+    method.halves.restart()
 
 
 def test_of_equally_good_paths_the_cheaper_one_wins_where_there_is_a_limit(method, monkeypatch):
@@ -170,7 +170,8 @@ def test_of_equally_good_paths_the_cheaper_one_wins_where_there_is_a_limit(metho
             assert end == pytest.approx(start)
     for v, value in zip((method.alphas, *method.architect.variables), kept):
         v.assign(value)
-    method.judgements, method.streams = [], None
+    method.judgements = []
+    method.halves.restart()
 
 
 def test_a_search_learns_traces_nothing_again_and_goes_on_from_a_checkpoint_as_if_unbroken(method):
