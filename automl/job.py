@@ -13,6 +13,7 @@ has gone (it will start us again).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import logging
 import os
@@ -251,7 +252,8 @@ class Job:
             unfit |= {id: why for id, why in self.state.space.excluded.items() if why.startswith(UNCONVERTIBLE)}
         elif self.spec.search.strategy != "fixed":
             unfit |= self._unconvertible(prepared, space)
-        space = self._chosen(spaces.derive(self.task, profile, self.spec.search, formats, unfit), formats, unfit)
+        space = spaces.derive(self.task, profile, self.spec.search, formats, unfit)
+        space = self._chosen(space, prepared, formats, unfit)
         self._hand = self._beside(space, formats, unfit)
         sizing.check_feasible(space, self.spec.constraints, self.spec.formats)
         if self.state.space is None:
@@ -263,7 +265,7 @@ class Job:
             )
         return space
 
-    def _chosen(self, space: Space, formats: frozenset[str], unfit: dict[str, str]) -> Space:
+    def _chosen(self, space: Space, prepared: Any, formats: frozenset[str], unfit: dict[str, str]) -> Space:
         """The space, or under the default strategy one of genotypes where the limits ask for it. From then on the job's
         strategy is the one that was decided on."""
         if self.spec.search.strategy != "auto" or space.profile.modality != Modality.IMAGE:
@@ -273,7 +275,10 @@ class Job:
         other = self.spec.search.changed(strategy=choosing.STRATEGY)
         genotypes = spaces.derive(self.task, space.profile, other, formats, unfit)
         if self.state.strategy is None:
-            choice = choosing.choose(space, genotypes, self.spec.constraints, self.spec.formats)
+            choice = choosing.choose(
+                space, genotypes, self.spec.constraints, self.spec.formats,
+                functools.partial(self._limits_of_latency, prepared),
+            )
             self.ledger.emit(StrategyChosen(strategy=choice.strategy, reason=choice.reason))
         assert self.state.strategy is not None
         if self.state.strategy.strategy == "auto":
@@ -386,15 +391,10 @@ class Job:
         limits = sizing.Limits.of(constraints, self.spec.formats)
         if constraints.max_latency_ms is None or self.spec.search.strategy == "fixed":
             return dataclasses.replace(limits, latency_ms=None)
-        foresight, executor = self._foresight(prepared), self.executor
-        assert executor is not None
+        foresight = self._learned(prepared, space)
         if foresight is None:
             self._note_once("Latency is judged by the files alone: what takes how long is foreseen of .tflite files only.")
             return dataclasses.replace(limits, latency_ms=None)
-        seconds = FORESEE_SHARE * self.spec.budget.wall_s
-        faults = self._meanwhile(lambda: foresight.learn(space, str(prepared.path), executor.run_in_child, seconds))
-        for fault in faults:
-            log.warning("latency tables: %s", fault)
         limits = dataclasses.replace(limits, foreseen_ms=foresight.least_ms)
         quickest = sizing.quickest(space, limits)
         if quickest is not None and quickest[0] > 1:
@@ -407,6 +407,27 @@ class Job:
             )
             return dataclasses.replace(limits, latency_ms=None)
         return limits
+
+    def _limits_of_latency(self, prepared: Any, space: Space) -> sizing.Limits | None:
+        """The limit of latency with what is foreseen of the space's networks; None where there is none, or nothing is
+        foreseen."""
+        limit = self.spec.constraints.max_latency_ms
+        if limit is None or (foresight := self._learned(prepared, space)) is None:
+            return None
+        return sizing.Limits(latency_ms=limit, foreseen_ms=foresight.least_ms)
+
+    def _learned(self, prepared: Any, space: Space) -> Foreseeing | None:
+        """What foresees the latency of the space's networks; None where nothing does. What isn't known of this machine yet
+        is timed for a share of the budget, and remembered."""
+        foresight, executor = self._foresight(prepared), self.executor
+        assert executor is not None
+        if foresight is None:
+            return None
+        seconds, path = FORESEE_SHARE * self.spec.budget.wall_s, str(prepared.path)
+        learn = functools.partial(foresight.learn, space, path, executor.run_in_child, seconds)
+        for fault in self._meanwhile(learn):
+            log.warning("latency tables: %s", fault)
+        return foresight
 
     def _aims(self) -> dict[str, ParameterValue]:
         """What supernets are told of the limits."""

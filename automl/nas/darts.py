@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from automl.catalog import Component, compose, entries
 from automl.nas import bilevel, collapse, perturbation
-from automl.nas.method import Ground, Halves, cosine, right
+from automl.nas.method import Ground, Halves, cosine, entropy, right
 from automl.spec import Choice, Found
 from automl.spec.genotype import PARAMETER
 from automl.spec.model import Json
@@ -426,12 +426,6 @@ def scaleless(rank: int, channels: int) -> Any:
     import keras
 
     return keras.layers.BatchNormalization(momentum=0.9, center=False, scale=False)
-
-
-def entropy(shares: NDArray[np.float64]) -> float:
-    """Mean entropy of the edges' choices, as a share of that of a choice by chance: 1 undecided, 0 decided."""
-    logs = np.log(np.maximum(shares, 1e-30))
-    return float(-(shares * logs).sum(axis=1).mean() / np.log(shares.shape[1]))
 
 
 def _softmax_by(logits: Any, nodes: tuple[int, ...]) -> Any:

@@ -70,13 +70,3 @@ def rescaled(after: NDArray[np.floating], before: NDArray[np.floating], two: NDA
     made = np.array(after, np.float64)
     np.put_along_axis(made, two.astype(np.int64), of_pairs(after, two) - weight(after) + weight(before), axis=1)
     return made
-
-
-def entropy(p: Matrix, allowed: NDArray[np.bool_]) -> float:
-    """Mean over the rows that have a choice, each as a share of that of chance: 1 undecided, 0 decided. 0 without such."""
-    counts = allowed.sum(axis=1)
-    open_rows = counts > 1
-    if not open_rows.any():
-        return 0.0
-    terms = -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1)[open_rows]
-    return float((terms / np.log(counts[open_rows])).mean())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from automl.catalog import TrainPlan
 from automl.spec import Found, Recipe
@@ -119,3 +120,14 @@ def right(y: Any, outputs: Any) -> Any:
 def cosine(progress: float, last: float = 0.02) -> float:
     """The share of the peak rate, from 1 down to `last`."""
     return float(last + (1 - last) * 0.5 * (1 + np.cos(np.pi * min(1.0, max(0.0, progress)))))
+
+
+def entropy(shares: NDArray[np.float64], allowed: NDArray[np.bool_] | None = None) -> float:
+    """Of decisions' shares [decisions, choices], the mean over those that have a choice, each as a share of that of chance:
+    1 undecided, 0 decided. 0 where nothing is to be chosen; `allowed` is all by default."""
+    counts = np.full(len(shares), shares.shape[1]) if allowed is None else allowed.sum(axis=1)
+    undecided = counts > 1
+    if not undecided.any():
+        return 0.0
+    terms = -(shares * np.log(np.maximum(shares, 1e-30))).sum(axis=1)[undecided]
+    return float((terms / np.log(counts[undecided])).mean())

@@ -29,7 +29,7 @@ from automl.catalog.blueprint import Blueprint
 from automl.catalog.relaxation import likeliest
 from automl.nas import expected, gates
 from automl.nas.expected import Expected
-from automl.nas.method import Ground, Halves, cosine, right
+from automl.nas.method import Ground, Halves, cosine, entropy, right
 from automl.nas.paths import Paths
 from automl.spec import Choice, Found
 from automl.spec.genotype import PARAMETER
@@ -290,7 +290,7 @@ class Proxyless:
         values = {
             "loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies)), "derived": derived,
             "skips": float((likely == self.space.operations.index(self.space.skip))[open_rows].sum()),
-            f"entropy-{self.group}": gates.entropy(p, self.allowed),
+            f"entropy-{self.group}": entropy(p, self.allowed),
         }
         for cost in self.costs or ():
             values |= {f"{EXPECTED}{cost.unit}": cost.of(p), f"{LIMIT}{cost.unit}": cost.limit}
@@ -300,7 +300,7 @@ class Proxyless:
         return ""
 
     def _undecided(self) -> bool:
-        return gates.entropy(self.shares(), self.allowed) > UNDECIDED
+        return entropy(self.shares(), self.allowed) > UNDECIDED
 
     def remark(self) -> str:
         said = []

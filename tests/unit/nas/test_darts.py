@@ -167,8 +167,3 @@ def test_darts_genotypes_keep_the_two_heaviest_edges_of_each_node():
             assert sorted(source for _, source in edges) == heaviest
             for operation, source in edges:
                 assert operation == nas_darts.OPERATIONS[1 + int(flowing[source].argmax())]
-
-
-def test_entropy_is_a_share_of_that_of_chance():
-    assert darts.entropy(np.full((3, 5), 0.2)) == pytest.approx(1.0)
-    assert darts.entropy(np.eye(5)) == pytest.approx(0.0)

@@ -61,10 +61,3 @@ def test_paths_are_drawn_by_their_probabilities_and_pairs_without_putting_back()
     # P{0, 1} = p0 p1 / (1 − p0) + p1 p0 / (1 − p1)
     both = np.mean([set(t) == {0, 1} for t in twos[:, 0]])
     assert both == pytest.approx(0.5 * 0.3 / 0.5 + 0.3 * 0.5 / 0.7, abs=0.03)
-
-
-def test_entropy_counts_rows_with_a_choice_as_a_share_of_chance():
-    even = gates.shares(np.zeros((3, 4)), ALLOWED)
-    assert gates.entropy(even, ALLOWED) == pytest.approx(1.0)
-    assert gates.entropy(gates.shares(np.array([[0, 99, 0, 0], [0, 99, 0, 0], [0, 0, 0, 0]]), ALLOWED), ALLOWED) < 1e-6
-    assert gates.entropy(even[2:], ALLOWED[2:]) == 0.0

@@ -9,6 +9,7 @@ import tensorflow as tf
 from automl.architectures import model, nas_mobile
 from automl.execution.executor import Work
 from automl.nas import elastic, expected, gates, paths, process, proxyless
+from automl.nas.method import entropy
 from automl.spec import Fidelity, Outcome, Recipe
 from tests.unit.nas.parts import Session, ground
 
@@ -180,7 +181,7 @@ def test_a_search_learns_traces_nothing_again_and_goes_on_from_a_checkpoint_as_i
     method.costs = [expected.Expected(
         "bytes", 9_000.0, "", *expected.priced(method._laid_down, method.allowed, lambda net: float(net.parameters))
     )]
-    begun = gates.entropy(method.shares(), method.allowed)
+    begun = entropy(method.shares(), method.allowed)
     for n in range(steps - 10):
         method.step(n / steps)
     method.measured()

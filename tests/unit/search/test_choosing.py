@@ -10,6 +10,7 @@ from automl.catalog import space
 from automl.catalog.domains import Categorical
 from automl.catalog.space import Space
 from automl.search import choosing, sizing
+from automl.search.budget import parameters
 from automl.spec import Constraints, FormatRequest, Modality, Outcome, SearchSettings
 from tests.unit.search.fakes import PICTURES, Meta, Theatre, World, fold, spec
 
@@ -47,6 +48,37 @@ def test_memory_that_is_tight_is_searched_by_genotype():
     found = choosing.choose(HAND, GENOTYPES, Constraints(max_memory_bytes=30_000), INT8)
     assert found.strategy == "evolution"
     assert found.reason.startswith("30,000 bytes of memory")
+
+
+def by_weights(ms_each: dict[bool, float | None], asked: list[Space]):
+    """A limit of 1 ms, foreseen as a network has weights: `ms_each` thousand, of genotypes (True) and of others."""
+    def latency(space: Space) -> sizing.Limits:
+        asked.append(space)
+
+        def foreseen(recipe):
+            each = ms_each["genotype" in recipe.architecture.params]
+            return None if each is None else each * parameters(recipe, PICTURES) / 1000
+
+        return sizing.Limits(latency_ms=1.0, foreseen_ms=foreseen)
+
+    return latency
+
+
+@pytest.mark.parametrize(("ms_each", "strategy", "reason"), [
+    ({False: 0.001, True: 0.001}, "auto", "no limit asks for less"),
+    ({False: 100.0, True: 0.001}, "evolution", "no architecture drawn by hand is foreseen to take at most 1 ms"),
+    ({False: 100.0, True: 100.0}, "auto", "no limit asks for less"),
+    # A device that isn't at hand: of families drawn by hand nothing is foreseen.
+    ({False: None, True: 0.001}, "auto", "no limit asks for less"),
+    ({False: None, True: 0.2}, "evolution", "1 ms are less than usual networks take on the device"),
+])
+def test_latency_that_only_genotypes_are_foreseen_to_meet_is_searched_by_genotype(ms_each, strategy, reason):
+    asked: list[Space] = []
+    limits = Constraints(max_latency_ms=1.0)
+    found = choosing.choose(HAND, GENOTYPES, limits, INT8, by_weights(ms_each, asked))
+    assert (found.strategy, found.reason.startswith(reason)) == (strategy, True)
+    # What genotypes take is timed only where the answer turns on it.
+    assert (GENOTYPES in asked) == (ms_each[False] != 0.001)
 
 
 def test_what_nothing_meets_stays_as_it_is():
