@@ -17,7 +17,8 @@ import math
 import os
 import platform
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 REFERENCE = "reference.npz"
 ACCOUNT = "reference.json"
 MINIMUM_ROWS = 500
-SAMPLE_ROWS = 5
+SAMPLE_ROWS, SAMPLE_BYTES = 5, 1_200
+"""Most rows that travel in an artifact with the float model's outputs, and most bytes of them compressed; at least one row
+does."""
 _BATCH = 256
 _REFERENCE_BATCH = 512
 _STRETCH_S = 0.5
@@ -90,7 +93,7 @@ def reference(request: dict[str, Any]) -> dict[str, Any]:
     y, outputs = target[rows], outputs[rows]
     sample = _samples(source, prepared)
     out.mkdir(parents=True, exist_ok=True)
-    (out / companions.SAMPLES).write_text(json.dumps(sample, allow_nan=False), encoding="utf-8")
+    (out / companions.SAMPLES).write_bytes(_json(sample))
     with (out / (REFERENCE + ".part")).open("wb") as file:
         classes = np.asarray(source.classes, dtype=np.str_)
         np.savez(file, allow_pickle=False, y=y, float=outputs, rows=rows, classes=classes)
@@ -289,14 +292,23 @@ def model_outputs(source: candidates.Candidate, inputs: dict[str, np.ndarray], b
 
 
 def _samples(source: candidates.Candidate, prepared: Any) -> dict[str, Any]:
-    """The content of samples.json: the first validation rows, raw, with the float model's outputs.
+    """The content of samples.json: the first validation rows, raw, with the float model's outputs, as many as `SAMPLE_BYTES`
+    hold.
 
     `inputs` is a list of dicts, of which each modality has its form (`automl.export.raw`): of tables from column to value.
     """
-    inputs = prepared.inputs("validation")
-    rows = raw.of(source.preprocess).samples(prepared, min(SAMPLE_ROWS, len(next(iter(inputs.values())))))
-    outputs = model_outputs(source, {name: value[: len(rows)] for name, value in inputs.items()})
-    return {"inputs": rows, "outputs": [[float(v) for v in row] for row in outputs]}
+    count = min(SAMPLE_ROWS, len(next(iter(prepared.inputs("validation").values()))))
+    rows, inputs = raw.of(source.preprocess).samples(prepared, count)
+    answers = [[float(f"{v:.7g}") for v in row] for row in model_outputs(source, inputs)]
+    found = {"inputs": rows, "outputs": answers}
+    while len(rows) > 1 and len(zlib.compress(_json(found), 9)) > SAMPLE_BYTES:
+        rows, answers = rows[:-1], answers[:-1]
+        found = {"inputs": rows, "outputs": answers}
+    return found
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class PeakMemory:

@@ -9,7 +9,8 @@ A module has these functions. `preprocess` is the document; raw columns are list
     typed(preprocess, columns) -> columns           raw columns as `Rows` has them, in the types of the SavedModel's inputs
     has_raw(preprocess) -> bool                     whether prepared data keep raw rows (`PreparedDataset.raw`), or the
                                                     prepared inputs are raw themselves
-    samples(prepared, count) -> list of dicts       the first validation rows as samples.json holds them
+    samples(prepared, count) -> rows, inputs        the first validation rows as samples.json holds them (dicts), and the
+                                                    same as prepared inputs; pictures and series may be made coarser
     graph(preprocess, model) -> tf.Module           with `.signature`, tensor specs, and `.encode(tensors) -> inputs`
     columns_of(preprocess) -> dict                  signature's input → raw column
     card_inputs(preprocess, format) -> lines        of the model card: inputs

@@ -4,7 +4,7 @@ the functions."""
 from __future__ import annotations
 
 import base64
-import math
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,10 @@ from automl.export import raw
 if TYPE_CHECKING:
     import numpy as np
 
-SAMPLE_BYTES = 16_384
-"""Of all sample pictures together: they travel in artifacts whose size is counted in kilobytes."""
+SAMPLE_BYTES = 500
+"""A sample picture that takes more compressed is made coarser: it travels in artifacts that count their kilobytes…"""
+BLOCKS = 8
+"""… and shows so many blocks of one colour in a row and in a column then."""
 
 
 def read(data: Path, preprocess: Mapping[str, Any]) -> raw.Rows:
@@ -43,15 +45,28 @@ def has_raw(preprocess: Mapping[str, Any]) -> bool:
     return False
 
 
-def samples(prepared: Any, count: int) -> list[dict[str, Any]]:
-    """`{"image": {"shape": [h, w, ch], "dtype": "uint8", "data": base64 of the bytes}}`, as many as `SAMPLE_BYTES` hold."""
-    images = prepared.inputs("validation")["image"]
+def samples(prepared: Any, count: int) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """`{"image": {"shape": [h, w, ch], "dtype": "uint8", "data": base64 of the bytes}}`; one that does not compress well
+    is there as blocks of one colour."""
+    import numpy as np
+
+    images = np.stack([_small(np.asarray(one)) for one in prepared.inputs("validation")["image"][:count]])
     shape = [int(n) for n in images.shape[1:]]
-    count = max(1, min(count, SAMPLE_BYTES // math.prod(shape)))
-    return [
-        {"image": {"shape": shape, "dtype": "uint8", "data": base64.b64encode(picture.tobytes()).decode()}}
-        for picture in images[:count]
-    ]
+    data = [base64.b64encode(one.tobytes()).decode() for one in images]
+    return [{"image": {"shape": shape, "dtype": "uint8", "data": one}} for one in data], {"image": images}
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    """uint8 [h, w, channels], coarser where that takes fewer bytes than `SAMPLE_BYTES` do."""
+    import numpy as np
+
+    if len(zlib.compress(base64.b64encode(picture.tobytes()), 9)) <= SAMPLE_BYTES:
+        return picture
+    down, right = (np.minimum(BLOCKS, size) * np.arange(size) // size for size in picture.shape[:2])
+    coarse = np.zeros((down[-1] + 1, right[-1] + 1, picture.shape[2]))
+    np.add.at(coarse, (down[:, None], right[None, :]), picture)
+    coarse /= np.outer(np.bincount(down), np.bincount(right))[:, :, None]
+    return np.round(coarse).astype(np.uint8)[down[:, None], right[None, :]]
 
 
 def graph(preprocess: Mapping[str, Any], model: Any) -> Any:

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from automl.data.series import Series
 
-SAMPLE_VALUES = 4_096
-"""Of all sample series together: they travel in artifacts whose size is counted in kilobytes."""
-
 
 def read(data: Path, preprocess: Mapping[str, Any]) -> raw.Rows:
     """A `.ts` file with or without labels, or a table of the form that was learnt from. Raises `InvalidData` for faults
@@ -74,19 +71,31 @@ def has_raw(preprocess: Mapping[str, Any]) -> bool:
     return True
 
 
-def samples(prepared: Any, count: int) -> list[dict[str, Any]]:
-    """`{"series": [[value or null of each channel] of each step]}`, as many as `SAMPLE_VALUES` hold."""
+def samples(prepared: Any, count: int) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """`{"series": [[value or null of each channel] of each step]}`, each channel in steps of a hundredth to a thousandth of
+    what it covers."""
+    import numpy as np
+
     from automl.data.series import trimmed
 
-    values = [trimmed(one) for one in prepared.raw("validation", limit=count)["series"]]
-    kept: list[dict[str, Any]] = []
-    total = 0
-    for one in values:
-        total += one.size
-        if kept and total > SAMPLE_VALUES:
-            break
-        kept.append({"series": [[None if math.isnan(v) else float(f"{v:.9g}") for v in step] for step in one.tolist()]})
-    return kept
+    rows = []
+    for one in prepared.raw("validation", limit=count)["series"]:
+        values = trimmed(one).astype(np.float64)
+        places = [_places(values[:, channel]) for channel in range(values.shape[1])]
+        rows.append({"series": [
+            [None if math.isnan(v) else round(v, n) for v, n in zip(step, places, strict=True)] for step in values.tolist()
+        ]})
+    given = [np.array([[np.nan if v is None else v for v in step] for step in row["series"]], np.float32) for row in rows]
+    return rows, encode(prepared.meta.preprocess, {"series": given})
+
+
+def _places(values: np.ndarray) -> int:
+    """Decimal places that leave three digits of what the values cover, or of a value that is alone."""
+    import numpy as np
+
+    known = values[np.isfinite(values)]
+    covered = float(np.ptp(known)) or float(np.abs(known).max()) if known.size else 0.0
+    return 2 - math.floor(math.log10(covered)) if covered else 0
 
 
 def graph(preprocess: Mapping[str, Any], model: Any) -> Any:

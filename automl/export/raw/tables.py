@@ -87,17 +87,18 @@ def has_raw(preprocess: Mapping[str, Any]) -> bool:
     return True
 
 
-def samples(prepared: Any, count: int) -> list[dict[str, Any]]:
+def samples(prepared: Any, count: int) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """Dicts from column to value (null: a missing number, "": a missing text)."""
     columns = prepared.raw("validation", limit=count)
-    return [{name: _plain(values[i]) for name, values in columns.items()} for i in range(count)]
+    rows = [{name: _plain(values[i]) for name, values in columns.items()} for i in range(count)]
+    return rows, {name: value[:count] for name, value in prepared.inputs("validation").items()}
 
 
 def _plain(value: Any) -> Any:
-    """A raw value as JSON has it."""
+    """A raw value as JSON has it; a number of 32 bits in as few digits as tell it from others."""
     if isinstance(value, str):
         return value
-    number = float(value)
+    number = float(str(value))
     return None if math.isnan(number) else number
 
 

@@ -62,10 +62,11 @@ def has_raw(preprocess: Mapping[str, Any]) -> bool:
     return True
 
 
-def samples(prepared: Any, count: int) -> list[dict[str, Any]]:
+def samples(prepared: Any, count: int) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """Dicts from column to text."""
     columns = prepared.raw("validation", limit=count)
-    return [{name: str(values[i]) for name, values in columns.items()} for i in range(count)]
+    rows = [{name: str(values[i]) for name, values in columns.items()} for i in range(count)]
+    return rows, {name: value[:count] for name, value in prepared.inputs("validation").items()}
 
 
 def graph(preprocess: Mapping[str, Any], model: Any) -> Any:
