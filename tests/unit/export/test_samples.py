@@ -64,4 +64,5 @@ def test_samples_take_few_bytes_and_have_the_float_models_outputs(tmp_path: path
     inputs = candidate.encode_raw(source.preprocess, {"series": given})
     np.testing.assert_allclose(np.asarray(source.model(inputs, training=False)), found["outputs"], rtol=1e-4, atol=1e-5)
     # Rounded, but the series that was prepared.
-    np.testing.assert_allclose(given[0], waves.data.raw("validation", limit=1)["series"][0], atol=0.01 * np.ptp(given[0]))
+    whole = waves.data.raw("validation", limit=1)["series"][0][: len(given[0])]
+    np.testing.assert_allclose(given[0], whole, atol=0.01 * np.ptp(given[0]))
