@@ -482,7 +482,10 @@ def batch_sizes(profile: Profile) -> Categorical:
 def epochs(profile: Profile) -> Categorical:
     """Lengths of a full training; schedules span the chosen one."""
     if profile.modality == "image":
-        return Categorical((8, 15, 30, 60), 15)
+        # Few pictures are few steps an epoch: many hundred steps are wanted in all.
+        if profile.rows < 1_000:
+            return Categorical((30, 60, 120, 240), 60)
+        return Categorical((15, 30, 60, 120), 30) if profile.rows < 5_000 else Categorical((8, 15, 30, 60), 15)
     if profile.modality == "text":
         # Every word has a vector of its own to learn: nets for texts overfit within few passes.
         return Categorical((8, 15, 30, 60), 30) if profile.rows < 2_000 else Categorical((4, 8, 15, 30), 15)

@@ -10,23 +10,27 @@ What it does turns on how many full trainings the clock allows:
   trains the strongest recipe that is left, with exactly as many epochs as the clock has room for, so that its schedule
   completes.
 
+Pictures gain from epochs for longer than from other recipes: their clock is short for longer, and where it wasn't, the
+leaders are trained anew towards the end, with as many epochs as there is room for.
+
 Everything is found again from the trials, so a restart needs no state.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 from automl.catalog.space import Space
 from automl.search import portfolio
-from automl.search.budget import SAFETY, Outlook
+from automl.search.budget import SAFETY, Outlook, parameters
 from automl.search.evolution import Evolution
 from automl.search.prune import MISTIMED
 from automl.search.sampler import NOT_EVIDENCE, Proposal, Sampler, evidence, recipe_seed, seed64
 from automl.search.selection import family, ranking
 from automl.search.tpe import Tpe
-from automl.spec import Fidelity, Outcome, Recipe, Trial
+from automl.spec import Fidelity, Outcome, Profile, Recipe, Trial
 
 PROBE_ROWS = 2_500
 """Training rows of a probe: enough steps to time one, and a model better than none…"""
@@ -39,9 +43,13 @@ MANY_ROWS = 200_000
 ROWS_AN_EPOCH = 20_000
 """The shares above are meant for as many training rows."""
 FEW = 2.2
-"""Below as many full trainings one after the other on a slot, the clock is short."""
+"""Below as many full trainings one after the other on a slot, the clock is short…"""
 STRETCH = 1.6
-"""The last training of a slot takes at most as many times its wished epochs."""
+"""… and the last training of a slot takes at most as many times its wished epochs…"""
+PICTURES = 4.0
+"""… which both are this for pictures."""
+LONGER = 1.3
+"""A leader is trained anew where there is room for as many times its epochs."""
 LEAST = 0.2
 """A training gets no fewer than this share of its wished epochs…"""
 LEAST_LATER = 0.4
@@ -50,6 +58,8 @@ MODEL_FROM = 24
 """Trials from which a model of a hundred dimensions says more than chance."""
 FINALE = 0.25
 """Share of the search's time that belongs to other seeds for the leaders."""
+LAST = 9
+"""Rank under a short clock of what is smaller than the limits ask for."""
 LEADERS = 3
 SEEDS = 3
 
@@ -65,6 +75,10 @@ class Auto(Sampler):
         self.finalists = True
         """Whether the leaders are trained again under other seeds towards the end."""
         self.starts = own + portfolio.starts(space, seed)
+        self._sized: list[portfolio.Start] = []
+        """Those that meet the limits, as the clock sees them."""
+        pictures = space.profile.image_shape is not None
+        self._few, self._stretch = (PICTURES, PICTURES) if pictures else (FEW, STRETCH)
         self._model = Tpe(space, seed)
         self._breeder = Evolution(space, seed)
 
@@ -74,6 +88,7 @@ class Auto(Sampler):
         self._breeder.tell(trial)
 
     def ask(self, trial: str, outlook: Outlook) -> Proposal | None:
+        self._sized = _within(self.starts, outlook, self.space.profile)
         left = self._untried()
         probing = any(t.origin == "probe" and t.outcome is None for t in self.trials.values())
         if (probe := self._probe(left, outlook, probing)) is not None:
@@ -82,6 +97,8 @@ class Auto(Sampler):
             return None  # the probe tells in a moment how many epochs fit
         if self._short(left, outlook):
             return self._strongest(left, outlook)
+        if (longer := self._longer(outlook)) is not None:
+            return longer
         for start in left:
             if (proposal := self._timed_to(start.recipe, "portfolio", outlook)) is not None:
                 return proposal
@@ -97,7 +114,7 @@ class Auto(Sampler):
             portfolio.kind(t.recipe) for t in self.trials.values()
             if t.origin not in NOT_EVIDENCE and not (t.outcome == Outcome.PRUNED and t.message == MISTIMED)
         }
-        return [s for s in self.starts if portfolio.kind(s.recipe) not in tried]
+        return [s for s in self._sized if portfolio.kind(s.recipe) not in tried]
 
     def _probe(self, left: list[portfolio.Start], outlook: Outlook, probing: bool) -> Proposal | None:
         """A sliver of the data for each of the first choices' architectures whose speed isn't known and matters; while one
@@ -129,9 +146,9 @@ class Auto(Sampler):
         recipe = ranked[0].recipe
         if not outlook.speed(recipe).measured and not evidence(self.trials.values()):
             return self.space.profile.image_shape is not None
-        full = outlook.speed(recipe).total_s(_wish(self.starts, recipe)) * SAFETY
+        full = outlook.speed(recipe).total_s(_wish(self._sized, recipe)) * SAFETY
         many = len(evidence(self.trials.values())) >= 2 * max(2, outlook.slots)
-        return full * FEW > outlook.remaining_s and not many
+        return full * self._few > outlook.remaining_s and not many
 
     def _strongest(self, left: list[portfolio.Start], outlook: Outlook) -> Proposal | None:
         """The best ranked recipe of which enough epochs fit, with all epochs that do."""
@@ -149,6 +166,27 @@ class Auto(Sampler):
 
     # --- afterwards --------------------------------------------------------------------------------------
 
+    def _longer(self, outlook: Outlook) -> Proposal | None:
+        """One of the leaders with all epochs that there is room for, where pictures' last trainings begin: the best whose
+        architecture and techniques have had fewer so far."""
+        if self.space.profile.image_shape is None or math.isinf(outlook.remaining_s):
+            return None
+        had: dict[str, int] = {}
+        for t in self.trials.values():
+            if t.origin not in NOT_EVIDENCE:
+                had[portfolio.kind(t.recipe)] = max(had.get(portfolio.kind(t.recipe), 0), t.recipe.epochs)
+        for place, candidate in enumerate(ranking(self.trials.values())[:LEADERS]):
+            recipe = candidate.best.recipe
+            wish = _wish(self._sized, recipe)
+            room = outlook.speed(recipe).epochs_within(outlook.remaining_s / SAFETY)
+            if not place and room >= self._few * wish:
+                return None  # the best has time for more than that later
+            epochs = min(room, math.ceil(self._stretch * wish))
+            if epochs >= LONGER * had[portfolio.kind(recipe)]:
+                longer = recipe.model_copy(update={"epochs": epochs})
+                return Proposal(longer, Fidelity(epochs=epochs), "finalist", fits=True)
+        return None
+
     def _refined(self, trial: str, outlook: Outlook) -> Proposal | None:
         """Evolution while a model would know too little, then TPE and evolution in turn; what is too slow for the clock is
         passed over."""
@@ -159,7 +197,9 @@ class Auto(Sampler):
             proposal = sampler.ask(f"{trial}/{attempt}" if attempt else trial, outlook)
             if proposal is None:
                 continue
-            timed = self._timed_to(proposal.recipe, proposal.origin, outlook)
+            if (recipe := outlook.sized(proposal.recipe)) is None:
+                continue
+            timed = self._timed_to(recipe, proposal.origin, outlook)
             if timed is not None and timed.recipe.identity not in self.tried():
                 return timed
         return None
@@ -197,8 +237,24 @@ class Auto(Sampler):
         share = least * min(1.0, ROWS_AN_EPOCH / max(1, self.space.profile.rows))
         if room < max(1, math.ceil(share * wish)):
             return None
-        epochs = wish if room >= FEW * wish else min(room, math.ceil(STRETCH * wish))
+        epochs = wish if room >= self._few * wish else min(room, math.ceil(self._stretch * wish))
         return Proposal(recipe.model_copy(update={"epochs": epochs}), Fidelity(epochs=epochs), origin, fits=True)
+
+
+def _within(starts: Sequence[portfolio.Start], outlook: Outlook, profile: Profile) -> list[portfolio.Start]:
+    """The starts that meet the limits, made small enough for them: each once, and what is smaller than the limits ask of its
+    family comes last under a short clock."""
+    found: dict[str, portfolio.Start] = {}
+    shrunk: dict[str, int] = {}
+    for start in starts:
+        if (recipe := outlook.sized(start.recipe)) is None:
+            continue
+        family, weights = recipe.architecture.id, parameters(recipe, profile) or 0
+        rank = LAST if weights < shrunk.get(family, 0) else start.short_clock
+        if recipe != start.recipe:
+            shrunk[family] = max(weights, shrunk.get(family, 0))
+        found.setdefault(portfolio.kind(recipe), dataclasses.replace(start, recipe=recipe, short_clock=rank))
+    return list(found.values())
 
 
 def _wish(starts: Sequence[portfolio.Start], recipe: Recipe) -> int:

@@ -88,8 +88,9 @@ class Outlook:
     slots: int
     running: int
     speed: Callable[[Recipe], Speed]
-    meets: Callable[[Recipe], bool] = lambda recipe: True
-    """Whether a recipe's network, made smaller if need be, is foreseen within the limits: what isn't is no candidate."""
+    sized: Callable[[Recipe], Recipe | None] = lambda recipe: recipe
+    """A recipe with its network made small enough for the limits, as far as that is foreseen; None where it can't be: that
+    is no candidate. What is proposed will be trained in this size, so it is timed in this size."""
 
     def fits(self, recipe: Recipe, epochs: int) -> bool:
         return self.speed(recipe).total_s(epochs) * SAFETY <= self.remaining_s

@@ -31,7 +31,7 @@ from automl.catalog.domains import Categorical
 from automl.catalog.space import Assignment, Space
 from automl.search import portfolio
 from automl.search.asha import FACTOR, SHORTEST, Asha, rungs
-from automl.search.auto import PROBE_EPOCHS, PROBE_ROWS, STRETCH
+from automl.search.auto import PICTURES, PROBE_EPOCHS, PROBE_ROWS, STRETCH
 from automl.search.budget import ENDLESS, SAFETY, TRUST, Outlook
 from automl.search.evolution import FIRST, POPULATION, TOURNAMENT, mutated
 from automl.search.sampler import NOT_EVIDENCE, Proposal, assignment_of, evidence, recipe_seed
@@ -54,6 +54,9 @@ WORTH_S = 10.0
 
 class GenotypeSearch(Asha):
     """Candidates from somewhere, lived with as the module's docstring says."""
+
+    most = SHARE
+    """Most of a slot's time for the search that one full training may take."""
 
     def __init__(self, space: Space, seed: int):
         super().__init__(architectures_alone(space), seed)
@@ -94,7 +97,7 @@ class GenotypeSearch(Asha):
         slow: dict[float, Assignment] = {}
         for candidate in itertools.islice(candidates, attempts):
             recipe = self._recipe(candidate)
-            if recipe.identity in tried or (known and key(recipe) in known) or not self._outlook.meets(recipe):
+            if recipe.identity in tried or (known and key(recipe) in known) or self._outlook.sized(recipe) is None:
                 continue
             seconds = self._outlook.speed(recipe).total_s(self.rungs[0])
             if seconds <= RUNG_SHARE * self._outlook.total_s:
@@ -157,19 +160,22 @@ class GenotypeSearch(Asha):
         elif outlook.remaining_s != float("inf"):
             speed = outlook.speed(self._recipe(self.space.default()))
             if speed.measured:
-                most = int(STRETCH * self.epochs)
+                stretch = PICTURES if self.space.profile.image_shape else STRETCH
                 # Of what strong recipes that came first have left.
                 time_s = outlook.remaining_s if self.starts else outlook.total_s
-                self.epochs = max(SHORTEST, min(most, speed.epochs_within(SHARE * time_s)))
+                self.epochs = max(SHORTEST, min(int(stretch * self.epochs), speed.epochs_within(self.most * time_s)))
         self.rungs = rungs(self.epochs)
 
     def _closing(self, outlook: Outlook) -> bool:
-        """Whether the time that is left is what the leader's full training takes, with one more of the lowest rung."""
-        leader = self._leader()
-        if leader is None or outlook.remaining_s == float("inf"):
+        """Whether the time that is left is what the best needs that wasn't trained to the end, with one more of the lowest
+        rung."""
+        known = [t for t in self._living() if t.recipe.epochs == self.epochs]
+        if not known or outlook.remaining_s == float("inf"):
             return False
-        speed = outlook.speed(leader.recipe)
-        return outlook.remaining_s < SAFETY * (speed.total_s(self.epochs) + speed.total_s(self.rungs[0]))
+        leader = max((t for t in known if t.fidelity.epochs < self.epochs), key=standing, default=None)
+        speed = outlook.speed((leader or known[0]).recipe)
+        rest_s = speed.total_s(self.epochs - (leader.fidelity.epochs if leader else 0))
+        return outlook.remaining_s < SAFETY * (rest_s + speed.total_s(self.rungs[0]))
 
     def _to_the_end(self, outlook: Outlook) -> Proposal | None:
         """The best trial that wasn't trained to the end and still can be."""
@@ -181,9 +187,6 @@ class GenotypeSearch(Asha):
             if t.recipe.identity not in running | done and t.recipe.epochs == self.epochs and left_s <= outlook.remaining_s:
                 return Proposal(t.recipe, Fidelity(epochs=self.epochs), self.name, resume=t.id, fits=True)
         return None
-
-    def _leader(self) -> Trial | None:
-        return max((t for t in self._living() if t.recipe.epochs == self.epochs), key=standing, default=None)
 
 
 class GenotypeEvolution(GenotypeSearch):

@@ -15,7 +15,7 @@ from automl.catalog import compose, entries
 from automl.catalog.domains import Categorical
 from automl.catalog.space import Assignment, Space
 from automl.search.budget import Outlook
-from automl.search.genotypes import GenotypeEvolution, key
+from automl.search.genotypes import SHARE, GenotypeEvolution, key
 from automl.search.sampler import Proposal, recipe_seed
 from automl.search.supernets import ORIGIN, Wish
 from automl.spec import Fidelity, Recipe, Supernet, Trial
@@ -35,6 +35,8 @@ class OverSupernet(GenotypeEvolution):
 
     share = 0.4
     """Of the search's time that the supernet gets."""
+    most = 0.8 * (1 - share)
+    """What it found is to be trained in the time that is left then."""
 
     def __init__(self, space: Space, seed: int, parameters: Mapping[str, str]):
         """`parameters` are what the user set, by "id.parameter"."""
@@ -132,6 +134,7 @@ class OnceForAll(OverSupernet):
 
     name = "once-for-all"
     share = 0.8
+    most = SHARE
 
     def searched(self, seconds: float) -> Recipe:
         return self.space.recipe(self.space.default(), recipe_seed(self.seed))

@@ -107,36 +107,36 @@ PICTURES = (
     Entry(
         "convnet", "Page 2018, How to train your ResNet: wide, shallow, one cycle; AdamW measured better here", "convnet",
         {"width": 24, "stages": 3, "residual": True},
-        {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "one-cycle": {}, **AUGMENT}, epochs=15, batch_size=128,
+        {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "one-cycle": {}, **AUGMENT}, batch_size=128,
         short_clock=1,
     ),
     Entry(
         "convnet-16", "the same with fewer channels: half the time", "convnet",
         {"width": 16, "stages": 3, "residual": True},
-        {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "one-cycle": {}, **AUGMENT}, epochs=15, batch_size=128,
+        {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "one-cycle": {}, **AUGMENT}, batch_size=128,
         short_clock=2,
     ),
     Entry(
         "convnet-8", "a sixth of the time, for large sets and small limits", "convnet",
         {"width": 8, "stages": 3, "residual": True},
-        {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "one-cycle": {}, **AUGMENT}, epochs=15, batch_size=128,
+        {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "one-cycle": {}, **AUGMENT}, batch_size=128,
         short_clock=3,
     ),
     Entry(
         "resnet-8", "Banbury et al. 2021 (arXiv:2106.07597), MLPerf Tiny's picture classifier", "resnet",
         {"width": 16, "stages": 3, "blocks": 1},
-        {"adamw": {"learning_rate": 3e-3, "weight_decay": 0.02}, "one-cycle": {}, **AUGMENT}, epochs=15,
-        batch_size=128, short_clock=4,
+        {"adamw": {"learning_rate": 3e-3, "weight_decay": 0.02}, "one-cycle": {}, **AUGMENT}, batch_size=128,
+        short_clock=4,
     ),
     Entry(
         "ds-cnn", "Zhang et al. 2017 (arXiv:1711.07128): few weights for its accuracy", "ds-cnn",
         {"width": 32, "stages": 3, "blocks": 1},
-        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, **AUGMENT}, epochs=15, batch_size=128, short_clock=5,
+        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, **AUGMENT}, batch_size=128, short_clock=5,
     ),
     Entry(
         "mobilenet-v2", "Sandler et al. 2018 (arXiv:1801.04381), narrow", "mobilenet",
         {"width": 16, "stages": 3, "blocks": 2, "expansion": 3},
-        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, **AUGMENT}, epochs=30, batch_size=128, short_clock=6,
+        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, **AUGMENT}, batch_size=128, short_clock=6,
     ),
 )
 

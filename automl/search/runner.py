@@ -235,7 +235,7 @@ class Runner:
         return Outlook(
             remaining_s=self.budget.search_remaining_s(), total_s=self._search_s, slots=self.control.slots,
             running=len(self.executor.running), speed=self.speeds.predict,
-            meets=lambda recipe: not self.limits.any or sizing.within(self.space, recipe, self.limits) is not None,
+            sized=lambda recipe: sizing.within(self.space, recipe, self.limits) if self.limits.any else recipe,
         )
 
     def _sized(self, proposal: Proposal) -> Proposal | None:

@@ -4,6 +4,7 @@ latency as far as they are foreseen, and a recipe's architecture made small enou
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from automl.catalog import compose, entries
 from automl.catalog.domains import Categorical, Int
 from automl.catalog.footprint import Footprint, footprint
 from automl.catalog.genotypes import dimension
-from automl.catalog.space import Assignment, Space
+from automl.catalog.space import Assignment, Dimension, Space
 from automl.search.budget import parameters
 from automl.search.sampler import assignment_of
 from automl.spec import Constraints, FormatRequest, Infeasible, Profile, Recipe
@@ -25,6 +26,11 @@ COMPANION_BYTES = 4_500
 """… which alone are about as many: preprocessing, recipe, labels, model card, samples."""
 EIGHT_BITS = ("int8", "dynamic")
 Measure = Callable[[Recipe], float | None]
+STAGES = "stages"
+"""The parameter of pictures' families that says how often the resolution is halved. A narrower network that keeps its stages
+sees as much of the picture at once: they go last."""
+MOST_LOOKED_AT = 64
+"""Networks of a family that are compared at most to find the largest within the limits; a measure takes a millisecond."""
 LATENCY_MARGIN = 0.95
 """A network may be foreseen to take as much of the limit: tables leave out a few percent of what files take."""
 
@@ -132,16 +138,66 @@ def within(space: Space, recipe: Recipe, limits: Limits) -> Recipe | None:
     share = measure(recipe)
     if share is None or share <= 1:
         return recipe
-    assignment = assignment_of(space, recipe)
-    while True:
-        smaller = _smaller(space, assignment, recipe, share, measure)
-        if not smaller:
-            return None
+    for assignment in _with_fewer_stages(space, assignment_of(space, recipe)):
+        found = _largest(space, assignment, recipe, measure)
+        if found is None and (share := measure(_recipe(space, assignment, recipe)) or 0.0) > 1:
+            found = _stepped_down(space, assignment, recipe, share, measure)
+        if found is not None:
+            return _recipe(space, found, recipe)
+    return None
+
+
+def _largest(space: Space, assignment: Assignment, like: Recipe, measure: Measure) -> Assignment | None:
+    """Of a family of pictures, all assignments of no larger parameters with the same stages: the largest that fits. None
+    where none does, or where they are too many to be looked at."""
+    family, shares = str(assignment["architecture"]), list[tuple[float, int]]()
+    names = [d.name for d, _ in _sizes(space, assignment) if d.name != f"{family}.{STAGES}"]
+    choices = [values for d, values in _sizes(space, assignment) if d.name in names]
+    if f"{family}.{STAGES}" not in assignment or math.prod(len(values) for values in choices) > MOST_LOOKED_AT:
+        return None
+    every = [assignment | dict(zip(names, values, strict=True)) for values in itertools.product(*choices)]
+    for n, one in enumerate(every):
+        if (share := measure(_recipe(space, one, like))) is not None and share <= 1:
+            shares.append((share, -n))
+    return every[-max(shares)[1]] if shares else None
+
+
+def _sizes(space: Space, assignment: Assignment) -> list[tuple[Dimension, list[ParameterValue]]]:
+    """The architecture's parameters that the assignment sets, with the values of their domains that are no larger."""
+    decisions = {dimension(name, d) for name, genotypes in space.genotypes.items() for d in genotypes.decisions}
+    found: list[tuple[Dimension, list[ParameterValue]]] = []
+    for d in space.dimensions:
+        if d.name.startswith(f"{assignment['architecture']}.") and d.name in assignment and d.name not in decisions:
+            value = assignment[d.name]
+            if isinstance(d.domain, Categorical):
+                there = list(d.domain.values)
+                numbers = all(isinstance(v, int | float) for v in there)
+                found.append((d, [v for v in there if v <= value] if numbers else there))  # type: ignore[operator]
+            elif isinstance(d.domain, Int):
+                found.append((d, list(range(int(value), d.domain.low - 1, -d.domain.step))))
+    return found
+
+
+def _stepped_down(
+    space: Space, assignment: Assignment, like: Recipe, share: float, measure: Measure
+) -> Assignment | None:
+    """What steps down lead to, one parameter at a time, its stages kept; None where none is small enough."""
+    while smaller := _smaller(space, assignment, like, share, measure, STAGES):
         fitting = [item for item in smaller if item[0] <= 1]
         # The largest that fits; while none does, the largest step down.
         share, _, assignment = max(fitting) if fitting else min(smaller)
         if fitting:
-            return _recipe(space, assignment, recipe)
+            return assignment
+    return None
+
+
+def _with_fewer_stages(space: Space, assignment: Assignment) -> list[Assignment]:
+    """The assignment as it is, then with fewer and fewer stages."""
+    name = f"{assignment['architecture']}.{STAGES}"
+    domain = next((d.domain for d in space.dimensions if d.name == name), None)
+    if name not in assignment or not isinstance(domain, Int):
+        return [assignment]
+    return [assignment | {name: n} for n in range(int(assignment[name]), domain.low - 1, -domain.step)]
 
 
 def check_feasible(space: Space, constraints: Constraints, formats: tuple[FormatRequest, ...]) -> None:
@@ -211,20 +267,22 @@ def _least(space: Space, recipe: Recipe, measure: Measure) -> tuple[float, Recip
 
 
 def _smaller(
-    space: Space, assignment: Assignment, like: Recipe, share: float, measure: Measure
+    space: Space, assignment: Assignment, like: Recipe, share: float, measure: Measure, held: str = ""
 ) -> list[tuple[float, int, Assignment]]:
-    """The steps that make the model smaller than `share`, as (measure, number, assignment)."""
+    """The steps that make the model smaller than `share`, as (measure, number, assignment); none changes the parameter
+    `held`."""
     shares = [
-        (measure(_recipe(space, step, like)) or 0.0, n, step) for n, step in enumerate(_steps(space, assignment))
+        (measure(_recipe(space, step, like)) or 0.0, n, step) for n, step in enumerate(_steps(space, assignment, held))
     ]
     return [item for item in shares if item[0] < share]
 
 
-def _steps(space: Space, assignment: Assignment) -> list[Assignment]:
+def _steps(space: Space, assignment: Assignment, held: str = "") -> list[Assignment]:
     """The assignment with each of the architecture's parameters changed to another value of its domain; decisions of a
-    genotype stay."""
+    genotype stay, and the parameter `held`."""
     family = str(assignment["architecture"])
     decisions = {dimension(name, d) for name, genotypes in space.genotypes.items() for d in genotypes.decisions}
+    decisions.add(f"{family}.{held}")
     found = []
     for d in space.dimensions:
         if d.name.startswith(f"{family}.") and d.name in assignment and d.name not in decisions:

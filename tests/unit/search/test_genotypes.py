@@ -107,10 +107,10 @@ def test_what_the_clock_has_no_time_for_is_not_begun():
 def test_what_the_limits_leave_no_room_for_is_not_proposed():
     sampler = strategies.make("evolution", SPACE, 1)
 
-    def small(recipe: Recipe) -> bool:
-        return str(recipe.architecture.params["genotype"]).count("conv3") <= 1
+    def small(recipe: Recipe) -> Recipe | None:
+        return recipe if str(recipe.architecture.params["genotype"]).count("conv3") <= 1 else None
 
-    limited = dataclasses.replace(ENDLESS, meets=small)
+    limited = dataclasses.replace(ENDLESS, sized=small)
     proposed = []
     for n in range(20):
         proposal = sampler.ask(f"t{n}", limited)

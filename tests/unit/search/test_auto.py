@@ -1,0 +1,99 @@
+"""How the default strategy spends the clock on pictures: long trainings of few recipes, in the size that limits allow."""
+
+from __future__ import annotations
+
+import pytest
+
+from automl.catalog import space
+from automl.search import auto, portfolio, sizing, strategies
+from automl.search.budget import Outlook, Speed, parameters
+from automl.search.selection import ranking
+from automl.spec import Fidelity, Measurement, Outcome, Recipe, SearchSettings, Trial
+from tests.unit.search.fakes import PICTURES
+
+ROWS = PICTURES.model_copy(update={"rows": 20_000})
+SPACE = space.derive(ROWS.task, ROWS, SearchSettings())
+STARTS = {start.name: start.recipe for start in portfolio.starts(SPACE, 1)}
+WISH = STARTS["convnet"].epochs
+
+
+def clock(remaining_s: float, epoch_s: float = 10.0, running: int = 0, limit: int | None = None) -> Outlook:
+    """A clock on which an epoch of the widest convnet takes `epoch_s`, and others as they have weights; and a limit of
+    weights."""
+    base = parameters(STARTS["convnet"], ROWS)
+    limits = sizing.Limits(parameters=limit)
+    return Outlook(
+        remaining_s, 2 * remaining_s, 2, running,
+        lambda recipe: Speed(0.0, epoch_s * parameters(recipe, ROWS) / base, True),
+        lambda recipe: sizing.within(SPACE, recipe, limits),
+    )
+
+
+def ended(id: str, recipe: Recipe, score: float, origin: str = "portfolio") -> Trial:
+    last = Measurement(epoch=recipe.epochs, train_loss=None, validation={}, score=score, elapsed_s=1.0, step_s=1.0)
+    return Trial(
+        id=id, recipe=recipe, fidelity=Fidelity(epochs=recipe.epochs), origin=origin, outcome=Outcome.COMPLETED,
+        score=score, measurements=(last,), best_epoch=recipe.epochs,
+    )
+
+
+def asked(told: list[Trial], outlook: Outlook):
+    sampler = strategies.make("auto", SPACE, 1)
+    for trial in told:
+        sampler.tell(trial)
+    return sampler.ask(f"t{len(told)}", outlook)
+
+
+@pytest.mark.parametrize(("trainings", "epochs"), [(1.2, WISH), (3.0, 2.7 * WISH), (3.9, 3.5 * WISH)])
+def test_the_strongest_gets_all_epochs_that_the_clock_has_room_for(trainings, epochs):
+    proposal = asked([], clock(trainings * WISH * 10.0))
+    assert portfolio.kind(proposal.recipe) == portfolio.kind(STARTS["convnet"])
+    assert proposal.fidelity.epochs == proposal.recipe.epochs == pytest.approx(epochs, abs=1)
+    assert proposal.fits
+
+
+def test_what_the_limits_make_smaller_is_timed_in_the_size_that_is_trained():
+    limit = parameters(STARTS["convnet"], ROWS) // 4
+    # Room for nine tenths of a training of the network as it is written down, for three and more of the one that fits.
+    outlook = clock(0.9 * WISH * 10.0, limit=limit)
+    proposal = asked([], outlook)
+    assert proposal.recipe.architecture.id == "convnet"
+    weights = parameters(proposal.recipe, ROWS)
+    assert 0.5 * limit < weights <= limit
+    assert proposal.fidelity.epochs > 2.5 * WISH
+    assert outlook.speed(proposal.recipe).total_s(proposal.fidelity.epochs) <= outlook.remaining_s
+    # Other convnets of the portfolio are smaller than the limit asks for: under a short clock they come last.
+    found = auto._within(portfolio.starts(SPACE, 1), outlook, ROWS)
+    ranks = {start.recipe.identity: start.short_clock for start in found if start.recipe.architecture.id == "convnet"}
+    assert len(ranks) > 1
+    assert len({portfolio.kind(start.recipe) for start in found}) == len(found)
+    assert all((rank < auto.LAST) == (known == found[0].recipe.identity) for known, rank in ranks.items())
+    # What meets the limit as it is written down keeps its place.
+    assert next(s for s in found if s.name == "resnet-8") == next(
+        s for s in portfolio.starts(SPACE, 1) if s.name == "resnet-8"
+    )
+
+
+def test_towards_the_end_the_leaders_train_for_longer_one_after_the_other():
+    told = [
+        ended(f"t{n}", recipe, score) for n, (recipe, score) in
+        enumerate(zip(STARTS.values(), (0.7, 0.6, 0.5, 0.4, 0.3, 0.2), strict=False))
+    ]
+    leaders = [c.best.recipe for c in ranking({t.id: t for t in told}.values())]
+    early = asked(told, clock(9.0 * WISH * 10.0))
+    assert early.fidelity.epochs <= WISH or early.origin != "finalist"
+    outlook = clock(3.0 * WISH * 10.0)
+    first = asked(told, outlook)
+    assert portfolio.kind(first.recipe) == portfolio.kind(leaders[0])
+    assert first.fidelity.epochs == pytest.approx(3.0 / 1.1 * WISH, abs=1)
+    running = Trial(id="t9", recipe=first.recipe, fidelity=first.fidelity, origin=first.origin)
+    second = asked([*told, running], outlook)
+    assert portfolio.kind(second.recipe) == portfolio.kind(leaders[1])
+    assert second.fidelity.epochs > auto.LONGER * WISH
+
+
+def test_few_pictures_are_shown_more_often():
+    def usual(rows: int) -> int:
+        return int(space.epochs(PICTURES.model_copy(update={"rows": rows})).default)
+
+    assert usual(200) > usual(2_000) > usual(20_000)
