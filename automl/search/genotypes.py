@@ -97,9 +97,11 @@ class GenotypeSearch(Asha):
         slow: dict[float, Assignment] = {}
         for candidate in itertools.islice(candidates, attempts):
             recipe = self._recipe(candidate)
-            if recipe.identity in tried or (known and key(recipe) in known) or self._outlook.sized(recipe) is None:
+            if recipe.identity in tried or (known and key(recipe) in known):
                 continue
-            seconds = self._outlook.speed(recipe).total_s(self.rungs[0])
+            if (sized := self._outlook.sized(recipe)) is None:
+                continue
+            seconds = self._outlook.speed(sized).total_s(self.rungs[0])
             if seconds <= RUNG_SHARE * self._outlook.total_s:
                 return candidate
             slow[seconds] = candidate
@@ -158,7 +160,8 @@ class GenotypeSearch(Asha):
         if own:
             self.epochs = own[0].recipe.epochs
         elif outlook.remaining_s != float("inf"):
-            speed = outlook.speed(self._recipe(self.space.default()))
+            default = self._recipe(self.space.default())
+            speed = outlook.speed(outlook.sized(default) or default)
             if speed.measured:
                 stretch = PICTURES if self.space.profile.image_shape else STRETCH
                 # Of what strong recipes that came first have left.
