@@ -39,10 +39,10 @@ from automl.spec import Fidelity, Recipe, Trial
 from automl.spec.event import CandidatesScored
 from automl.spec.model import canonical
 
-SHARE = 0.6
+SHARE = 0.75
 """Most of a slot's time for the search that one full training may take: less, and the winner is trained too little to be
 worth the choice…"""
-RUNG_SHARE = 0.25
+RUNG_SHARE = 0.3
 """… and that one may take to reach the lowest rung."""
 PORTFOLIO_SHARE = 0.4
 """Most of the search for the portfolio's recipes, where some are tried first."""

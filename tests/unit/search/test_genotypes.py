@@ -90,8 +90,8 @@ def test_a_probe_comes_first_and_settles_the_epochs():
     sampler.tell(Trial(id="t1", recipe=probe.recipe, fidelity=probe.fidelity, origin="probe"))
     assert sampler.ask("t2", outlook) is None
     sampler.tell(ended("t1", probe, 0.2))
-    # Three fifths of 600 s, less what a training takes beside its epochs: 17 epochs of 20 s.
-    assert sampler.ask("t2", outlook).recipe.epochs == 17
+    # Three quarters of 600 s, less what a training takes beside its epochs: 22 epochs of 20 s.
+    assert sampler.ask("t2", outlook).recipe.epochs == 22
 
 
 def test_what_the_clock_has_no_time_for_is_not_begun():
