@@ -58,8 +58,8 @@ MODEL_FROM = 24
 """Trials from which a model of a hundred dimensions says more than chance."""
 FINALE = 0.25
 """Share of the search's time that belongs to other seeds for the leaders."""
-LAST = 9
-"""Rank under a short clock of what is smaller than the limits ask for."""
+LAST = 20
+"""Added to the rank of what is smaller than the limits ask for."""
 LEADERS = 3
 SEEDS = 3
 
@@ -242,19 +242,20 @@ class Auto(Sampler):
 
 
 def _within(starts: Sequence[portfolio.Start], outlook: Outlook, profile: Profile) -> list[portfolio.Start]:
-    """The starts that meet the limits, made small enough for them: each once, and what is smaller than the limits ask of its
-    family comes last under a short clock."""
+    """The starts that meet the limits, made small enough for them, each once. Where one is made smaller, those that are
+    strong within limits come first, and what is smaller than the limits ask of its family comes last."""
+    sized = [(start, recipe) for start in starts if (recipe := outlook.sized(start.recipe)) is not None]
+    if all(recipe == start.recipe for start, recipe in sized):
+        return [start for start, _ in sized]
     found: dict[str, portfolio.Start] = {}
-    shrunk: dict[str, int] = {}
-    for start in starts:
-        if (recipe := outlook.sized(start.recipe)) is None:
-            continue
+    largest: dict[str, int] = {}
+    for start, recipe in sized:
         family, weights = recipe.architecture.id, parameters(recipe, profile) or 0
-        rank = LAST if weights < shrunk.get(family, 0) else start.short_clock
-        if recipe != start.recipe:
-            shrunk[family] = max(weights, shrunk.get(family, 0))
+        rank = start.short_clock if start.limited is None else start.limited
+        rank += LAST if weights < largest.get(family, 0) else 0
+        largest[family] = max(weights, largest.get(family, 0))
         found.setdefault(portfolio.kind(recipe), dataclasses.replace(start, recipe=recipe, short_clock=rank))
-    return list(found.values())
+    return sorted(found.values(), key=lambda start: start.short_clock)
 
 
 def _wish(starts: Sequence[portfolio.Start], recipe: Recipe) -> int:

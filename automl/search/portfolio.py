@@ -34,6 +34,8 @@ class Entry:
     batch_size: int | None = None
     short_clock: int = 9
     """Rank among the entries when there is time for one or two trainings only (1: first choice)."""
+    limited: int | None = None
+    """That rank where limits make some entry smaller; None: the same."""
 
 
 TABLES = (
@@ -108,35 +110,41 @@ PICTURES = (
         "convnet", "Page 2018, How to train your ResNet: wide, shallow, one cycle; AdamW measured better here", "convnet",
         {"width": 24, "stages": 3, "residual": True},
         {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "one-cycle": {}, **AUGMENT}, batch_size=128,
-        short_clock=1,
+        short_clock=1, limited=5,
     ),
     Entry(
         "convnet-16", "the same with fewer channels: half the time", "convnet",
         {"width": 16, "stages": 3, "residual": True},
         {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "one-cycle": {}, **AUGMENT}, batch_size=128,
-        short_clock=2,
+        short_clock=2, limited=6,
     ),
     Entry(
         "convnet-8", "a sixth of the time, for large sets and small limits", "convnet",
         {"width": 8, "stages": 3, "residual": True},
         {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "one-cycle": {}, **AUGMENT}, batch_size=128,
-        short_clock=3,
+        short_clock=3, limited=7,
     ),
     Entry(
         "resnet-8", "Banbury et al. 2021 (arXiv:2106.07597), MLPerf Tiny's picture classifier", "resnet",
         {"width": 16, "stages": 3, "blocks": 1},
         {"adamw": {"learning_rate": 3e-3, "weight_decay": 0.02}, "one-cycle": {}, **AUGMENT}, batch_size=128,
-        short_clock=4,
+        short_clock=4, limited=2,
+    ),
+    Entry(
+        "vgg", "Simonyan and Zisserman 2015 (arXiv:1409.1556), narrow and normalised: few weights for what it learns",
+        "vgg", {"width": 32, "stages": 3, "depth": 2},
+        {"adamw": {"learning_rate": 5e-3, "weight_decay": 0.05}, "one-cycle": {}, **AUGMENT}, batch_size=128,
+        short_clock=7, limited=1,
     ),
     Entry(
         "ds-cnn", "Zhang et al. 2017 (arXiv:1711.07128): few weights for its accuracy", "ds-cnn",
         {"width": 32, "stages": 3, "blocks": 1},
-        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, **AUGMENT}, batch_size=128, short_clock=5,
+        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, **AUGMENT}, batch_size=128, short_clock=5, limited=3,
     ),
     Entry(
         "mobilenet-v2", "Sandler et al. 2018 (arXiv:1801.04381), narrow", "mobilenet",
         {"width": 16, "stages": 3, "blocks": 2, "expansion": 3},
-        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, **AUGMENT}, batch_size=128, short_clock=6,
+        {"adamw": {"learning_rate": 3e-3}, "one-cycle": {}, **AUGMENT}, batch_size=128, short_clock=6, limited=4,
     ),
 )
 
@@ -229,6 +237,7 @@ class Start:
     name: str
     recipe: Recipe
     short_clock: int
+    limited: int | None = None
 
 
 def starts(space: Space, seed: int) -> list[Start]:
@@ -236,7 +245,7 @@ def starts(space: Space, seed: int) -> list[Start]:
     found: dict[str, Start] = {}
     for entry in PORTFOLIOS.get(space.task, ()):
         if (recipe := adapted(_suited(entry, space), space, seed)) is not None:
-            found.setdefault(recipe.identity, Start(entry.name, recipe, entry.short_clock))
+            found.setdefault(recipe.identity, Start(entry.name, recipe, entry.short_clock, entry.limited))
     default = space.recipe(space.default(), recipe_seed(seed))
     found.setdefault(default.identity, Start(DEFAULT, default, 10))
     return list(found.values())

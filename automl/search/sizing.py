@@ -26,9 +26,9 @@ COMPANION_BYTES = 4_500
 """… which alone are about as many: preprocessing, recipe, labels, model card, samples."""
 EIGHT_BITS = ("int8", "dynamic")
 Measure = Callable[[Recipe], float | None]
-STAGES = "stages"
-"""The parameter of pictures' families that says how often the resolution is halved. A narrower network that keeps its stages
-sees as much of the picture at once: they go last."""
+WIDTH, STAGES = "width", "stages"
+"""Parameters of pictures' families: channels, and how often the resolution is halved. A network that is only narrower keeps
+its depth and sees as much of the picture at once: width goes first, stages go last."""
 MOST_LOOKED_AT = 64
 """Networks of a family that are compared at most to find the largest within the limits; a measure takes a millisecond."""
 LATENCY_MARGIN = 0.95
@@ -148,18 +148,23 @@ def within(space: Space, recipe: Recipe, limits: Limits) -> Recipe | None:
 
 
 def _largest(space: Space, assignment: Assignment, like: Recipe, measure: Measure) -> Assignment | None:
-    """Of a family of pictures, all assignments of no larger parameters with the same stages: the largest that fits. None
-    where none does, or where they are too many to be looked at."""
-    family, shares = str(assignment["architecture"]), list[tuple[float, int]]()
-    names = [d.name for d, _ in _sizes(space, assignment) if d.name != f"{family}.{STAGES}"]
-    choices = [values for d, values in _sizes(space, assignment) if d.name in names]
-    if f"{family}.{STAGES}" not in assignment or math.prod(len(values) for values in choices) > MOST_LOOKED_AT:
+    """Of a family of pictures, the largest within the limits that is narrower and else the same; where none is, of all
+    assignments of no larger parameters with the same stages. None where none fits, or they are too many to be looked at."""
+    family = str(assignment["architecture"])
+    if f"{family}.{STAGES}" not in assignment:
         return None
-    every = [assignment | dict(zip(names, values, strict=True)) for values in itertools.product(*choices)]
-    for n, one in enumerate(every):
-        if (share := measure(_recipe(space, one, like))) is not None and share <= 1:
-            shares.append((share, -n))
-    return every[-max(shares)[1]] if shares else None
+    sizes = [(d.name, values) for d, values in _sizes(space, assignment) if d.name != f"{family}.{STAGES}"]
+    for changed in ([size for size in sizes if size[0] == f"{family}.{WIDTH}"], sizes):
+        if math.prod(len(values) for _, values in changed) > MOST_LOOKED_AT:
+            return None
+        names = [name for name, _ in changed]
+        every = [
+            assignment | dict(zip(names, values, strict=True)) for values in itertools.product(*(v for _, v in changed))
+        ]
+        shares = [measure(_recipe(space, one, like)) for one in every]
+        if fitting := [(share, -n) for n, share in enumerate(shares) if share is not None and share <= 1]:
+            return every[-max(fitting)[1]]
+    return None
 
 
 def _sizes(space: Space, assignment: Assignment) -> list[tuple[Dimension, list[ParameterValue]]]:

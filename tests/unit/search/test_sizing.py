@@ -103,22 +103,21 @@ def test_latency_that_is_foreseen_narrows_too():
     assert sizing.within(SPACE, made, sizing.Limits.of(Constraints(max_latency_ms=1e-3), INT8)) is made
 
 
-@pytest.mark.parametrize("size", [30_000, 60_000, 100_000, 200_000, 500_000])
-def test_pictures_networks_keep_their_stages_and_are_as_wide_as_the_limit_lets_them(size: int):
+@pytest.mark.parametrize(("size", "kept"), [(20_000, False), (100_000, True), (200_000, True), (500_000, True)])
+def test_pictures_networks_become_narrower_before_they_lose_depth(size: int, kept: bool):
     hand = space.derive(PICTURES.task, PICTURES, SearchSettings())
     limits = sizing.Limits.of(Constraints(max_size_bytes=size), INT8)
-    wide = hand.recipe(hand.complete({"architecture": "convnet", "convnet.width": 32, "convnet.residual": True}), 0)
+    params = {"width": 64, "stages": 3, "blocks": 1}
+    wide = hand.recipe(hand.complete({"architecture": "resnet", **{f"resnet.{k}": v for k, v in params.items()}}), 0)
     found = sizing.within(hand, wide, limits)
     assert found is not None
 
-    def weights(width: int, stages: int, residual: bool) -> int:
-        params = {"width": width, "stages": stages, "residual": residual}
-        changed = wide.model_copy(update={"architecture": Choice(id="convnet", params=params)})
+    def weights(width: int, stages: int) -> int:
+        params = {"width": width, "stages": stages, "blocks": 1}
+        changed = wide.model_copy(update={"architecture": Choice(id="resnet", params=params)})
         return sizing.parameters(changed, PICTURES) or 0
 
-    every = [
-        (stages, weights(width, stages, residual)) for width in (8, 12, 16, 20, 24, 32)
-        for stages in range(1, wide.architecture.params["stages"] + 1) for residual in (False, True)
-    ]
+    every = [(n, weights(width, n)) for width in (8, 12, 16, 20, 24, 32, 48, 64) for n in (1, 2, 3)]
     best = max(one for one in every if one[1] <= limits.parameters)
     assert (found.architecture.params["stages"], sizing.parameters(found, PICTURES)) == best
+    assert (best[0] == 3) == kept
