@@ -58,6 +58,8 @@ MODEL_FROM = 24
 """Trials from which a model of a hundred dimensions says more than chance."""
 FINALE = 0.25
 """Share of the search's time that belongs to other seeds for the leaders."""
+STRONG = 0.4
+"""Share of its weights within the limits with which the first choice under a short clock stays it."""
 LAST = 20
 """Added to the rank of what is smaller than the limits ask for."""
 LEADERS = 3
@@ -242,16 +244,19 @@ class Auto(Sampler):
 
 
 def _within(starts: Sequence[portfolio.Start], outlook: Outlook, profile: Profile) -> list[portfolio.Start]:
-    """The starts that meet the limits, made small enough for them, each once. Where one is made smaller, those that are
-    strong within limits come first, and what is smaller than the limits ask of its family comes last."""
+    """The starts that meet the limits, made small enough for them, each once. Where one is made smaller, what is smaller
+    than the limits ask of its family comes last; and where the first choice loses most of its weights, what is strong within
+    limits comes first."""
     sized = [(start, recipe) for start in starts if (recipe := outlook.sized(start.recipe)) is not None]
     if all(recipe == start.recipe for start, recipe in sized):
         return [start for start, _ in sized]
+    first, kept = min(sized, key=lambda pair: pair[0].short_clock)
+    tight = (parameters(kept, profile) or 0) < STRONG * (parameters(first.recipe, profile) or 0)
     found: dict[str, portfolio.Start] = {}
     largest: dict[str, int] = {}
     for start, recipe in sized:
         family, weights = recipe.architecture.id, parameters(recipe, profile) or 0
-        rank = start.short_clock if start.limited is None else start.limited
+        rank = start.limited if tight and start.limited is not None else start.short_clock
         rank += LAST if weights < largest.get(family, 0) else 0
         largest[family] = max(weights, largest.get(family, 0))
         found.setdefault(portfolio.kind(recipe), dataclasses.replace(start, recipe=recipe, short_clock=rank))

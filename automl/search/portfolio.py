@@ -35,7 +35,7 @@ class Entry:
     short_clock: int = 9
     """Rank among the entries when there is time for one or two trainings only (1: first choice)."""
     limited: int | None = None
-    """That rank where limits make some entry smaller; None: the same."""
+    """That rank where limits leave little of the first choice; None: the same."""
 
 
 TABLES = (

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from automl.execution import environment
 from automl.export import browser, candidate, companions, verify
 from automl_client import pictures as client_pictures
 from tests.unit.export import planted
@@ -108,6 +109,10 @@ def test_transparent_pictures_lie_on_white() -> None:
     rows = [{"image": {"shape": [1, 2, 4], "data": rgba.ravel().tolist()}}]
     [made] = encoded([{"preprocess": preprocess, "rows": rows}])
     assert array(made["image"]).ravel().tolist() == [127, 255]
+
+
+def test_the_folder_that_is_named_is_known_to_the_processes_that_write_files() -> None:
+    assert environment.allowed({browser.FOLDER_VARIABLE: "/elsewhere"}) == {browser.FOLDER_VARIABLE: "/elsewhere"}
 
 
 def test_what_is_lacking_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
