@@ -14,7 +14,7 @@ from tests.unit.search.fakes import PICTURES, Meta, Theatre, World, fold, spec
 def stage(tmp_path: Path, **more) -> Theatre:
     search = SearchSettings(strategy="evolution", forbid=more.pop("forbid", ()))
     return Theatre(
-        tmp_path, spec=spec(wall_s=more.pop("wall_s", 600.0), task="image-classification", search=search),
+        tmp_path, spec=spec(wall_s=more.pop("wall_s", 1800.0), task="image-classification", search=search),
         meta=Meta(task="image-classification", modality=Modality.IMAGE, profile=PICTURES), seed=7,
         world=World(epoch_s=lambda work: 8.0), **more,
     )
