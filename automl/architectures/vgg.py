@@ -21,9 +21,8 @@ def size(profile: Profile, *, width: int, stages: int, depth: int) -> int:
     total, channels = _pictures.stem_size(profile, width), width
     for stage in range(_pictures.stages_of(_pictures.profile_side(profile), stages)):
         filters = width * 2**stage
-        for layer in range(depth):
-            if stage or layer:  # the entrance is the first of them
-                total += _pictures.conv_size(channels, filters, 3)
+        for _ in range(0 if stage else 1, depth):  # the entrance is the first of them
+            total += _pictures.conv_size(channels, filters, 3)
             channels = filters
     return total + (channels + 1) * profile.outputs
 
@@ -34,7 +33,7 @@ def size(profile: Profile, *, width: int, stages: int, depth: int) -> int:
     params={
         "width": Categorical((6, 8, 10, 12, 16, 20, 24, 32, 48, 64), 16),
         "stages": Int(1, 4, 3),
-        "depth": Int(1, 3, 2),
+        "depth": Int(2, 3, 2),
     },
     reference="arXiv:1409.1556",
     cost=1.0,
@@ -43,13 +42,10 @@ def size(profile: Profile, *, width: int, stages: int, depth: int) -> int:
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, depth: int) -> Any:
     stages = _pictures.stages_of(_pictures.shortest_side(inputs), stages)
-    x = None
+    x = _pictures.entrance(inputs, builder, width)
     for stage in range(stages):
-        for layer in range(depth):
+        for layer in range(0 if stage else 1, depth):  # the entrance is the first of them
             name = f"stage_{stage + 1}_{layer + 1}"
-            if x is None:
-                x = _pictures.entrance(inputs, builder, width)
-                continue
             # Normalised and activated after the pooling: a quarter of the work, and the same result for rising activations
             # with a positive scale.
             pooled = layer == depth - 1 and stage < stages - 1
@@ -57,6 +53,4 @@ def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, 
             if pooled:
                 x = builder.layers.MaxPooling2D(2, padding="same", name=f"stage_{stage + 1}_pool")(x)
                 x = builder.finish(x, name=name)
-        if depth == 1 and stage == 0 and stages > 1:
-            x = builder.layers.MaxPooling2D(2, padding="same", name="stage_1_pool")(x)
     return _pictures.exit(x, builder)

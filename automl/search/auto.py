@@ -98,7 +98,7 @@ class Auto(Sampler):
         if probing and outlook.running >= 1:
             return None  # the probe tells in a moment how many epochs fit
         if self._short(left, outlook):
-            return self._strongest(left, outlook)
+            return self._strongest(left, outlook) or self._longer(outlook)
         if (longer := self._longer(outlook)) is not None:
             return longer
         for start in left:
@@ -244,12 +244,15 @@ class Auto(Sampler):
 
 
 def _within(starts: Sequence[portfolio.Start], outlook: Outlook, profile: Profile) -> list[portfolio.Start]:
-    """The starts that meet the limits, made small enough for them, each once. Where one is made smaller, what is smaller
-    than the limits ask of its family comes last; and where the first choice loses most of its weights, what is strong within
-    limits comes first."""
+    """The starts made small enough for the limits, each once. Where one is made smaller, what is smaller than the limits ask
+    of its family comes last; and where the first choice loses most of its weights, what is strong within limits comes first.
+    What can't be made small enough stays as it is, behind all others: when its turn comes it is refused, and the user told.
+    """
     sized = [(start, recipe) for start in starts if (recipe := outlook.sized(start.recipe)) is not None]
-    if all(recipe == start.recipe for start, recipe in sized):
-        return [start for start, _ in sized]
+    if not sized:
+        return list(starts)
+    if [recipe for _, recipe in sized] == [start.recipe for start in starts]:
+        return list(starts)
     first, kept = min(sized, key=lambda pair: pair[0].short_clock)
     tight = (parameters(kept, profile) or 0) < STRONG * (parameters(first.recipe, profile) or 0)
     found: dict[str, portfolio.Start] = {}
@@ -260,7 +263,8 @@ def _within(starts: Sequence[portfolio.Start], outlook: Outlook, profile: Profil
         rank += LAST if weights < largest.get(family, 0) else 0
         largest[family] = max(weights, largest.get(family, 0))
         found.setdefault(portfolio.kind(recipe), dataclasses.replace(start, recipe=recipe, short_clock=rank))
-    return sorted(found.values(), key=lambda start: start.short_clock)
+    refused = [dataclasses.replace(start, short_clock=2 * LAST) for start in starts if outlook.sized(start.recipe) is None]
+    return sorted([*found.values(), *refused], key=lambda start: start.short_clock)
 
 
 def _wish(starts: Sequence[portfolio.Start], recipe: Recipe) -> int:

@@ -88,6 +88,7 @@ class Runner:
         self.screening = screening
         """None: candidates are trained unscored."""
         self.on_ended: Callable[[Trial], None] = lambda trial: None
+        self._sizes: dict[str, Recipe | None] = {}
         self.shrunk = 0
         """Proposals that were made smaller to meet the limits."""
         self._sampler: Sampler | None = None
@@ -235,17 +236,25 @@ class Runner:
         return Outlook(
             remaining_s=self.budget.search_remaining_s(), total_s=self._search_s, slots=self.control.slots,
             running=len(self.executor.running), speed=self.speeds.predict,
-            sized=lambda recipe: sizing.within(self.space, recipe, self.limits) if self.limits.any else recipe,
+            sized=self._within_limits,
         )
+
+    def _within_limits(self, recipe: Recipe) -> Recipe | None:
+        """See `sizing.within`; remembered, since samplers ask of the same recipes again and again."""
+        if not self.limits.any:
+            return recipe
+        if recipe.identity not in self._sizes:
+            self._sizes[recipe.identity] = sizing.within(self.space, recipe, self.limits)
+        return self._sizes[recipe.identity]
 
     def _sized(self, proposal: Proposal) -> Proposal | None:
         """The proposal within the limits, its architecture made smaller if need be; None when it can't be."""
         if not self.limits.any or proposal.resume is not None:
             return proposal
-        recipe = sizing.within(self.space, proposal.recipe, self.limits)
+        recipe = self._within_limits(proposal.recipe)
         if recipe is None:
             return None
-        if recipe is proposal.recipe:
+        if recipe == proposal.recipe:
             return proposal
         if recipe.identity in {t.recipe.identity for t in self.state.trials.values() if t.origin not in NOT_EVIDENCE}:
             return None

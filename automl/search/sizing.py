@@ -169,18 +169,26 @@ def _largest(space: Space, assignment: Assignment, like: Recipe, measure: Measur
 
 def _sizes(space: Space, assignment: Assignment) -> list[tuple[Dimension, list[ParameterValue]]]:
     """The architecture's parameters that the assignment sets, with the values of their domains that are no larger."""
-    decisions = {dimension(name, d) for name, genotypes in space.genotypes.items() for d in genotypes.decisions}
     found: list[tuple[Dimension, list[ParameterValue]]] = []
-    for d in space.dimensions:
-        if d.name.startswith(f"{assignment['architecture']}.") and d.name in assignment and d.name not in decisions:
-            value = assignment[d.name]
-            if isinstance(d.domain, Categorical):
-                there = list(d.domain.values)
-                numbers = all(isinstance(v, int | float) for v in there)
-                found.append((d, [v for v in there if v <= value] if numbers else there))  # type: ignore[operator]
-            elif isinstance(d.domain, Int):
-                found.append((d, list(range(int(value), d.domain.low - 1, -d.domain.step))))
+    for d in _own(space, assignment):
+        value = assignment[d.name]
+        if isinstance(d.domain, Categorical):
+            there = list(d.domain.values)
+            numbers = all(isinstance(v, int | float) for v in there)
+            found.append((d, [v for v in there if v <= value] if numbers else there))  # type: ignore[operator]
+        elif isinstance(d.domain, Int):
+            found.append((d, list(range(int(value), d.domain.low - 1, -d.domain.step))))
     return found
+
+
+def _own(space: Space, assignment: Assignment) -> list[Dimension]:
+    """The architecture's parameters that the assignment sets; decisions of a genotype are none of them."""
+    decisions = {dimension(name, d) for name, genotypes in space.genotypes.items() for d in genotypes.decisions}
+    family = str(assignment["architecture"])
+    return [
+        d for d in space.dimensions
+        if d.name.startswith(f"{family}.") and d.name in assignment and d.name not in decisions
+    ]
 
 
 def _stepped_down(
@@ -285,19 +293,17 @@ def _smaller(
 def _steps(space: Space, assignment: Assignment, held: str = "") -> list[Assignment]:
     """The assignment with each of the architecture's parameters changed to another value of its domain; decisions of a
     genotype stay, and the parameter `held`."""
-    family = str(assignment["architecture"])
-    decisions = {dimension(name, d) for name, genotypes in space.genotypes.items() for d in genotypes.decisions}
-    decisions.add(f"{family}.{held}")
     found = []
-    for d in space.dimensions:
-        if d.name.startswith(f"{family}.") and d.name in assignment and d.name not in decisions:
-            others: list[ParameterValue] = []
-            if isinstance(d.domain, Categorical):
-                others = [v for v in d.domain.values if v != assignment[d.name]]
-            elif isinstance(d.domain, Int):
-                value = int(assignment[d.name])
-                others = [d.domain.snap(v) for v in (value - d.domain.step, (value + d.domain.low) // 2, d.domain.low)]
-            found += [assignment | {d.name: v} for v in others if v != assignment[d.name]]
+    for d in _own(space, assignment):
+        if d.name == f"{assignment['architecture']}.{held}":
+            continue
+        others: list[ParameterValue] = []
+        if isinstance(d.domain, Categorical):
+            others = [v for v in d.domain.values if v != assignment[d.name]]
+        elif isinstance(d.domain, Int):
+            value = int(assignment[d.name])
+            others = [d.domain.snap(v) for v in (value - d.domain.step, (value + d.domain.low) // 2, d.domain.low)]
+        found += [assignment | {d.name: v} for v in others if v != assignment[d.name]]
     return found
 
 

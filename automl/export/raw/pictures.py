@@ -57,7 +57,7 @@ def samples(prepared: Any, count: int) -> tuple[list[dict[str, Any]], dict[str, 
 
 
 def _small(picture: np.ndarray) -> np.ndarray:
-    """uint8 [h, w, channels], coarser where that takes fewer bytes than `SAMPLE_BYTES` do."""
+    """uint8 [h, w, channels], coarser where it takes more than `SAMPLE_BYTES`."""
     import numpy as np
 
     if len(zlib.compress(base64.b64encode(picture.tobytes()), 9)) <= SAMPLE_BYTES:

@@ -111,7 +111,7 @@ VARIANTS = [
     ("convnet", {"width": 8, "stages": 4}),
     ("resnet", {"width": 8, "stages": 1}), ("resnet", {"width": 8, "stages": 3, "blocks": 2}),
     ("vgg", {"width": 8, "stages": 3}), ("vgg", {"width": 16, "stages": 1, "depth": 3}),
-    ("vgg", {"width": 6, "stages": 3, "depth": 1}),
+    ("vgg", {"width": 6, "stages": 4, "depth": 3}),
     ("convnet-families", {"width": 8, "stages": 3, "blocks": 2}),
     ("convnet-families", {"width": 16, "stages": 1, "blocks": 1}),
     ("mobilenet", {"width": 8, "stages": 2, "blocks": 1}),

@@ -204,7 +204,7 @@ def test_samples_are_raw_rows_with_the_float_models_outputs(
     from automl.export import candidate
 
     samples = json.loads((artifact[1] / "samples.json").read_text())
-    assert len(samples["inputs"]) == len(samples["outputs"]) > 0
+    assert len(samples["inputs"]) == len(samples["outputs"]) == verify.SAMPLE_ROWS
     assert set(samples["inputs"][0]) == {"age", "income", "city", "member", "since", "remark"}
     source = candidate.Candidate(table.candidate)
     raw = {name: [row[name] for row in samples["inputs"]] for name in samples["inputs"][0]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from automl.catalog import space
@@ -78,6 +80,30 @@ def test_within_limits_each_network_comes_once_and_the_smaller_ones_of_a_family_
     mild = auto._within(starts, clock(100.0, limit=parameters(STARTS["convnet"], ROWS) // 2), ROWS)
     assert mild[0].name == "convnet"
     assert auto._within(starts, clock(100.0), ROWS) == starts
+
+
+def test_what_no_size_of_meets_the_limits_stays_and_comes_last():
+    starts = portfolio.starts(SPACE, 1)
+    mild = clock(100.0, limit=parameters(STARTS["convnet"], ROWS) // 2)
+
+    def sized(recipe: Recipe) -> Recipe | None:
+        return None if recipe.architecture.id == "mobilenet" else mild.sized(recipe)
+
+    found = auto._within(starts, dataclasses.replace(mild, sized=sized), ROWS)
+    assert found[-1].recipe == STARTS["mobilenet-v2"]
+    assert auto._within(starts, dataclasses.replace(mild, sized=lambda recipe: None), ROWS) == starts
+
+
+def test_where_one_recipe_is_all_there_is_the_rest_of_the_clock_is_its_own():
+    alone = space.derive(ROWS.task, ROWS, SearchSettings(allow=("resnet",)))
+    sampler = strategies.make("auto", alone, 1)
+    known = [start.recipe for start in sampler.starts]
+    for n, recipe in enumerate(known):
+        sampler.tell(ended(f"t{n}", recipe, 0.5 - 0.1 * n))
+    share = parameters(known[0], ROWS) / parameters(STARTS["convnet"], ROWS)
+    proposal = sampler.ask("t9", clock(2.5 * WISH * 10.0 * share))
+    assert portfolio.kind(proposal.recipe) == portfolio.kind(known[0])
+    assert proposal.fidelity.epochs > auto.LONGER * WISH
 
 
 def test_towards_the_end_the_leaders_train_for_longer_one_after_the_other():
