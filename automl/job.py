@@ -536,14 +536,15 @@ class Job:
         if len(ensemble) > 1 and (folder := self._ensemble(runner, ensemble, prepared)) is not None:
             return self._not_worse(runner, winner, folder)
         plan = finale.plan(
-            winner, runner.speeds.predict(winner.best.recipe), available, parts["train"], parts.get("validation", 0)
+            winner, runner.speeds.predict(winner.best.recipe, runner.spread), available, parts["train"],
+            parts.get("validation", 0),
         )
         self.ledger.note(plan.why)
         if plan.how == "keep":
             return own
         interrupted = [t for t in self.state.trials.values() if t.origin == "final" and t.outcome is None]
         trial = runner.train(
-            Proposal(plan.recipe, plan.fidelity, "final"), part="train+validation",
+            Proposal(plan.recipe, plan.fidelity, "final", slots=runner.spread), part="train+validation",
             deadline=self.budget.step_deadline("final"), init_from=own if plan.how == "continue" else None,
             trial=interrupted[-1].id if interrupted else None, attempt=interrupted[-1].attempt + 1 if interrupted else 1,
         )
@@ -830,7 +831,7 @@ class Job:
         self._reserve_delivery(single_s)
         if self._past(JobPhase.SEARCHING) or self.spec.search.strategy == "fixed":
             return
-        speed = runner.speeds.predict(best.recipe)
+        speed = runner.speeds.predict(best.recipe, runner.spread)
         more_rows = 1 + parts.get("validation", 0) / max(1, parts["train"])
         wanted = speed.total_s(best.best_epoch or best.recipe.epochs) * more_rows
         short = speed.setup_s + finale.PLANNED_EPOCHS * speed.epoch_s * more_rows

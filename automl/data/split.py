@@ -1,7 +1,7 @@
 """Divides rows into train, validation and test: stratified, seeded, with groups kept together; or one after another by time.
 
-Sizes: test 15 % (at most 10,000 rows) unless a fraction is given; validation 15 % of what is left (10 % beyond 20,000
-rows, at most 10,000), and for small data about 30 rows where a third of the rest allows it.
+Sizes: test 15 %, from 10,000 rows on 1,500 rows or 10 % (at most 10,000 rows), unless a fraction is given; validation as
+much of what is left, and for small data about 30 rows where a third of the rest allows it.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ What every implementation keeps (`tests/unit/execution/test_contract.py` proves 
 - **No retries.** The executor classifies and reports. Whether a lost trial gets its next attempt (same trial and workdir,
   `attempt + 1`: it goes on from its last checkpoint), or one that ran out of memory gets half the batch
   (`batch_scale = 0.5`), is the caller's decision.
-- **Failures of trials are reports, not exceptions.** `start` raises `Busy` when no slot is free, `ValueError` when that
-  trial runs already, `RuntimeError` after `close`, and `automl.spec.Unavailable` when no worker can be started at all.
+- **Failures of trials are reports, not exceptions.** `start` raises `Busy` when too few slots are free, `ValueError` when
+  that trial runs already or may not hold so many, `RuntimeError` after `close`, and `automl.spec.Unavailable` when no
+  worker can be started at all.
   `poll` and `stop` raise none of a trial's errors.
 - **No orphans.** `close` ends every worker; so does the death of the process that holds the executor, however it dies.
 """
@@ -40,7 +41,7 @@ from automl.training.result import TrainResult
 
 
 class Busy(AutoMLError):
-    """`start` was called with no slot free."""
+    """`start` was called with too few slots free."""
 
     reason = "NO_FREE_SLOT"
 
@@ -103,6 +104,8 @@ class Work:
     """For such an entry."""
     judge: Judge | None = None
     """None: the trial is judged by the float model alone."""
+    slots: int = 1
+    """How many it holds; it has the cores of all of them. More than one only where the executor `spreads`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,11 +152,20 @@ class Executor(Protocol):
         """Ids of the trials that this executor owns now."""
 
     @property
+    def taken(self) -> int:
+        """How many slots they hold."""
+
+    @property
+    def spreads(self) -> bool:
+        """Whether a trial gains by holding several slots: where they are cores."""
+
+    @property
     def machine(self) -> str:
         """What the trials run on, as a line for reports."""
 
     def start(self, work: Work) -> int:
-        """Starts an attempt in a free slot and returns the slot's number, counted from 0. Returns at once."""
+        """Starts an attempt in as many free slots as it holds, and returns the first one's number, counted from 0. Returns
+        at once."""
 
     def poll(self, timeout_s: float) -> list[Report]:
         """Reports since the last call, in the order in which they came; waits up to `timeout_s` for the first one.

@@ -35,7 +35,7 @@ LOG = "trial.log"
 @dataclasses.dataclass
 class _Run:
     work: Work
-    slot: resources.Slot
+    slots: list[resources.Slot]
     child: Child
     started: float
     heard: float
@@ -63,9 +63,9 @@ class _Task:
 class LocalExecutor:
     """Runs trials on this machine. See `automl.execution.executor` for what it keeps.
 
-    `slots`: how many trials at once; None: one a GPU, else one a CPU core. `threads`: of each worker. `entry`: the
-    "module:function" that a worker runs, `f(work, session, threads) -> TrainResult`. `preload`: what the fork server imports
-    (None: what trainings need). `env`: variables for the workers on top of those that are passed on.
+    `slots`: how many trials at once; None: one a GPU, else one a CPU core. `threads`: of a worker for each of its slots.
+    `entry`: the "module:function" that a worker runs, `f(work, session, threads) -> TrainResult`. `preload`: what the fork
+    server imports (None: what trainings need). `env`: variables for the workers on top of those that are passed on.
     """
 
     def __init__(
@@ -110,6 +110,14 @@ class LocalExecutor:
         return frozenset(run.work.trial for run in self._runs.values())
 
     @property
+    def taken(self) -> int:
+        return sum(len(run.slots) for run in self._runs.values())
+
+    @property
+    def spreads(self) -> bool:
+        return not any(slot.gpus for slot in self._all_slots)
+
+    @property
     def machine(self) -> str:
         return self._machine
 
@@ -118,25 +126,28 @@ class LocalExecutor:
             raise RuntimeError("the executor is closed")
         if work.trial in self.running:
             raise ValueError(f"trial {work.trial!r} is running already")
-        taken = {run.slot.number for run in self._runs.values()}
+        if not 1 <= work.slots <= (self._limit if self.spreads else 1):
+            raise ValueError(f"trial {work.trial!r} wants {work.slots} of {self._limit} slots")
+        taken = {slot.number for run in self._runs.values() for slot in run.slots}
         free = [slot for slot in self._all_slots[: self._limit] if slot.number not in taken]
-        if not free:
-            raise Busy(f"all {self._limit} slots are taken")
-        slot = free[0]
+        if len(free) < work.slots:
+            raise Busy(f"of {self._limit} slots {len(free)} are free, and trial {work.trial!r} wants {work.slots}")
+        held = free[: work.slots]
         work.workdir.mkdir(parents=True, exist_ok=True)
         child = self._ensure_server().spawn(
-            "automl.execution.worker:main", log=work.workdir / LOG, env=slot.env, memory_bytes=work.memory_bytes
+            "automl.execution.worker:main", log=work.workdir / LOG, env=held[0].env, memory_bytes=work.memory_bytes
         )
         child.channel.setblocking(False)
-        room = resources.room_bytes(slot, self._all_slots[: self._limit])
+        room = sum(resources.room_bytes(slot, self._all_slots[: self._limit]) for slot in held)
         offered = dataclasses.replace(work, room_bytes=min(room, work.memory_bytes or room))
-        order = {"work": worker.to_json(offered), "entry": work.entry or self._entry, "threads": self._threads}
+        threads = self._threads * len(held)
+        order = {"work": worker.to_json(offered), "entry": work.entry or self._entry, "threads": threads}
         # A recipe is a few KiB, far below the socket's buffer, so this doesn't wait for the worker to read.
         child.channel.sendall(json.dumps(order).encode() + b"\n")
         now = time.monotonic()
-        run = self._runs[child.id] = _Run(work, slot, child, now, now)
+        run = self._runs[child.id] = _Run(work, held, child, now, now)
         self._selector.register(child.channel, selectors.EVENT_READ, run)
-        return slot.number
+        return held[0].number
 
     def poll(self, timeout_s: float) -> list[Report]:
         end = time.monotonic() + timeout_s
@@ -359,7 +370,7 @@ class LocalExecutor:
         outcome, message, result = _classify(run, exit)
         step_s = result.step_s if result is not None else run.last.step_s if run.last is not None else 0.0
         self._reports.append(Ended(
-            run.work.trial, run.work.attempt, outcome, message, result, slot=run.slot.number,
+            run.work.trial, run.work.attempt, outcome, message, result, slot=run.slots[0].number,
             wall_s=time.monotonic() - run.started, step_s=step_s, peak_bytes=exit.peak_bytes if exit else None,
         ))
 

@@ -37,8 +37,7 @@ def to_json(work: Work) -> dict[str, Any]:
     return {
         "trial": work.trial, "attempt": work.attempt, "recipe": work.recipe.to_dict(), "fidelity": work.fidelity.to_dict(),
         "prepared": str(work.prepared), "metric": work.metric, "workdir": str(work.workdir), "part": work.part,
-        "deadline": work.deadline, "memory_bytes": work.memory_bytes,
-        "room_bytes": work.room_bytes,
+        "deadline": work.deadline, "memory_bytes": work.memory_bytes, "room_bytes": work.room_bytes, "slots": work.slots,
         "init_from": None if work.init_from is None else str(work.init_from), "batch_scale": work.batch_scale,
         "entry": work.entry, "settings": dict(work.settings),
         "judge": None if work.judge is None else dataclasses.asdict(work.judge),

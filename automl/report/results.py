@@ -377,7 +377,7 @@ def leaderboard(view: View) -> Markup | None:
             figure(view.value(t)),
             *([size(t.size_bytes)] if judged is None else _as_file(t)),
             epochs,
-            duration(t.wall_s),
+            duration(t.wall_s) + (f" on {t.slots} cores" if t.slots > 1 else ""),
             t.origin,
             t.outcome.value.lower() if t.outcome else "running",
         )

@@ -26,7 +26,7 @@ PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "tensorflow-model-op
 def goodput(state: JobState, slots: int, elapsed_s: float) -> float | None:
     """Share of the slots' time, over the whole job, that was spent in training and evaluation steps of trials and
     supernets."""
-    spent = sum(t.step_s for t in state.trials.values()) + sum(s.step_s for s in state.supernets.values())
+    spent = sum(t.slots * t.step_s for t in state.trials.values()) + sum(s.step_s for s in state.supernets.values())
     available = max(1, slots) * elapsed_s
     return min(1.0, spent / available) if available > 0 and state.trials else None
 

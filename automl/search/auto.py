@@ -60,6 +60,9 @@ FINALE = 0.25
 """Share of the search's time that belongs to other seeds for the leaders."""
 STRONG = 0.4
 """Share of its weights within the limits with which the first choice under a short clock stays it."""
+ALONE = 2.0
+"""A training has all free slots for itself where one hasn't room for as many times its wished epochs: on one network more
+epochs say more than another network."""
 LAST = 20
 """Added to the rank of what is smaller than the limits ask for."""
 LEADERS = 3
@@ -98,7 +101,7 @@ class Auto(Sampler):
         if probing and outlook.running >= 1:
             return None  # the probe tells in a moment how many epochs fit
         if self._short(left, outlook):
-            return self._strongest(left, outlook) or self._longer(outlook)
+            return self._alone(left, outlook) or self._strongest(left, outlook) or self._longer(outlook)
         if (longer := self._longer(outlook)) is not None:
             return longer
         for start in left:
@@ -151,6 +154,20 @@ class Auto(Sampler):
         full = outlook.speed(recipe).total_s(_wish(self._sized, recipe)) * SAFETY
         many = len(evidence(self.trials.values())) >= 2 * max(2, outlook.slots)
         return full * self._few > outlook.remaining_s and not many
+
+    def _alone(self, left: list[portfolio.Start], outlook: Outlook) -> Proposal | None:
+        """The best ranked recipe, on the fewest of the free slots on which enough of its epochs fit, or on all."""
+        if outlook.spread < 2 or outlook.speed_on is None or not left:
+            return None
+        recipe = min(left, key=lambda s: s.short_clock).recipe
+        for slots in range(1, outlook.spread + 1):
+            speed = outlook.speed_on(recipe, slots)
+            if speed.epochs_within(outlook.remaining_s / SAFETY) >= ALONE * recipe.epochs:
+                break
+        if slots == 1:
+            return None
+        proposal = self._timed_to(recipe, "portfolio", dataclasses.replace(outlook, speed=lambda recipe: speed))
+        return None if proposal is None else dataclasses.replace(proposal, slots=slots)
 
     def _strongest(self, left: list[portfolio.Start], outlook: Outlook) -> Proposal | None:
         """The best ranked recipe of which enough epochs fit, with all epochs that do."""

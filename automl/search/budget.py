@@ -29,6 +29,8 @@ TRUST = 0.3
 
 BUSY_OVERHEAD_S = 2.5
 """Seconds of a trial outside its steps on a machine with three processes for each core; with one it is less than one."""
+SPREAD = 0.6
+"""Convolutions on the cores of n slots take a training's time on one by n to the power of minus this: two thirds on two."""
 TAIL_S = 2.0
 """Most that starting a process and writing a candidate are taken to add to a training."""
 
@@ -60,7 +62,7 @@ class SystemClock:
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """Predicted time of a training on one slot."""
+    """Predicted time of a training."""
 
     setup_s: float
     """From the start of the process to the first step, and to write the candidate at the end."""
@@ -88,9 +90,15 @@ class Outlook:
     slots: int
     running: int
     speed: Callable[[Recipe], Speed]
+    """Of a training on one slot."""
     sized: Callable[[Recipe], Recipe | None] = lambda recipe: recipe
     """A recipe with its network made small enough for the limits, as far as that is foreseen; None where it can't be: that
     is no candidate. What is proposed will be trained in this size, so it is timed in this size."""
+    spread: int = 1
+    """Slots that one training may hold now in the place of as many trainings side by side; more than one where their cores
+    make it faster…"""
+    speed_on: Callable[[Recipe, int], Speed] | None = None
+    """… and how fast it is on so many."""
 
     def fits(self, recipe: Recipe, epochs: int) -> bool:
         return self.speed(recipe).total_s(epochs) * SAFETY <= self.remaining_s
@@ -105,7 +113,7 @@ class _Measured:
     recipe: Recipe
     setup_s: float
     epoch_s: float
-    """Of an epoch on all training rows."""
+    """Of an epoch on all training rows, on one slot."""
     sliver: bool
     """Taken from a training on some of them."""
 
@@ -145,7 +153,7 @@ class Speeds:
         setup_s += min(TAIL_S, max(0.0, trial.wall_s - found[-1].elapsed_s)) if trial.outcome is not None else TAIL_S / 2
         rows = self._profile.rows
         work = rows * trial.fidelity.data_fraction + self._validation / 3
-        whole_s = max(epoch_s, 1e-4) * (rows + self._validation / 3) / work
+        whole_s = max(epoch_s, 1e-4) * (rows + self._validation / 3) / work * trial.slots**SPREAD
         self._measured[trial.id] = _Measured(trial.recipe, setup_s, whole_s, trial.fidelity.data_fraction < 1.0)
 
     def busy(self, otherwise: float) -> float:
@@ -158,8 +166,12 @@ class Speeds:
         for trial in trials:
             self.observe(trial)
 
-    def predict(self, recipe: Recipe) -> Speed:
-        """The speed of a recipe on the whole training part."""
+    def predict(self, recipe: Recipe, slots: int = 1) -> Speed:
+        """The speed of a recipe on the whole training part, on the cores of so many slots."""
+        alone = self._predict(recipe)
+        return dataclasses.replace(alone, epoch_s=alone.epoch_s / slots**SPREAD)
+
+    def _predict(self, recipe: Recipe) -> Speed:
         if not self._measured:
             return self._guess(recipe)
         # What was measured on all rows says more than a sliver did; of equally near ones the latest counts.

@@ -35,7 +35,7 @@ class Plan:
 
 
 def plan(winner: Candidate, speed: Speed, available_s: float, rows: int, validation_rows: int) -> Plan:
-    """Decides from the time available (seconds on one slot) and the speed on the training rows alone."""
+    """Decides from the time available (seconds) and the speed on the training rows alone."""
     recipe = winner.best.recipe
     whole = Speed(speed.setup_s, speed.epoch_s * (rows + validation_rows) / max(1, rows), speed.measured)
     best_epochs = [t.best_epoch or t.recipe.epochs for t in winner.trials]

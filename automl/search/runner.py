@@ -187,13 +187,13 @@ class Runner:
         if self.control.finish or trial.id in self._ending:
             return False
         left = trial.fidelity.epochs - (trial.measurements[-1].epoch if trial.measurements else 0)
-        speed = self.speeds.predict(trial.recipe)
+        speed = self.speeds.predict(trial.recipe, trial.slots)
         needed_s = left * speed.epoch_s * trial.fidelity.data_fraction
         return needed_s <= self.budget.remaining_s() - self.budget.reserved("final")
 
     def _fill(self, sampler: Sampler, first: Sequence[Recipe]) -> str:
         """Starts trials in the free slots. Returns a reason to end the search, or nothing."""
-        while len(self.executor.running) + self._screens < min(self.control.slots, self.executor.slots):
+        while self._free > 0:
             searched = sum(t.origin not in NOT_EVIDENCE for t in self.state.trials.values())
             if self.max_trials is not None and searched >= self.max_trials:
                 return "" if self.executor.running else f"the limit of {self.max_trials} trials was reached"
@@ -208,6 +208,18 @@ class Runner:
                 return "" if waiting else "nothing more fits the time that is left"
             self._start(proposal, self._new_id(), 1)
         return ""
+
+    @property
+    def _free(self) -> int:
+        """Slots that nothing holds."""
+        return min(self.control.slots, self.executor.slots) - self.executor.taken - self._screens
+
+    @property
+    def spread(self) -> int:
+        """How many slots a training may hold that has the job for itself: convolutions over pictures gain by cores."""
+        if self.space.profile.image_shape is None or not self.executor.spreads:
+            return 1
+        return max(1, min(self.control.slots, self.executor.slots))
 
     def _next(self, sampler: Sampler, first: Sequence[Recipe]) -> Proposal | None:
         """A proposal that meets the limits of size and time; None when there is none now."""
@@ -235,8 +247,8 @@ class Runner:
     def outlook(self) -> Outlook:
         return Outlook(
             remaining_s=self.budget.search_remaining_s(), total_s=self._search_s, slots=self.control.slots,
-            running=len(self.executor.running), speed=self.speeds.predict,
-            sized=self._within_limits,
+            running=len(self.executor.running), speed=self.speeds.predict, spread=min(self.spread, max(1, self._free)),
+            speed_on=self.speeds.predict, sized=self._within_limits,
         )
 
     def _within_limits(self, recipe: Recipe) -> Recipe | None:
@@ -303,7 +315,7 @@ class Runner:
         waiting = [r for r in recipes if (t := known().get(r.identity)) is None or t.outcome is None]
         while True:
             self._commands()
-            while waiting and len(self.executor.running) < min(self.control.slots, self.executor.slots):
+            while waiting and self._free > 0:
                 recipe = waiting.pop(0)
                 speed = self.speeds.predict(recipe)
                 needed_s = speed.total_s(recipe.epochs) if speed.measured else 0.0  # a guess keeps nothing from being tried
@@ -333,14 +345,14 @@ class Runner:
             metric=self.place.metric, workdir=self.place.folder(trial), part=part, memory_bytes=self.place.memory_bytes,
             deadline=self.budget.step_deadline("final") if deadline is None else deadline, init_from=init_from,
             batch_scale=0.5 if trial in self._halved else 1.0, judge=None if entry else self._judge(proposal), entry=entry,
-            settings=settings,
+            settings=settings, slots=min(proposal.slots, self.executor.slots),
         )
         self._works[trial] = work
         # Said first, so that no trial ever runs that the events don't know.
         self.ledger.emit(
             TrialStarted(
                 trial=trial, attempt=attempt, recipe=proposal.recipe, fidelity=proposal.fidelity, origin=proposal.origin,
-                slot=len(self.executor.running),
+                slot=self.executor.taken, slots=work.slots,
             )
         )
         if self._sampler is not None:
@@ -362,7 +374,8 @@ class Runner:
                 message = f"the controller was restarted {trial.attempt} times while it ran"
                 self._finish(trial.id, trial.attempt, Outcome.LOST, message, None, 0.0, 0.0)
                 continue
-            while len(self.executor.running) >= self.executor.slots:
+            held = min(trial.slots, self.executor.slots)
+            while self.executor.taken + held > self.executor.slots:
                 self._take_in(POLL_S)
             resume = next(
                 (
@@ -372,7 +385,8 @@ class Runner:
                 ),
                 None,
             )
-            self._start(Proposal(trial.recipe, trial.fidelity, trial.origin, resume), trial.id, trial.attempt + 1)
+            proposal = Proposal(trial.recipe, trial.fidelity, trial.origin, resume, slots=held)
+            self._start(proposal, trial.id, trial.attempt + 1)
 
     def _take_in(self, timeout_s: float, go_on: Callable[[Trial], bool] | None = None) -> None:
         if not self.executor.running:
@@ -413,7 +427,7 @@ class Runner:
         last = trial.measurements[-1]
         work = self._works[trial.id]
         if work.deadline is not None and last.epoch < trial.fidelity.epochs:
-            speed = self.speeds.predict(trial.recipe)
+            speed = self.speeds.predict(trial.recipe, trial.slots)
             left_s = work.deadline - self.clock.now()
             if trial.origin not in (*NOT_EVIDENCE, "fixed", "user") and mistimed(trial, speed.epoch_s, left_s):
                 return MISTIMED
@@ -453,8 +467,8 @@ class Runner:
     def _again(self, trial: Trial) -> None:
         old = self._works[trial.id]
         self._start(
-            Proposal(trial.recipe, trial.fidelity, trial.origin), trial.id, trial.attempt + 1, part=old.part,
-            deadline=old.deadline, init_from=old.init_from,
+            Proposal(trial.recipe, trial.fidelity, trial.origin, slots=old.slots), trial.id, trial.attempt + 1,
+            part=old.part, deadline=old.deadline, init_from=old.init_from,
         )
 
     def _finish(

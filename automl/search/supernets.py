@@ -81,7 +81,7 @@ class Supernets:
             if one.attempt >= RESTARTS:
                 self._end(one, Outcome.LOST, f"the controller was restarted {one.attempt} times while it ran", 0.0, 0.0)
                 continue
-            while len(self._executor.running) >= self._executor.slots:
+            while self._executor.taken >= self._executor.slots:
                 wait_for_slot()
             self._start(one.id, one.attempt + 1, Wish(one.method, one.recipe, one.settings, one.seconds))
 
@@ -119,7 +119,7 @@ class Supernets:
         self._ledger.emit(
             SupernetStarted(
                 supernet=id, attempt=attempt, method=wish.method, recipe=wish.recipe, settings=dict(wish.settings),
-                seconds=wish.seconds, slot=len(self._executor.running),
+                seconds=wish.seconds, slot=self._executor.taken,
             )
         )
         self._told(self.all[id])

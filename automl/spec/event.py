@@ -80,6 +80,8 @@ class TrialStarted(Frozen):
     fidelity: Fidelity
     origin: str
     slot: int
+    slots: int = 1
+    """That it holds, from `slot` on as far as they are free."""
 
 
 class TrialMeasured(Frozen):
@@ -346,6 +348,7 @@ class JobState(pydantic.BaseModel):
                 before = self.trials.get(started.trial)
                 self.trials[started.trial] = Trial(
                     id=started.trial, recipe=started.recipe, fidelity=started.fidelity, origin=started.origin,
+                    slots=started.slots,
                     attempt=started.attempt, measurements=before.measurements if before is not None else (),
                     wall_s=before.wall_s if before is not None else 0.0, step_s=before.step_s if before is not None else 0.0,
                 )

@@ -96,7 +96,8 @@ class DataSettings(Frozen):
     ignore: tuple[str, ...] = ()
     """Columns that must not be used."""
     test_fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] | None = None
-    """Share held out for the final verification; None: 15 %, at most 10,000 rows. Unused with separate test data."""
+    """Share held out for the final verification; None: 15 %, of many rows 10 %, at most 10,000 rows. Unused with separate
+    test data."""
 
 
 class JobSpec(Frozen):

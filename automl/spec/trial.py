@@ -94,6 +94,8 @@ class Trial(Frozen):
     origin: str
     """Who proposed it: "portfolio", "tpe", "evolution", "final"…"""
     attempt: int = 1
+    slots: int = 1
+    """That it holds while it runs, with their cores."""
     outcome: Outcome | None = None
     message: str = ""
     measurements: tuple[Measurement, ...] = ()

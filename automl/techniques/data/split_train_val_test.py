@@ -4,9 +4,9 @@ What it changes: trials learn on the training rows and are judged on the validat
 files of their own, which only the verification of finished artifacts opens. Why it may help: a number that is told is
 only worth something if nothing of its rows was seen before. When it hurts: tiny data, where each part says little;
 from 30 validation rows on a score's chance alone moves it by several points. How: a separate test file, or a column
-that names each row's part, is taken as it is; what lacks is cut at random with a fixed seed (test 15 %, at most
-10,000 rows; validation 15 % of the rest, 10 % beyond 20,000 rows), stratified by class or by tenths of a number, so
-that each part has the same shares. Rows with an equal value in the group column stay together in one part, and so do
+that names each row's part, is taken as it is; what lacks is cut at random with a fixed seed (test 15 %, from 10,000
+rows on 1,500 rows or 10 %, at most 10,000; validation as much of the rest), stratified by class or by tenths of a number,
+so that each part has the same shares. Rows with an equal value in the group column stay together in one part, and so do
 identical rows while they are few. The same seed gives the same rows. Trials are judged on one validation part; k
 folds of training and validation rows together, with strata and groups kept, are what the final ensemble's members
 learn on (see `bagging`). With a time column (dates, or numbers that grow) the split is by time instead: the newest rows

@@ -16,6 +16,9 @@ from automl.data import labels, split
         (1000, None, 150),
         (100, None, 25),
         (40, None, 10),
+        (10_000, None, 1_500),
+        (12_000, None, 1_500),
+        (18_000, None, 1_800),
         (1_000_000, None, 10_000),
         (1000, 0.3, 300),
         (10, 0.99, 8),
@@ -26,7 +29,9 @@ def test_rows_to_test(rows, fraction, size):
     assert split.rows_to_test(rows, fraction) == size
 
 
-@pytest.mark.parametrize(("rows", "size"), [(850, 128), (30_000, 3000), (1_000_000, 10_000), (90, 30), (30, 10)])
+@pytest.mark.parametrize(
+    ("rows", "size"), [(850, 128), (11_000, 1500), (30_000, 3000), (1_000_000, 10_000), (90, 30), (30, 10)]
+)
 def test_rows_to_validate(rows, size):
     assert split.rows_to_validate(rows) == size
 

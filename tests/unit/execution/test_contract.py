@@ -44,6 +44,23 @@ class TestRunning:
         assert {e.outcome for e in ended.values()} == {Outcome.COMPLETED}
         assert {e.slot for e in ended.values()} == {0, 1}
 
+    def test_a_trial_may_hold_several_slots_and_has_their_cores(
+        self, make_executor: Make, make_work: MakeWork, help: Any
+    ) -> None:
+        executor = make_executor(slots=3)
+        assert executor.spreads
+        assert executor.start(make_work("threads", "wide", slots=2)) == 0
+        assert executor.taken == 2
+        with pytest.raises(Busy, match="1 are free"):
+            executor.start(make_work("train", "too-wide", slots=2))
+        assert executor.start(make_work("threads", "narrow")) == 2
+        assert executor.taken == 3
+        ended = help.ends(help.drive(executor))
+        assert (ended["wide"].message, ended["narrow"].message) == ("2 threads", "1 threads")
+        assert executor.taken == 0
+        with pytest.raises(ValueError, match="wants 4 of 3 slots"):
+            executor.start(make_work("train", "wider", slots=4))
+
     def test_a_slot_is_free_after_the_end(self, make_executor: Make, make_work: MakeWork, help: Any) -> None:
         executor = make_executor(slots=1)
         for trial in ("a", "b", "c"):

@@ -18,6 +18,7 @@ import numpy as np
 from automl import job as controller
 from automl.catalog import space as spaces
 from automl.execution.executor import Busy, Ended, Epoch, Report, Work
+from automl.search.budget import SPREAD
 from automl.search.control import Control
 from automl.search.engine import Engine
 from automl.search.supernets import ENTRY
@@ -138,6 +139,7 @@ class FakeExecutor:
     """Keeps the executor's contract on a virtual clock."""
 
     machine = "a machine of the mind"
+    spreads = True
 
     def __init__(self, clock: VirtualClock, world: World, slots: int = 2):
         self._clock = clock
@@ -159,13 +161,19 @@ class FakeExecutor:
     def running(self) -> frozenset[str]:
         return frozenset(self._runs) | {r.trial for r in self._reports if isinstance(r, Ended)}
 
+    @property
+    def taken(self) -> int:
+        return sum(work.slots for work in {w.trial: w for w in self.started}.values() if work.trial in self.running)
+
     def start(self, work: Work) -> int:
         if self.closed:
             raise RuntimeError("closed")
         if work.trial in self._runs:
             raise ValueError(f"{work.trial} runs already")
-        if len(self._runs) >= self._slots:
-            raise Busy("no slot is free")
+        if not 1 <= work.slots <= self._slots:
+            raise ValueError(f"{work.trial} wants {work.slots} of {self._slots} slots")
+        if sum(run.work.slots for run in self._runs.values()) + work.slots > self._slots:
+            raise Busy("too few slots are free")
         taken = {run.slot for run in self._runs.values()}
         slot = min(set(range(self._slots)) - taken)
         now = self._clock.now()
@@ -223,7 +231,7 @@ class FakeExecutor:
         raise AssertionError("the fake engine needs no children")
 
     def _epoch_s(self, work: Work) -> float:
-        return self._world.epoch_s(work) * work.fidelity.data_fraction
+        return self._world.epoch_s(work) * work.fidelity.data_fraction / work.slots**SPREAD
 
     def _advance(self, run: _Run) -> None:
         work = run.work

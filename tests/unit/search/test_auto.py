@@ -19,15 +19,18 @@ STARTS = {start.name: start.recipe for start in portfolio.starts(SPACE, 1)}
 WISH = STARTS["convnet"].epochs
 
 
-def clock(remaining_s: float, epoch_s: float = 10.0, running: int = 0, limit: int | None = None) -> Outlook:
-    """A clock on which an epoch of the widest convnet takes `epoch_s`, and others as they have weights; and a limit of
-    weights."""
+def clock(
+    remaining_s: float, epoch_s: float = 10.0, running: int = 0, limit: int | None = None, spread: int = 1
+) -> Outlook:
+    """A clock on which an epoch of the widest convnet takes `epoch_s`, and others as they have weights, on n cores an n-th
+    of it; and a limit of weights."""
     base = parameters(STARTS["convnet"], ROWS)
     limits = sizing.Limits(parameters=limit)
     return Outlook(
         remaining_s, 2 * remaining_s, 2, running,
         lambda recipe: Speed(0.0, epoch_s * parameters(recipe, ROWS) / base, True),
-        lambda recipe: sizing.within(SPACE, recipe, limits),
+        lambda recipe: sizing.within(SPACE, recipe, limits), spread,
+        lambda recipe, slots: Speed(0.0, epoch_s * parameters(recipe, ROWS) / base / slots, True),
     )
 
 
@@ -52,6 +55,18 @@ def test_the_strongest_gets_all_epochs_that_the_clock_has_room_for(trainings, ep
     assert portfolio.kind(proposal.recipe) == portfolio.kind(STARTS["convnet"])
     assert proposal.fidelity.epochs == proposal.recipe.epochs == pytest.approx(epochs, abs=1)
     assert proposal.fits
+
+
+@pytest.mark.parametrize(
+    ("trainings", "spread", "slots"),
+    [(1.2, 1, 1), (1.2, 2, 2), (1.2, 4, 2), (0.6, 4, 4), (0.1, 4, 4), (1.2 * auto.ALONE, 2, 1), (9.0, 2, 1)],
+)
+def test_where_one_core_has_no_room_for_enough_epochs_a_training_has_several(trainings, spread, slots):
+    proposal = asked([], clock(trainings * WISH * 10.0, spread=spread))
+    assert portfolio.kind(proposal.recipe) == portfolio.kind(STARTS["convnet"]) or trainings < 0.2
+    assert proposal.slots == slots
+    if slots > 1 and trainings > 0.2:
+        assert proposal.fidelity.epochs == pytest.approx(slots * trainings / 1.1 * WISH, abs=1)
 
 
 def test_what_the_limits_make_smaller_is_timed_in_the_size_that_is_trained():

@@ -51,6 +51,14 @@ def test_all_rows_say_more_than_a_sliver() -> None:
     assert speeds.predict(RECIPE).epoch_s == pytest.approx(5.0)
 
 
+def test_what_ran_on_several_slots_tells_of_one_and_of_as_many() -> None:
+    speeds = Speeds(TABLE, 2_000)
+    speeds.observe(trial(RECIPE, epoch_s=3.0).model_copy(update={"slots": 2}))
+    assert speeds.predict(RECIPE, 2).epoch_s == pytest.approx(3.0)
+    assert speeds.predict(RECIPE, 2).epoch_s < speeds.predict(RECIPE).epoch_s < 2 * 3.0
+    assert speeds.predict(RECIPE, 2).setup_s == speeds.predict(RECIPE).setup_s
+
+
 def test_a_wider_model_is_predicted_to_be_slower() -> None:
     speeds = Speeds(TABLE, 2_000)
     narrow = SPACE.recipe(SPACE.default() | {"architecture": "mlp", "mlp.width": 64}, 0)

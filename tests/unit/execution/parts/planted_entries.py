@@ -31,6 +31,8 @@ def result(work, outcome=Outcome.COMPLETED, epochs=0):
 
 
 def entry(work, session, threads):
+    if work.recipe.architecture.id == "threads":
+        return result(work, epochs=1).changed(message=f"{threads} threads")
     return globals()[work.recipe.architecture.id](work, session, **work.recipe.architecture.params)
 
 
