@@ -53,7 +53,8 @@ LONGER = 1.3
 LEAST = 0.2
 """A training gets no fewer than this share of its wished epochs…"""
 LEAST_LATER = 0.4
-"""… and no fewer than this one once there are results: a short schedule wouldn't beat them."""
+"""… and no fewer than this one once there are results: a short schedule wouldn't beat them. Of pictures it is a share of
+what the leader had, in its wished epochs."""
 MODEL_FROM = 24
 """Trials from which a model of a hundred dimensions says more than chance."""
 FINALE = 0.25
@@ -180,6 +181,14 @@ class Auto(Sampler):
             return self._timed_to(quickest.recipe, "portfolio", outlook, least=0.0)
         return None
 
+    def _led(self) -> float:
+        """How many times its wished epochs the leader had, at least one; it is pictures that gain from more."""
+        leaders = ranking(self.trials.values())[:1]
+        if self.space.profile.image_shape is None or not leaders:
+            return 1.0
+        recipe = leaders[0].best.recipe
+        return max(1.0, recipe.epochs / _wish(self._sized, recipe))
+
     def _completed(self) -> bool:
         return any(t.outcome == Outcome.COMPLETED for t in evidence(self.trials.values()))
 
@@ -251,7 +260,7 @@ class Auto(Sampler):
         room = speed.epochs_within(outlook.remaining_s / SAFETY)
         wish = recipe.epochs
         if least is None:
-            least = LEAST_LATER if self._completed() else LEAST
+            least = LEAST_LATER * self._led() if self._completed() else LEAST
         # Of many rows a few epochs are many steps.
         share = least * min(1.0, ROWS_AN_EPOCH / max(1, self.space.profile.rows))
         if room < max(1, math.ceil(share * wish)):

@@ -69,6 +69,15 @@ def test_where_one_core_has_no_room_for_enough_epochs_a_training_has_several(tra
         assert proposal.fidelity.epochs == pytest.approx(slots * trainings / 1.1 * WISH, abs=1)
 
 
+def test_after_a_long_training_no_short_one_follows():
+    share = parameters(STARTS["convnet-16"], ROWS) / parameters(STARTS["convnet"], ROWS)
+    left = clock(1.1 * 0.6 * WISH * 10.0 * share)
+    usual = ended("t0", STARTS["convnet"], 0.7)
+    assert asked([usual], left).recipe.architecture.params["width"] == 16
+    longer = ended("t0", STARTS["convnet"].model_copy(update={"epochs": 3 * WISH}), 0.7)
+    assert asked([longer], left) is None or asked([longer], left).fidelity.epochs >= 1.2 * WISH
+
+
 def test_what_the_limits_make_smaller_is_timed_in_the_size_that_is_trained():
     limit = parameters(STARTS["convnet"], ROWS) // 4
     # Room for seven tenths of a training of the first network as it is written down, for two and more of the one that fits.
