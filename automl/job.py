@@ -80,8 +80,9 @@ T = TypeVar("T")
 SERVER_GONE = 3
 FINAL_SHARE = 0.1
 """Of the budget, kept for the final fit until the speed is known."""
-COMPRESS_SHARE = 0.13
-"""Of the budget, at most kept for compression; what takes more is tried only when time is left."""
+COMPRESS_SHARE, COMPRESS_SHARE_PICTURES = 0.13, 0.07
+"""Of the budget, at most kept for compression; what takes more is tried only when time is left. Under a short clock pictures
+gain more from epochs."""
 FORCED_SHARE = 0.4
 """Of the budget, at most kept for compression that the user forces."""
 LIMITED_SHARE = 0.25
@@ -186,6 +187,7 @@ class Job:
             self._keep_reserve()
             self.start_executor()
             prepared = self.prepare()
+            self._keep_reserve(prepared.meta.modality)
             space = self.derive(prepared)
             runner = self.runner(prepared, space)
             given = [r for r in self.spec.search.recipes if r.members and self.spec.search.strategy == "fixed"]
@@ -805,13 +807,13 @@ class Job:
 
     # --- the clock ---------------------------------------------------------------------------------------
 
-    def _keep_reserve(self) -> None:
+    def _keep_reserve(self, modality: Modality | None = None) -> None:
         """The first estimate of what the end takes; scaled down so that a short budget isn't all reserve."""
         total = self.spec.budget.wall_s
         self.delivery_s = self.engine.deliver_estimate_s(self.spec.formats, None, None, slots=self.request.slots)
         steps = {
             "deliver": BUSY_PICTURES * self.delivery_s,
-            "compress": self._compress_s(),
+            "compress": self._compress_s(modality),
             "final": FINAL_SHARE * total if self.spec.search.strategy != "fixed" else 0.0,
             "report": REPORT_S,
         }
@@ -865,7 +867,7 @@ class Job:
         """Keeps the time of the delivery; of a short budget not more than a part."""
         self.budget.reserve("deliver", min(seconds, 0.4 * self.spec.budget.wall_s))
 
-    def _compress_s(self) -> float:
+    def _compress_s(self, modality: Modality | None) -> float:
         """Seconds kept for the ladder: what its first rung takes, where the budget is long enough for that to have its
         share; and what the rungs take that the user forces."""
         if self.spec.search.strategy == "fixed":
@@ -874,7 +876,8 @@ class Job:
         forced = self.engine.compress_estimate_s(self.spec.search.force) - usual
         if forced > 0:
             return float(min(usual + forced, FORCED_SHARE * total))
-        return float(usual if usual <= COMPRESS_SHARE * total else 0.0)
+        share = COMPRESS_SHARE_PICTURES if modality == Modality.IMAGE else COMPRESS_SHARE
+        return float(usual if usual <= share * total else 0.0)
 
     # --- small things ------------------------------------------------------------------------------------
 
