@@ -537,16 +537,15 @@ class Job:
         ensemble = self._planned_ensemble(runner, prepared, available)
         if len(ensemble) > 1 and (folder := self._ensemble(runner, ensemble, prepared)) is not None:
             return self._not_worse(runner, winner, folder)
-        plan = finale.plan(
-            winner, runner.speeds.predict(winner.best.recipe, runner.spread), available, parts["train"],
-            parts.get("validation", 0),
-        )
+        slots = runner.spread
+        speed = runner.speeds.predict(winner.best.recipe, slots, surely=True)
+        plan = finale.plan(winner, speed, available, parts["train"], parts.get("validation", 0))
         self.ledger.note(plan.why)
         if plan.how == "keep":
             return own
         interrupted = [t for t in self.state.trials.values() if t.origin == "final" and t.outcome is None]
         trial = runner.train(
-            Proposal(plan.recipe, plan.fidelity, "final", slots=runner.spread), part="train+validation",
+            Proposal(plan.recipe, plan.fidelity, "final", slots=slots), part="train+validation",
             deadline=self.budget.step_deadline("final"), init_from=own if plan.how == "continue" else None,
             trial=interrupted[-1].id if interrupted else None, attempt=interrupted[-1].attempt + 1 if interrupted else 1,
         )
@@ -833,7 +832,7 @@ class Job:
         self._reserve_delivery(single_s)
         if self._past(JobPhase.SEARCHING) or self.spec.search.strategy == "fixed":
             return
-        speed = runner.speeds.predict(best.recipe, runner.spread)
+        speed = runner.speeds.predict(best.recipe, runner.spread, surely=True)
         more_rows = 1 + parts.get("validation", 0) / max(1, parts["train"])
         wanted = speed.total_s(best.best_epoch or best.recipe.epochs) * more_rows
         short = speed.setup_s + finale.PLANNED_EPOCHS * speed.epoch_s * more_rows
@@ -876,7 +875,9 @@ class Job:
         forced = self.engine.compress_estimate_s(self.spec.search.force) - usual
         if forced > 0:
             return float(min(usual + forced, FORCED_SHARE * total))
-        share = COMPRESS_SHARE_PICTURES if modality == Modality.IMAGE else COMPRESS_SHARE
+        # Networks are made small enough beforehand; how fast they are is less sure, and compression may still help.
+        fast = self.spec.constraints.max_latency_ms is not None
+        share = COMPRESS_SHARE_PICTURES if modality == Modality.IMAGE and not fast else COMPRESS_SHARE
         return float(usual if usual <= share * total else 0.0)
 
     # --- small things ------------------------------------------------------------------------------------

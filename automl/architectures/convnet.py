@@ -50,6 +50,7 @@ def size(profile: Profile, *, width: int, stages: int, residual: bool) -> int:
     provides=("residual",),
     uses=("convolution",),
     size=size,
+    overhead=11_500,
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, residual: bool) -> Any:
     stages = _pictures.stages_within(_pictures.shortest_side(inputs), stages)

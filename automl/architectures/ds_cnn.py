@@ -44,6 +44,7 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int, kernel: int)
     cost=1.2,
     provides=("depthwise-separable",),
     size=size,
+    overhead=12_000,
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int, kernel: int) -> Any:
     stages = _pictures.stages_within(_pictures.shortest_side(inputs), stages)

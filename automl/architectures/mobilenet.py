@@ -54,6 +54,7 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int, expansion: i
     provides=("inverted-residual", "depthwise-separable"),
     uses=("channel-gates",),
     size=size,
+    overhead=18_000,
 )
 def build(
     inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int, expansion: int, kernel: int

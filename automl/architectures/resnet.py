@@ -35,6 +35,7 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int) -> int:
     provides=("residual",),
     uses=("convolution", "channel-gates"),
     size=size,
+    overhead=9_500,
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int) -> Any:
     stages = _pictures.stages_of(_pictures.shortest_side(inputs), stages)

@@ -12,7 +12,7 @@ from typing import Any
 
 from automl.architectures import _pictures
 from automl.architectures.builder import Builder
-from automl.catalog import Categorical, Int, architecture
+from automl.catalog import Int, architecture
 from automl.spec import Profile
 
 
@@ -31,7 +31,7 @@ def size(profile: Profile, *, width: int, stages: int, depth: int) -> int:
     id="vgg",
     modalities=("image",),
     params={
-        "width": Categorical((6, 8, 10, 12, 16, 20, 24, 32, 48, 64), 16),
+        "width": Int(4, 64, 16, log=True),
         "stages": Int(1, 4, 3),
         "depth": Int(2, 3, 2),
     },
@@ -39,6 +39,7 @@ def size(profile: Profile, *, width: int, stages: int, depth: int) -> int:
     cost=1.0,
     uses=("convolution",),
     size=size,
+    overhead=7_500,
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, depth: int) -> Any:
     stages = _pictures.stages_of(_pictures.shortest_side(inputs), stages)

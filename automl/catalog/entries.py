@@ -139,6 +139,8 @@ class Architecture:
     of shape [b, features]."""
     size: Callable[..., int] | None
     """`size(profile, **params)`: trainable parameters without building; None where only building tells."""
+    overhead: int
+    """Bytes of an 8-bit .tflite file beside a byte a weight, about, where no blueprint tells: graph, scales, biases."""
     blueprint: Callable[..., Blueprint] | None
     """`blueprint(profile, **params)`: the network's parts up to the features, without building; None where it has none."""
     drawings: Callable[..., tuple[Drawing, ...]] | None
@@ -339,6 +341,7 @@ def architecture(
     flat: tuple[str, ParameterValue] | None = None,
     conversion: float | Callable[..., float] = 1.0,
     size: Callable[..., int] | None = None,
+    overhead: int = 0,
     blueprint: Callable[..., Blueprint] | None = None,
     drawings: Callable[..., tuple[Drawing, ...]] | None = None,
     relaxation: Relaxation | None = None,
@@ -367,8 +370,8 @@ def architecture(
             Architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
                 reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, flat=flat,
-                conversion=factor, build=build, size=size, blueprint=blueprint, drawings=drawings, relaxation=relaxation,
-                paths=paths, elastic=elastic, fitted_by=fitted_by,
+                conversion=factor, build=build, size=size, overhead=overhead, blueprint=blueprint, drawings=drawings,
+                relaxation=relaxation, paths=paths, elastic=elastic, fitted_by=fitted_by,
                 doc=_essay(build),
             )
         )

@@ -10,14 +10,17 @@ import dataclasses
 from automl.catalog import operations
 from automl.catalog.blueprint import GATES, Blueprint, Part
 
-KERNEL_CHANNEL_BYTES = 28
-"""Of an int8 file for each output channel of a kernel: bias (4), and scale and zero point of kernel (12) and bias (12)."""
-OPERATION_BYTES = 210
-"""For each operation, with its output's tensor: measured on files of this converter, most of it are names…"""
-KERNEL_BYTES = 120
-"""… and for each kernel beside that, with its bias."""
-FILE_BYTES = 950
-"""For the frame of the file."""
+KERNEL_CHANNEL_BYTES = 13
+"""Of an int8 file for each output channel of a kernel: bias, and scale of kernel and bias (4 each). Zero points, all of them
+the same, stand once for as many channels."""
+OPERATION_BYTES = 162
+"""For each operation, with its output's tensor: fitted to sixteen files of this converter, most of it are names…"""
+KERNEL_BYTES = 125
+"""… and for each kernel beside that, with its bias…"""
+FILE_BYTES = 1250
+"""… and for the frame of the file."""
+STEP_BYTES = 5
+"""For each number of a GRU's biases within each step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +57,9 @@ def int8_bytes(net: Blueprint) -> int:
 
 def _recurrence_bytes(part: Part) -> int:
     """Beside what kernels have: two of them for each gate; and of a GRU biases within each step."""
-    own = KERNEL_CHANNEL_BYTES * GATES[part.cell] * part.channels
-    return 2 * own - KERNEL_CHANNEL_BYTES * part.channels + (part.shape[1] * own if part.cell == "gru" else 0)
+    numbers = GATES[part.cell] * part.channels
+    steps = part.shape[1] if part.cell == "gru" else 0
+    return KERNEL_CHANNEL_BYTES * (2 * numbers - part.channels) + STEP_BYTES * steps * numbers
 
 
 def peak_bytes(net: Blueprint, width: int = 1) -> int:

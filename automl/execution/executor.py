@@ -141,11 +141,11 @@ Report = Epoch | Ended
 
 
 class Executor(Protocol):
-    """Runs trials, each in a slot of its own."""
+    """Runs trials, each in a slot of its own or in several."""
 
     @property
     def slots(self) -> int:
-        """How many trials may run at once; may be changed by `resize`."""
+        """How many trials may run at once that hold one each; may be changed by `resize`."""
 
     @property
     def running(self) -> frozenset[str]:

@@ -115,7 +115,9 @@ class LocalExecutor:
 
     @property
     def spreads(self) -> bool:
-        return not any(slot.gpus for slot in self._all_slots)
+        # JAX takes all cores for each worker, whatever the threads it is given.
+        tensorflow = self._env.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
+        return tensorflow and not any(slot.gpus for slot in self._all_slots)
 
     @property
     def machine(self) -> str:

@@ -19,13 +19,25 @@ def model_of(content: bytes) -> Any:
 
 
 def rewritten(content: bytes, change: Callable[[Any], None] = lambda model: None) -> bytes:
-    """The flatbuffer after `change(model)`, where `model` is a `ModelT` of the schema, with all weights aligned."""
+    """The flatbuffer after `change(model)`, where `model` is a `ModelT` of the schema, with all weights aligned, and equal
+    vectors of numbers written once."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     class Aligned(flatbuffers.Builder):
+        def __init__(self, size: int):
+            super().__init__(size)
+            self._written: dict[tuple[int, bytes], int] = {}
+
         def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
             return super().StartVector(elemSize, numElems, ALIGNMENT if elemSize == 1 else alignment)
+
+        def CreateNumpyVector(self, x: Any) -> Any:
+            # Tables may refer to the same vector: zero points, eight bytes for each channel, are mostly zeros.
+            key = (x.itemsize, x.tobytes())
+            if key not in self._written:
+                self._written[key] = super().CreateNumpyVector(x)
+            return self._written[key]
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
     change(model)

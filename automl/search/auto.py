@@ -8,7 +8,7 @@ What it does turns on how many full trainings the clock allows:
 - **Few** (pictures, big tables): under a short clock one good recipe trained to the end beats nine half-trained ones. The
   architecture's speed is probed on a sliver of the data (which also gives a first usable model at once); then every slot
   trains the strongest recipe that is left, with exactly as many epochs as the clock has room for, so that its schedule
-  completes.
+  completes. Where a slot hasn't room for enough epochs and cores help, one training has several slots.
 
 Pictures gain from epochs for longer than from other recipes: their clock is short for longer, and where it wasn't, the
 leaders are trained anew towards the end, with as many epochs as there is room for.
@@ -62,8 +62,8 @@ FINALE = 0.25
 STRONG = 0.4
 """Share of its weights within the limits with which the first choice under a short clock stays it."""
 ALONE = 2.0
-"""A training has all free slots for itself where one hasn't room for as many times its wished epochs: on one network more
-epochs say more than another network."""
+"""A training has several slots where fewer haven't room for as many times its wished epochs: more epochs of one network are
+worth more than another network."""
 LAST = 20
 """Added to the rank of what is smaller than the limits ask for."""
 LEADERS = 3
@@ -102,7 +102,7 @@ class Auto(Sampler):
         if probing and outlook.running >= 1:
             return None  # the probe tells in a moment how many epochs fit
         if self._short(left, outlook):
-            return self._alone(left, outlook) or self._strongest(left, outlook) or self._longer(outlook)
+            return self._strongest(left, outlook) or self._longer(outlook)
         if (longer := self._longer(outlook)) is not None:
             return longer
         for start in left:
@@ -156,30 +156,28 @@ class Auto(Sampler):
         many = len(evidence(self.trials.values())) >= 2 * max(2, outlook.slots)
         return full * self._few > outlook.remaining_s and not many
 
-    def _alone(self, left: list[portfolio.Start], outlook: Outlook) -> Proposal | None:
-        """The best ranked recipe, on the fewest of the free slots on which enough of its epochs fit, or on all."""
-        if outlook.spread < 2 or outlook.speed_on is None or not left:
-            return None
-        recipe = min(left, key=lambda s: s.short_clock).recipe
-        for slots in range(1, outlook.spread + 1):
-            speed = outlook.speed_on(recipe, slots)
-            if speed.epochs_within(outlook.remaining_s / SAFETY) >= ALONE * recipe.epochs:
-                break
-        if slots == 1:
-            return None
-        proposal = self._timed_to(recipe, "portfolio", dataclasses.replace(outlook, speed=lambda recipe: speed))
-        return None if proposal is None else dataclasses.replace(proposal, slots=slots)
-
     def _strongest(self, left: list[portfolio.Start], outlook: Outlook) -> Proposal | None:
         """The best ranked recipe of which enough epochs fit, with all epochs that do."""
         for start in sorted(left, key=lambda s: s.short_clock):
-            if (proposal := self._timed_to(start.recipe, "portfolio", outlook)) is not None:
+            if (proposal := self._spread_to(start.recipe, outlook)) is not None:
                 return proposal
         if left and not self._completed() and outlook.running < outlook.slots:
             # Better a few epochs than none: of the quickest.
             quickest = min(left, key=lambda s: outlook.speed(s.recipe).epoch_s)
-            return self._timed_to(quickest.recipe, "portfolio", outlook, least=0.0)
+            return self._spread_to(quickest.recipe, outlook, least=0.0)
         return None
+
+    def _spread_to(self, recipe: Recipe, outlook: Outlook, least: float | None = None) -> Proposal | None:
+        """The recipe on the fewest of the free slots on which it has room for enough epochs, or on all of them."""
+        speed, slots = outlook.speed(recipe), 1
+        while outlook.speed_on is not None and slots < outlook.spread and (
+            speed.epochs_within(outlook.remaining_s / SAFETY) < ALONE * recipe.epochs
+        ):
+            slots += 1
+            speed = outlook.speed_on(recipe, slots)
+        there = dataclasses.replace(outlook, speed=lambda recipe: speed)
+        proposal = self._timed_to(recipe, "portfolio", there, least)
+        return None if proposal is None else dataclasses.replace(proposal, slots=slots)
 
     def _led(self) -> float:
         """How many times its wished epochs the leader had, at least one; it is pictures that gain from more."""

@@ -29,8 +29,9 @@ TRUST = 0.3
 
 BUSY_OVERHEAD_S = 2.5
 """Seconds of a trial outside its steps on a machine with three processes for each core; with one it is less than one."""
-SPREAD = 0.6
-"""Convolutions on the cores of n slots take a training's time on one by n to the power of minus this: two thirds on two."""
+SPREAD, UNPROVEN = 0.6, 0.3
+"""Convolutions on the cores of n slots take a training's time on one by n to the power of minus this: measured on two cores,
+.66 and .60. What must not be late counts on the second where nothing of the job ran on several slots so far."""
 TAIL_S = 2.0
 """Most that starting a process and writing a candidate are taken to add to a training."""
 
@@ -116,6 +117,8 @@ class _Measured:
     """Of an epoch on all training rows, on one slot."""
     sliver: bool
     """Taken from a training on some of them."""
+    spread: bool
+    """Taken from one on several slots."""
 
 
 class Speeds:
@@ -154,7 +157,8 @@ class Speeds:
         rows = self._profile.rows
         work = rows * trial.fidelity.data_fraction + self._validation / 3
         whole_s = max(epoch_s, 1e-4) * (rows + self._validation / 3) / work * trial.slots**SPREAD
-        self._measured[trial.id] = _Measured(trial.recipe, setup_s, whole_s, trial.fidelity.data_fraction < 1.0)
+        sliver = trial.fidelity.data_fraction < 1.0
+        self._measured[trial.id] = _Measured(trial.recipe, setup_s, whole_s, sliver, trial.slots > 1)
 
     def busy(self, otherwise: float) -> float:
         """How much of its estimated time a step of the end takes on this machine now, in [0.3, 0.7]: the estimates are of a
@@ -166,10 +170,12 @@ class Speeds:
         for trial in trials:
             self.observe(trial)
 
-    def predict(self, recipe: Recipe, slots: int = 1) -> Speed:
-        """The speed of a recipe on the whole training part, on the cores of so many slots."""
+    def predict(self, recipe: Recipe, slots: int = 1, *, surely: bool = False) -> Speed:
+        """The speed of a recipe on the whole training part, on the cores of so many slots; `surely` for what must not be
+        late."""
         alone = self._predict(recipe)
-        return dataclasses.replace(alone, epoch_s=alone.epoch_s / slots**SPREAD)
+        proven = not surely or any(m.spread for m in self._measured.values())
+        return dataclasses.replace(alone, epoch_s=alone.epoch_s / slots ** (SPREAD if proven else UNPROVEN))
 
     def _predict(self, recipe: Recipe) -> Speed:
         if not self._measured:

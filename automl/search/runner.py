@@ -39,6 +39,8 @@ RESTARTS = 10
 are not the trial's fault, but one that takes the machine down with it must come to an end."""
 GRACE_S = 5.0
 """For a trial that is told to stop, to write its candidate."""
+MOST_SPREAD = 4
+"""Slots that a training holds at most: steps of small networks gain little by more cores."""
 DRY = 25
 """Proposals in one round that may be refused (size, time) before the slot stays free."""
 
@@ -217,9 +219,13 @@ class Runner:
     @property
     def spread(self) -> int:
         """How many slots a training may hold that has the job for itself: convolutions over pictures gain by cores."""
-        if self.space.profile.image_shape is None or not self.executor.spreads:
+        if self.space.profile.image_shape is None:
             return 1
-        return max(1, min(self.control.slots, self.executor.slots))
+        return max(1, min(self.control.slots, self._held(MOST_SPREAD)))
+
+    def _held(self, slots: int) -> int:
+        """So many of the executor's slots, or as many as a trial may hold there."""
+        return min(slots, self.executor.slots if self.executor.spreads else 1)
 
     def _next(self, sampler: Sampler, first: Sequence[Recipe]) -> Proposal | None:
         """A proposal that meets the limits of size and time; None when there is none now."""
@@ -315,7 +321,7 @@ class Runner:
         waiting = [r for r in recipes if (t := known().get(r.identity)) is None or t.outcome is None]
         while True:
             self._commands()
-            while waiting and self._free > 0:
+            while waiting and self.executor.taken < min(self.control.slots, self.executor.slots):
                 recipe = waiting.pop(0)
                 speed = self.speeds.predict(recipe)
                 needed_s = speed.total_s(recipe.epochs) if speed.measured else 0.0  # a guess keeps nothing from being tried
@@ -345,7 +351,7 @@ class Runner:
             metric=self.place.metric, workdir=self.place.folder(trial), part=part, memory_bytes=self.place.memory_bytes,
             deadline=self.budget.step_deadline("final") if deadline is None else deadline, init_from=init_from,
             batch_scale=0.5 if trial in self._halved else 1.0, judge=None if entry else self._judge(proposal), entry=entry,
-            settings=settings, slots=min(proposal.slots, self.executor.slots),
+            settings=settings, slots=self._held(proposal.slots),
         )
         self._works[trial] = work
         # Said first, so that no trial ever runs that the events don't know.
@@ -374,7 +380,7 @@ class Runner:
                 message = f"the controller was restarted {trial.attempt} times while it ran"
                 self._finish(trial.id, trial.attempt, Outcome.LOST, message, None, 0.0, 0.0)
                 continue
-            held = min(trial.slots, self.executor.slots)
+            held = self._held(trial.slots)
             while self.executor.taken + held > self.executor.slots:
                 self._take_in(POLL_S)
             resume = next(
@@ -466,8 +472,9 @@ class Runner:
 
     def _again(self, trial: Trial) -> None:
         old = self._works[trial.id]
+        slots = max(1, min(old.slots, self.executor.slots - self.executor.taken))  # there may be fewer now
         self._start(
-            Proposal(trial.recipe, trial.fidelity, trial.origin, slots=old.slots), trial.id, trial.attempt + 1,
+            Proposal(trial.recipe, trial.fidelity, trial.origin, slots=slots), trial.id, trial.attempt + 1,
             part=old.part, deadline=old.deadline, init_from=old.init_from,
         )
 

@@ -66,8 +66,12 @@ class Limits:
     def shares(self, recipe: Recipe, profile: Profile) -> dict[str, float]:
         """How much of each limit the recipe's network takes, as far as that is known before it is built: 1 is all of it."""
         found = {}
-        if self.parameters is not None and (weights := parameters(recipe, profile)) is not None:
+        weights = parameters(recipe, profile)
+        if self.parameters is not None and weights is not None:
             found["parameters"] = weights / max(1, self.parameters)
+        if self.file_bytes is not None and weights is not None:
+            overhead = entries.architectures[recipe.architecture.id].overhead
+            found |= {"file": (weights + overhead) / self.file_bytes} if overhead else {}
         if (self.file_bytes is not None or self.memory_bytes is not None) and (known := _footprint(recipe, profile)):
             if self.file_bytes is not None:
                 found["file"] = known.int8_bytes / self.file_bytes

@@ -134,8 +134,8 @@ def history(user: User, job: str, begun: float, budget_s: float) -> dict[str, An
     for trial in trials:
         sums = by_origin.setdefault(trial.origin, {"trials": 0, "wall_s": 0.0, "step_s": 0.0})
         sums["trials"] += 1
-        sums["wall_s"] = round(sums["wall_s"] + trial.wall_s, 2)
-        sums["step_s"] = round(sums["step_s"] + trial.step_s, 2)
+        sums["wall_s"] = round(sums["wall_s"] + trial.slots * trial.wall_s, 2)
+        sums["step_s"] = round(sums["step_s"] + trial.slots * trial.step_s, 2)
     return {
         "first_model_s": first,
         "first_model_share": None if first is None else round(first / budget_s, 4),

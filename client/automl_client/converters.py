@@ -231,6 +231,7 @@ def trial(message: job_pb.Trial) -> types.Trial:
         wall_s=message.wall_s,
         step_s=message.step_s,
         artifact=_artifact_point(message.artifact) if message.HasField("artifact") else None,
+        slots=max(1, message.slots),
     )
 
 

@@ -328,6 +328,8 @@ class Trial:
     step_s: float
     artifact: ArtifactPoint | None = None
     """Where trials are ranked by artifacts, and this one was measured."""
+    slots: int = 1
+    """That it held, with their cores."""
 
     @property
     def id(self) -> str:

@@ -371,6 +371,7 @@ def trial(owner: names.Job, value: Trial, metric: str) -> job_pb.Trial:
         wall_s=value.wall_s,
         step_s=value.step_s,
         artifact=None if value.artifact is None else _artifact_point(value.artifact),
+        slots=value.slots,
     )
 
 

@@ -38,7 +38,10 @@ DEFAULT_BUDGET_S = 600.0
 )
 @click.option("--tolerance", type=click.FloatRange(0, 1), help="Accepted loss of a file against the float model [0.01].")
 @click.option("--test-data", type=click.Path(path_type=Path), help="File or folder with the test rows.")
-@click.option("--test-fraction", type=click.FloatRange(0, 1, True, True), help="Share held out for the last test [0.15].")
+@click.option(
+    "--test-fraction", type=click.FloatRange(0, 1, True, True),
+    help="Share held out for the last test [0.15; of many rows 0.1].",
+)
 @click.option("--split-column", metavar="COLUMN", help="Column that says train, validation or test.")
 @click.option("--group-column", metavar="COLUMN", help="Rows of equal value here stay together, or are one series.")
 @click.option("--time-column", metavar="COLUMN", help="Split by time: the newest rows here are tested on.")

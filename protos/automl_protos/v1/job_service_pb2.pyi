@@ -212,7 +212,7 @@ class Job(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., phase: _Optional[_Union[JobPhase, str]] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metric: _Optional[str] = ..., validation_metric: _Optional[float] = ..., test_metric: _Optional[float] = ..., trials: _Optional[_Mapping[str, int]] = ..., model_version: _Optional[str] = ..., goodput: _Optional[float] = ..., last_event: _Optional[int] = ..., refused: _Optional[_Iterable[_Union[_model_service_pb2.RefusedArtifact, _Mapping]]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., test_metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Trial(_message.Message):
-    __slots__ = ("name", "recipe_json", "origin", "outcome", "message", "epochs", "epochs_planned", "metric", "parameters", "wall_s", "step_s", "artifact")
+    __slots__ = ("name", "recipe_json", "origin", "outcome", "message", "epochs", "epochs_planned", "metric", "parameters", "wall_s", "step_s", "artifact", "slots")
     NAME_FIELD_NUMBER: _ClassVar[int]
     RECIPE_JSON_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
@@ -225,6 +225,7 @@ class Trial(_message.Message):
     WALL_S_FIELD_NUMBER: _ClassVar[int]
     STEP_S_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     recipe_json: str
     origin: str
@@ -237,7 +238,8 @@ class Trial(_message.Message):
     wall_s: float
     step_s: float
     artifact: ArtifactPoint
-    def __init__(self, name: _Optional[str] = ..., recipe_json: _Optional[str] = ..., origin: _Optional[str] = ..., outcome: _Optional[str] = ..., message: _Optional[str] = ..., epochs: _Optional[int] = ..., epochs_planned: _Optional[int] = ..., metric: _Optional[float] = ..., parameters: _Optional[int] = ..., wall_s: _Optional[float] = ..., step_s: _Optional[float] = ..., artifact: _Optional[_Union[ArtifactPoint, _Mapping]] = ...) -> None: ...
+    slots: int
+    def __init__(self, name: _Optional[str] = ..., recipe_json: _Optional[str] = ..., origin: _Optional[str] = ..., outcome: _Optional[str] = ..., message: _Optional[str] = ..., epochs: _Optional[int] = ..., epochs_planned: _Optional[int] = ..., metric: _Optional[float] = ..., parameters: _Optional[int] = ..., wall_s: _Optional[float] = ..., step_s: _Optional[float] = ..., artifact: _Optional[_Union[ArtifactPoint, _Mapping]] = ..., slots: _Optional[int] = ...) -> None: ...
 
 class ArtifactPoint(_message.Message):
     __slots__ = ("precision", "metric", "float_metric", "rows", "size_bytes", "latency_ms", "wall_s")

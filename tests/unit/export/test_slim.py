@@ -104,3 +104,25 @@ def test_a_forest_alone_has_nothing_to_round_and_a_network_beside_it_has() -> No
     both = keras.Model({"numeric": x}, model({"numeric": x}) + keras.layers.Dense(2)(x))
     assert not inference.nothing_to_round(both)
     assert not inference.nothing_to_round(keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)]))
+
+
+def test_equal_vectors_are_written_once() -> None:
+    """Of a quantised network above all the zero points: eight bytes for each channel of kernels and biases."""
+    x = keras.Input((8, 8, 3))
+    z = x
+    for _ in range(3):
+        z = keras.layers.Conv2D(64, 3, activation="relu", bias_initializer="random_normal")(z)
+    model = keras.Model(x, z)
+    rng = np.random.default_rng(0)
+    pictures = rng.normal(size=(20, 8, 8, 3)).astype(np.float32)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([picture[None]] for picture in pictures)
+    content = bytes(converter.convert())
+    slim = _slim.slimmed(content)
+    graph = schema.Model.GetRootAs(slim, 0).Subgraphs(0)
+    points = [graph.Tensors(i).Quantization() for i in range(graph.TensorsLength())]
+    each = [q.ZeroPointAsNumpy() for q in points if q is not None and q.ZeroPointLength() == 64]
+    assert len(each) == 6
+    assert {one.__array_interface__["data"][0] for one in each} == {each[0].__array_interface__["data"][0]}
+    np.testing.assert_array_equal(run(slim, pictures[:1]), run(content, pictures[:1]))

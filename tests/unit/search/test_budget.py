@@ -59,6 +59,15 @@ def test_what_ran_on_several_slots_tells_of_one_and_of_as_many() -> None:
     assert speeds.predict(RECIPE, 2).setup_s == speeds.predict(RECIPE).setup_s
 
 
+def test_what_must_not_be_late_counts_on_less_until_several_slots_were_tried() -> None:
+    speeds = Speeds(TABLE, 2_000)
+    speeds.observe(trial(RECIPE, epoch_s=3.0))
+    assert speeds.predict(RECIPE, 2).epoch_s < speeds.predict(RECIPE, 2, surely=True).epoch_s < 3.0
+    assert speeds.predict(RECIPE, 1, surely=True).epoch_s == pytest.approx(3.0)
+    speeds.observe(trial(RECIPE, epoch_s=2.0).model_copy(update={"slots": 2, "id": "wide"}))
+    assert speeds.predict(RECIPE, 2, surely=True) == speeds.predict(RECIPE, 2)
+
+
 def test_a_wider_model_is_predicted_to_be_slower() -> None:
     speeds = Speeds(TABLE, 2_000)
     narrow = SPACE.recipe(SPACE.default() | {"architecture": "mlp", "mlp.width": 64}, 0)

@@ -42,6 +42,22 @@ def test_a_file_of_many_small_operations_is_judged_by_its_bytes():
     assert found.architecture.params["genotype"] == wide.architecture.params["genotype"]
 
 
+def test_networks_drawn_by_hand_leave_room_for_what_stands_beside_their_weights():
+    hand = space.derive(PICTURES.task, PICTURES, SearchSettings())
+    wide = hand.recipe(hand.complete({"architecture": "vgg", "vgg.width": 32}), 0)
+    for limit in (20_000, 50_000, 100_000):
+        limits = sizing.Limits.of(Constraints(max_size_bytes=limit), INT8)
+        made = sizing.within(hand, wide, limits)
+        assert sizing.parameters(made, PICTURES) + architectures["vgg"].overhead + sizing.COMPANION_BYTES <= limit
+        params = made.architecture.params
+        assert params["stages"] == 3
+        larger = wide.model_copy(
+            update={"architecture": Choice(id="vgg", params={**params, "width": params["width"] + 1})}
+        )
+        assert limits.share(larger, PICTURES) > 1
+    assert "an int8 file of about" in sizing.Limits(file_bytes=10_000).passed(wide, PICTURES)
+
+
 def test_what_fits_stays_as_it_is_and_what_never_can_is_named():
     small = recipe("nas-cell", width=8, cells=1)
     assert sized(small, Constraints(max_size_bytes=200_000)) is small
@@ -115,9 +131,9 @@ def test_pictures_networks_become_narrower_before_they_lose_depth(size: int, kep
     def weights(width: int, stages: int) -> int:
         params = {"width": width, "stages": stages, "blocks": 1}
         changed = wide.model_copy(update={"architecture": Choice(id="resnet", params=params)})
-        return sizing.parameters(changed, PICTURES) or 0
+        return (sizing.parameters(changed, PICTURES) or 0) if limits.share(changed, PICTURES) <= 1 else 0
 
     every = [(n, weights(width, n)) for width in (8, 12, 16, 20, 24, 32, 48, 64) for n in (1, 2, 3)]
-    best = max(one for one in every if one[1] <= limits.parameters)
+    best = max(one for one in every if one[1])
     assert (found.architecture.params["stages"], sizing.parameters(found, PICTURES)) == best
     assert (best[0] == 3) == kept
