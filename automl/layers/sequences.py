@@ -48,13 +48,21 @@ class ChannelSlice(keras.layers.Layer):
         return {**super().get_config(), "start": self.start, "stop": self.stop}
 
 
+LEVELS = 255
+"""Of a number of 8 bits, beside zero."""
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class MaskedMean(keras.layers.Layer):
-    """The mean over the steps that are there: [x [b, steps, f], mask [b, steps, 1]] → [b, f]; zeros where no step is."""
+    """The mean over the steps that are there: [x [b, steps, f], mask [b, steps, 1]] → [b, f]; zeros where no step is.
+
+    Fewer steps than a 255th of all, or than one, count as so many. An int8 file counts in as many levels: a smaller number
+    may be level 0 there, and its kernels end the whole prediction rather than divide by it.
+    """
 
     def call(self, inputs: Any) -> Any:
         x, mask = inputs
-        return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
+        return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), max(1.0, (mask.shape[1] or 1) / LEVELS))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0][0], input_shape[0][2])

@@ -42,7 +42,9 @@ def submitted(user: User, out: Path, *arguments: str, budget_s: float, seed: int
 
 
 def measured(file: Path) -> dict[str, Any]:
-    """By a script in a process of its own."""
+    """By a script in a process of its own. Raises `RuntimeError` where the file can't be run."""
     command = [sys.executable, str(INDEPENDENT), str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise RuntimeError(f"{file.name} can't be run: {done.stderr[-1000:]}")
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))

@@ -452,3 +452,31 @@ def test_decoders_become_files_of_every_precision(form, build):
             next(iter(runner(series=built.inputs["series"][i : i + 1]).values())) for i in range(20)
         ])
         assert np.abs(given - expected).mean() < share * expected.std(), precision
+
+
+@pytest.mark.parametrize(("family", "params"), [
+    ("text-bag", {"width": 16}), ("text-cnn", {"width": 16, "filters": 16, "bag": True}), ("text-linear", {}),
+    ("tcn", {"width": 16, "levels": 2}),
+])
+def test_the_int8_file_answers_texts_of_nothing_and_of_one_word(family, params, build):
+    """Where most are long, a count of one is less than a level of eight bits, and kernels refuse to divide by none."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from automl.tasks import head
+    from tests.unit.architectures.test_genotype_families import META
+
+    preprocess = {"inputs": {"tokens": 900, "vocabulary": 50, "ngrams": 900, "ngram_vocabulary": 80}}
+    built = build(family, params, modality="text", preprocess=preprocess, classes=3)
+    whole = {name: np.ones_like(x) for name, x in built.inputs.items()}
+    content = tflite.convert(head.inference_model(shaken(built.core), META), "int8", whole)
+
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    for words in (0, 1):
+        for detail in interpreter.get_input_details():
+            codes = np.zeros(detail["shape"], detail["dtype"])
+            codes[:, :words] = 1
+            interpreter.set_tensor(detail["index"], codes)
+        interpreter.invoke()
+        answer = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        assert answer.sum() == pytest.approx(1.0, abs=0.02)

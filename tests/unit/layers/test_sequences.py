@@ -21,6 +21,12 @@ def test_a_masked_mean_counts_only_the_steps_that_are_there():
         np.testing.assert_allclose(found[row], expected, rtol=1e-5, atol=1e-6)
 
 
+def test_of_many_steps_a_few_count_as_a_level_of_eight_bits():
+    x, mask = np.ones((2, 1020, 3), np.float32), np.zeros((2, 1020, 1), np.float32)
+    mask[0, :2], mask[1, :100] = 1, 1
+    np.testing.assert_allclose(np.asarray(sequences.MaskedMean()([x, mask])), [[2 / 4] * 3, [1.0] * 3], rtol=1e-6)
+
+
 def test_a_slice_takes_channels():
     x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     np.testing.assert_array_equal(np.asarray(sequences.ChannelSlice(1, 3)(x)), x[..., 1:3])
