@@ -275,7 +275,11 @@ class Job:
         if self.state.space is not None and self.state.strategy is None:
             return space  # begun by a version that didn't choose
         other = self.spec.search.changed(strategy=choosing.STRATEGY)
-        genotypes = spaces.derive(self.task, space.profile, other, formats, unfit)
+        genotypes: Space | None
+        try:
+            genotypes = spaces.derive(self.task, space.profile, other, formats, unfit)
+        except InvalidInput:  # the settings are of families drawn by hand, whose space has been derived from them
+            genotypes = None
         if self.state.strategy is None:
             choice = choosing.choose(
                 space, genotypes, self.spec.constraints, self.spec.formats,
@@ -283,7 +287,7 @@ class Job:
             )
             self.ledger.emit(StrategyChosen(strategy=choice.strategy, reason=choice.reason))
         assert self.state.strategy is not None
-        if self.state.strategy.strategy == "auto":
+        if self.state.strategy.strategy == "auto" or genotypes is None:
             return space
         self.spec = self.spec.changed(search=other.to_dict())
         return genotypes

@@ -9,9 +9,10 @@ from automl.spec.event import TrialStarted
 from tests.unit.search.fakes import PICTURES, Meta, Theatre, World, fold, spec
 
 
-def stage(tmp_path: Path, wall_s: float, **more) -> Theatre:
+def stage(tmp_path: Path, wall_s: float, settings: SearchSettings | None = None, **more) -> Theatre:
+    search = settings or SearchSettings(strategy="auto")
     return Theatre(
-        tmp_path, spec=spec(wall_s=wall_s, task="image-classification", search=SearchSettings(strategy="auto")),
+        tmp_path, spec=spec(wall_s=wall_s, task="image-classification", search=search),
         meta=Meta(task="image-classification", modality=Modality.IMAGE, profile=PICTURES), seed=7,
         world=World(epoch_s=lambda work: 8.0), **more,
     )
@@ -30,6 +31,15 @@ def test_under_a_short_clock_one_training_has_all_slots(tmp_path: Path) -> None:
     # While it ran nothing else did.
     works = {w.trial: w for executor in theatre.executors for w in executor.started}
     assert works[first.id].slots == 2
+
+
+def test_parameters_of_a_family_drawn_by_hand_are_taken_by_the_default_strategy(tmp_path: Path) -> None:
+    settings = SearchSettings(strategy="auto", parameters={"convnet.width": "16"})
+    widths = {
+        one.recipe.architecture.params["width"] for one in begun(stage(tmp_path, 200.0, settings).run())
+        if one.recipe.architecture.id == "convnet"
+    }
+    assert widths == {16}
 
 
 def test_where_there_is_time_trainings_run_side_by_side(tmp_path: Path) -> None:
