@@ -59,14 +59,27 @@ def test_the_strongest_gets_all_epochs_that_the_clock_has_room_for(trainings, ep
 
 @pytest.mark.parametrize(
     ("trainings", "spread", "slots"),
-    [(1.2, 1, 1), (1.2, 2, 2), (1.2, 4, 2), (0.6, 4, 4), (0.1, 4, 4), (1.2 * auto.ALONE, 2, 1), (9.0, 2, 1)],
+    [(1.2, 1, 1), (1.2, 2, 2), (1.2, 4, 2), (0.6, 4, 4), (1.2 * auto.ALONE, 2, 1), (9.0, 2, 1)],
 )
 def test_where_one_core_has_no_room_for_enough_epochs_a_training_has_several(trainings, spread, slots):
     proposal = asked([], clock(trainings * WISH * 10.0, spread=spread))
-    assert portfolio.kind(proposal.recipe) == portfolio.kind(STARTS["convnet"]) or trainings < 0.2
+    assert portfolio.kind(proposal.recipe) == portfolio.kind(STARTS["convnet"])
     assert proposal.slots == slots
-    if slots > 1 and trainings > 0.2:
+    if slots > 1:
         assert proposal.fidelity.epochs == pytest.approx(slots * trainings / 1.1 * WISH, abs=1)
+
+
+@pytest.mark.parametrize("spread", [1, 2])
+def test_a_smaller_network_with_its_epochs_comes_before_a_larger_one_without(spread):
+    half = STARTS["convnet-16"]
+    share = parameters(half, ROWS) / parameters(STARTS["convnet"], ROWS)
+    proposal = asked([], clock(1.3 * WISH * 10.0 * share / spread, spread=spread))
+    assert portfolio.kind(proposal.recipe) == portfolio.kind(half)
+    assert proposal.fidelity.epochs >= WISH
+    assert proposal.slots == spread
+    # Where none has room for them, the order stands.
+    least = min(parameters(recipe, ROWS) for recipe in STARTS.values()) / parameters(STARTS["convnet"], ROWS)
+    assert asked([], clock(0.9 * WISH * 10.0 * least, spread=1)).fidelity.epochs < WISH
 
 
 def test_after_a_long_training_no_short_one_follows():
