@@ -160,8 +160,8 @@ class Auto(Sampler):
         return full * self._few > outlook.remaining_s and not many
 
     def _strongest(self, left: list[portfolio.Start], outlook: Outlook) -> Proposal | None:
-        """The best ranked recipe of which enough epochs fit, with all epochs that do. Of pictures, the first trainings are of
-        one that has room for its wished epochs, where there is any."""
+        """The best ranked recipe of which enough epochs fit, with all epochs that do. Of pictures, the first trainings are
+        of one that has room for its wished epochs, where there is any."""
         ranked = sorted(left, key=lambda s: s.short_clock)
         first = self.space.profile.image_shape is not None and not self._completed()
         for least in (ENOUGH, None) if first else (None,):
