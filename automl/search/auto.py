@@ -61,7 +61,7 @@ FINALE = 0.25
 """Share of the search's time that belongs to other seeds for the leaders."""
 ENOUGH = 1.0
 """Of its wished epochs a network of pictures needs so many to be preferred to a smaller one that gets as many (cifar10, five
-minutes: the widest with three quarters of them .756 to .784, one of two thirds its width with 1.5 times as many .804)."""
+minutes, single runs: the widest with three quarters of them .784, one of two thirds its width with 1.5 times as many .804)."""
 STRONG = 0.4
 """Share of its weights within the limits with which the first choice under a short clock stays it."""
 ALONE = 2.0
