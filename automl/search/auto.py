@@ -60,8 +60,9 @@ MODEL_FROM = 24
 FINALE = 0.25
 """Share of the search's time that belongs to other seeds for the leaders."""
 ENOUGH = 1.0
-"""Of its wished epochs a network of pictures needs so many to be preferred to a smaller one that gets as many (cifar10, five
-minutes, single runs: the widest with three quarters of them .784, one of two thirds its width with 1.5 times as many .804)."""
+"""Of its wished epochs a network of pictures needs so many to be preferred to a smaller one that gets as many.
+(Five minutes of cifar10, single runs: the widest with .75 of them .784, one of two thirds its width with 1.5 times as
+many .804.)"""
 STRONG = 0.4
 """Share of its weights within the limits with which the first choice under a short clock stays it."""
 ALONE = 2.0
