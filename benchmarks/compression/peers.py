@@ -1,12 +1,13 @@
 """The same float model quantised by others: TensorFlow Lite's plain converter, ai-edge-quantizer, onnxruntime.
 
-Each takes the delivered float file (.keras, .tflite, .onnx) and encoded rows to calibrate on, and gives a file with a
+Each takes the delivered float file (.keras, .onnx) and encoded rows to calibrate on, and gives a file with a
 function that runs it. One that isn't installed, or fails, says so in the place of its figures.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -62,6 +63,28 @@ def litert(content: bytes) -> Run:
 
 def plain_converter(file: Path, calibration: Inputs, work: Path) -> tuple[Path, Run]:
     """`TFLiteConverter` with default optimisation and a representative set, nothing else."""
+    content = _converted(file, work, calibration)
+    out = work / "plain.tflite"
+    out.write_bytes(content)
+    return out, litert(content)
+
+
+def ai_edge_quantizer(file: Path, calibration: Inputs, work: Path) -> tuple[Path, Run]:
+    """Of what the plain converter makes in float32: it goes by the tensors' names, which delivered files haven't."""
+    if importlib.util.find_spec("ai_edge_quantizer") is None:
+        raise RuntimeError("ai-edge-quantizer is not installed")
+    from ai_edge_quantizer import quantizer, recipe
+
+    model = quantizer.Quantizer(bytearray(_converted(file, work)))
+    model.load_quantization_recipe(recipe.static_wi8_ai8())
+    result = model.quantize(model.calibrate({SIGNATURE: _rows(calibration)}))
+    out = work / "ai-edge-quantizer.tflite"
+    out.write_bytes(bytes(result.quantized_model))
+    return out, litert(out.read_bytes())
+
+
+def _converted(file: Path, work: Path, calibration: Inputs | None = None) -> bytes:
+    """The model of a .keras file as TensorFlow Lite's converter makes it: float32, or int8 by the calibration's rows."""
     import tensorflow as tf
 
     from automl.training import prediction
@@ -72,32 +95,19 @@ def plain_converter(file: Path, calibration: Inputs, work: Path) -> tuple[Path, 
     function = tf.function(
         lambda **x: {"output": model(x if isinstance(model.input, dict) else x[names[0]], training=False)}
     )
-    folder = work / "plain"
+    folder = tempfile.mkdtemp(prefix="plain-", dir=work)
     module = tf.Module()
     module.held = [v.value for v in model.variables]
-    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: function.get_concrete_function(**specs)})
-    made = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[SIGNATURE])
-    made.optimizations = [tf.lite.Optimize.DEFAULT]
-    types = {i.name: i.dtype for i in model.inputs}
-    made.representative_dataset = lambda: (
-        (SIGNATURE, {name: row[name].astype(types[name]) for name in names}) for row in _rows(calibration)
-    )
-    out = work / "plain.tflite"
-    out.write_bytes(made.convert())
-    return out, litert(out.read_bytes())
-
-
-def ai_edge_quantizer(file: Path, calibration: Inputs, work: Path) -> tuple[Path, Run]:
-    if importlib.util.find_spec("ai_edge_quantizer") is None:
-        raise RuntimeError("ai-edge-quantizer is not installed")
-    from ai_edge_quantizer import quantizer, recipe
-
-    model = quantizer.Quantizer(bytearray(file.read_bytes()))
-    model.load_quantization_recipe(recipe.static_wi8_ai8())
-    result = model.quantize(model.calibrate({SIGNATURE: _rows(calibration)}))
-    out = work / "ai-edge-quantizer.tflite"
-    out.write_bytes(bytes(result.quantized_model))
-    return out, litert(out.read_bytes())
+    tf.saved_model.save(module, folder, signatures={SIGNATURE: function.get_concrete_function(**specs)})
+    made = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
+    if calibration is not None:
+        rows = _rows(calibration)
+        types = {i.name: i.dtype for i in model.inputs}
+        made.optimizations = [tf.lite.Optimize.DEFAULT]
+        made.representative_dataset = lambda: (
+            (SIGNATURE, {name: row[name].astype(types[name]) for name in names}) for row in rows
+        )
+    return bytes(made.convert())
 
 
 def onnxruntime(file: Path, calibration: Inputs, work: Path) -> tuple[Path, Run]:
@@ -128,6 +138,6 @@ def onnxruntime(file: Path, calibration: Inputs, work: Path) -> tuple[Path, Run]
 
 
 PEERS: dict[str, tuple[str, Callable[[Path, Inputs, Path], tuple[Path, Run]]]] = {
-    "TFLite converter": (".keras", plain_converter), "ai-edge-quantizer": (".tflite", ai_edge_quantizer),
+    "TFLite converter": (".keras", plain_converter), "ai-edge-quantizer": (".keras", ai_edge_quantizer),
     "onnxruntime": (".onnx", onnxruntime),
 }
