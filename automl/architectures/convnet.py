@@ -37,6 +37,14 @@ def size(profile: Profile, *, width: int, stages: int, residual: bool) -> int:
     return total + (channels + 1) * profile.outputs
 
 
+def channels(profile: Profile, *, width: int, stages: int, residual: bool) -> list[int]:
+    stages = _pictures.stages_within(_pictures.profile_side(profile), stages)
+    found = [width]
+    for stage in range(1, stages + 1):
+        found += [width * 2**stage] * (3 if stage in _residual_stages(stages, residual) else 1)
+    return found
+
+
 @architecture(
     id="convnet",
     modalities=("image",),
@@ -50,7 +58,7 @@ def size(profile: Profile, *, width: int, stages: int, residual: bool) -> int:
     provides=("residual",),
     uses=("convolution",),
     size=size,
-    overhead=11_500,
+    overhead=_pictures.overhead(channels, frame=2_700, kernel=275, channel=27),
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, residual: bool) -> Any:
     stages = _pictures.stages_within(_pictures.shortest_side(inputs), stages)

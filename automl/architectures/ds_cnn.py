@@ -31,6 +31,13 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int, kernel: int)
     return total + (channels + 1) * profile.outputs
 
 
+def channels(profile: Profile, *, width: int, stages: int, blocks: int, kernel: int) -> list[int]:
+    found = [width]
+    for filters, _ in _shape(width, _pictures.stages_within(_pictures.profile_side(profile), stages), blocks):
+        found += [found[-1], filters]
+    return found
+
+
 @architecture(
     id="ds-cnn",
     modalities=("image",),
@@ -44,7 +51,7 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int, kernel: int)
     cost=1.2,
     provides=("depthwise-separable",),
     size=size,
-    overhead=12_000,
+    overhead=_pictures.overhead(channels, frame=2_000, kernel=475, channel=18.5),
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int, kernel: int) -> Any:
     stages = _pictures.stages_within(_pictures.shortest_side(inputs), stages)

@@ -39,6 +39,13 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int, expansion: i
     return total + _pictures.conv_size(channels, last, 1) + (last + 1) * profile.outputs
 
 
+def channels(profile: Profile, *, width: int, stages: int, blocks: int, expansion: int, kernel: int) -> list[int]:
+    found = [width]
+    for filters, _ in _shape(width, _pictures.stages_within(_pictures.profile_side(profile), stages), blocks):
+        found += [expansion * found[-1]] * 2 + [filters]
+    return [*found, 4 * found[-1]]
+
+
 @architecture(
     id="mobilenet",
     modalities=("image",),
@@ -54,7 +61,7 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int, expansion: i
     provides=("inverted-residual", "depthwise-separable"),
     uses=("channel-gates",),
     size=size,
-    overhead=18_000,
+    overhead=_pictures.overhead(channels, frame=3_200, kernel=400, channel=15.5),
 )
 def build(
     inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int, expansion: int, kernel: int

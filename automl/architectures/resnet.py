@@ -22,6 +22,13 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int) -> int:
     return _pictures.residual_size(profile, width, _pictures.stages_of(_pictures.profile_side(profile), stages), blocks)
 
 
+def channels(profile: Profile, *, width: int, stages: int, blocks: int) -> list[int]:
+    found = [width]
+    for stage in range(_pictures.stages_of(_pictures.profile_side(profile), stages)):
+        found += [width * 2**stage] * (2 * blocks + (1 if stage else 0))  # one of a shortcut
+    return found
+
+
 @architecture(
     id="resnet",
     modalities=("image",),
@@ -35,7 +42,7 @@ def size(profile: Profile, *, width: int, stages: int, blocks: int) -> int:
     provides=("residual",),
     uses=("convolution", "channel-gates"),
     size=size,
-    overhead=9_500,
+    overhead=_pictures.overhead(channels, frame=1_800, kernel=450, channel=15.5),
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int) -> Any:
     stages = _pictures.stages_of(_pictures.shortest_side(inputs), stages)

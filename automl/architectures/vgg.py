@@ -27,6 +27,11 @@ def size(profile: Profile, *, width: int, stages: int, depth: int) -> int:
     return total + (channels + 1) * profile.outputs
 
 
+def channels(profile: Profile, *, width: int, stages: int, depth: int) -> list[int]:
+    stages = _pictures.stages_of(_pictures.profile_side(profile), stages)
+    return [width * 2**stage for stage in range(stages) for _ in range(depth)]
+
+
 @architecture(
     id="vgg",
     modalities=("image",),
@@ -39,7 +44,7 @@ def size(profile: Profile, *, width: int, stages: int, depth: int) -> int:
     cost=1.0,
     uses=("convolution",),
     size=size,
-    overhead=7_500,
+    overhead=_pictures.overhead(channels, frame=1_350, kernel=525, channel=20),
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, depth: int) -> Any:
     stages = _pictures.stages_of(_pictures.shortest_side(inputs), stages)

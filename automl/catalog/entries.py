@@ -139,8 +139,9 @@ class Architecture:
     of shape [b, features]."""
     size: Callable[..., int] | None
     """`size(profile, **params)`: trainable parameters without building; None where only building tells."""
-    overhead: int
-    """Bytes of an 8-bit .tflite file beside a byte a weight, about, where no blueprint tells: graph, scales, biases."""
+    overhead: Callable[..., int] | None
+    """`overhead(profile, **params)`: bytes of an 8-bit .tflite file beside a byte a weight, about, where no blueprint tells:
+    graph, scales, biases."""
     blueprint: Callable[..., Blueprint] | None
     """`blueprint(profile, **params)`: the network's parts up to the features, without building; None where it has none."""
     drawings: Callable[..., tuple[Drawing, ...]] | None
@@ -341,7 +342,7 @@ def architecture(
     flat: tuple[str, ParameterValue] | None = None,
     conversion: float | Callable[..., float] = 1.0,
     size: Callable[..., int] | None = None,
-    overhead: int = 0,
+    overhead: Callable[..., int] | None = None,
     blueprint: Callable[..., Blueprint] | None = None,
     drawings: Callable[..., tuple[Drawing, ...]] | None = None,
     relaxation: Relaxation | None = None,

@@ -70,8 +70,10 @@ class Limits:
         if self.parameters is not None and weights is not None:
             found["parameters"] = weights / max(1, self.parameters)
         if self.file_bytes is not None and weights is not None:
-            overhead = entries.architectures[recipe.architecture.id].overhead
-            found |= {"file": (weights + overhead) / self.file_bytes} if overhead else {}
+            family = entries.architectures[recipe.architecture.id]
+            if family.overhead is not None:
+                beside = family.overhead(profile, **compose.complete(recipe.architecture, family.params))
+                found["file"] = (weights + beside) / self.file_bytes
         if (self.file_bytes is not None or self.memory_bytes is not None) and (known := _footprint(recipe, profile)):
             if self.file_bytes is not None:
                 found["file"] = known.int8_bytes / self.file_bytes

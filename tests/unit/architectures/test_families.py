@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from automl.catalog import architectures
+from automl.catalog import architectures, compose
+from automl.search.budget import parameters
 from automl.tasks import head
 
 SMALL = {
@@ -97,7 +98,11 @@ def test_every_family_becomes_an_int8_tflite_file_of_built_in_operations(family,
 
     built = build(family, SMALL[family])
     model = head.inference_model(built.core, META)
-    runner = Interpreter(model_content=tflite.convert(model, "int8", built.inputs)).get_signature_runner()
+    content = tflite.convert(model, "int8", built.inputs)
+    if (overhead := architectures[family].overhead) is not None:
+        beside = overhead(built.profile, **compose.complete(built.recipe.architecture, architectures[family].params))
+        assert parameters(built.recipe, built.profile) + beside == pytest.approx(len(content), rel=0.15)
+    runner = Interpreter(model_content=content).get_signature_runner()
     given = np.concatenate([
         next(iter(runner(**{name: x[i : i + 1] for name, x in built.inputs.items()}).values())) for i in range(20)
     ])

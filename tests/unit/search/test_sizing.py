@@ -48,8 +48,9 @@ def test_networks_drawn_by_hand_leave_room_for_what_stands_beside_their_weights(
     for limit in (20_000, 50_000, 100_000):
         limits = sizing.Limits.of(Constraints(max_size_bytes=limit), INT8)
         made = sizing.within(hand, wide, limits)
-        assert sizing.parameters(made, PICTURES) + architectures["vgg"].overhead + sizing.COMPANION_BYTES <= limit
         params = made.architecture.params
+        beside = architectures["vgg"].overhead(PICTURES, **params)
+        assert sizing.parameters(made, PICTURES) + beside + sizing.COMPANION_BYTES <= limit
         assert params["stages"] == 3
         larger = wide.model_copy(
             update={"architecture": Choice(id="vgg", params={**params, "width": params["width"] + 1})}
