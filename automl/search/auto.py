@@ -36,6 +36,8 @@ PROBE_ROWS = 2_500
 """Training rows of a probe: enough steps to time one, and a model better than none…"""
 PROBE_EPOCHS = 2
 """… and the second epoch is free of the first one's tracing."""
+OTHERS_FROM_S = 60.0
+"""A search of so many seconds probes other families beside the first choice: side by side probes take half as long again."""
 PROBE_WORTH_S = 4.0
 """An epoch that is guessed to take as long is worth a probe, for pictures…"""
 MANY_ROWS = 200_000
@@ -63,6 +65,8 @@ ENOUGH = 1.0
 """Of its wished epochs a network of pictures needs so many to be preferred to a smaller one that gets as many.
 (Five minutes of cifar10, single runs: the widest with .75 of them .784, one of two thirds its width with 1.5 times as
 many .804.)"""
+PART = 2.0
+"""A training on a part of the rows has to show as many times what a probe has shown."""
 STRONG = 0.4
 """Share of its weights within the limits with which the first choice under a short clock stays it."""
 ALONE = 2.0
@@ -137,7 +141,8 @@ class Auto(Sampler):
         first: dict[str, portfolio.Start] = {}
         for start in sorted(left, key=lambda s: s.short_clock):
             first.setdefault(start.recipe.architecture.id, start)
-        for start in list(first.values())[: max(2, outlook.slots)]:
+        most = max(2, outlook.slots) if outlook.total_s >= OTHERS_FROM_S else 1
+        for start in list(first.values())[:most]:
             speed = outlook.speed(start.recipe)
             new = not speed.measured and start.recipe.architecture.id not in probed
             if new and (probing or speed.epoch_s >= PROBE_WORTH_S):
@@ -170,21 +175,25 @@ class Auto(Sampler):
                 if (proposal := self._spread_to(start.recipe, outlook, least)) is not None:
                     return proposal
         if left and not self._completed() and outlook.running < outlook.slots:
-            # Better a few epochs than none: of the quickest.
-            quickest = min(left, key=lambda s: outlook.speed(s.recipe).epoch_s)
-            return self._spread_to(quickest.recipe, outlook, least=0.0)
+            # Better a few epochs than none, and a part of one than none: of the quickest.
+            quickest = min(left, key=lambda s: outlook.speed(s.recipe).epoch_s).recipe
+            return self._spread_to(quickest, outlook, least=0.0) or self._part(quickest, outlook)
         return None
+
+    def _part(self, recipe: Recipe, outlook: Outlook) -> Proposal | None:
+        """The recipe on as many rows as there is time to show once, on all free slots."""
+        slots = max(1, min(outlook.spread, outlook.free))
+        speed = outlook.on(slots).speed(recipe)
+        share = (outlook.remaining_s / SAFETY - speed.setup_s) / max(speed.epoch_s, 1e-6)
+        if not PART * PROBE_EPOCHS * PROBE_ROWS <= share * self.space.profile.rows < self.space.profile.rows:
+            return None
+        once = recipe.model_copy(update={"epochs": 1})
+        return Proposal(once, Fidelity(epochs=1, data_fraction=share), "portfolio", fits=True, slots=slots)
 
     def _spread_to(self, recipe: Recipe, outlook: Outlook, least: float | None = None) -> Proposal | None:
         """The recipe on the fewest of the free slots on which it has room for enough epochs, or on all of them."""
-        speed, slots = outlook.speed(recipe), 1
-        while outlook.speed_on is not None and slots < outlook.spread and (
-            speed.epochs_within(outlook.remaining_s / SAFETY) < ALONE * recipe.epochs
-        ):
-            slots += 1
-            speed = outlook.speed_on(recipe, slots)
-        there = dataclasses.replace(outlook, speed=lambda recipe: speed)
-        proposal = self._timed_to(recipe, "portfolio", there, least)
+        slots = spread_to(recipe, outlook, outlook.remaining_s / SAFETY, min(outlook.spread, outlook.free))
+        proposal = self._timed_to(recipe, "portfolio", outlook.on(slots), least)
         return None if proposal is None else dataclasses.replace(proposal, slots=slots)
 
     def _led(self) -> float:
@@ -273,6 +282,14 @@ class Auto(Sampler):
             return None
         epochs = wish if room >= self._few * wish else min(room, math.ceil(self._stretch * wish))
         return Proposal(recipe.model_copy(update={"epochs": epochs}), Fidelity(epochs=epochs), origin, fits=True)
+
+
+def spread_to(recipe: Recipe, outlook: Outlook, seconds: float, most: int) -> int:
+    """The fewest slots on which the recipe has room for enough epochs within the seconds, or the most it may have."""
+    slots = 1
+    while slots < most and outlook.on(slots).speed(recipe).epochs_within(seconds) < ALONE * recipe.epochs:
+        slots += 1
+    return slots
 
 
 def _within(starts: Sequence[portfolio.Start], outlook: Outlook, profile: Profile) -> list[portfolio.Start]:

@@ -96,10 +96,18 @@ class Outlook:
     """A recipe with its network made small enough for the limits, as far as that is foreseen; None where it can't be: that
     is no candidate. What is proposed will be trained in this size, so it is timed in this size."""
     spread: int = 1
-    """Slots that one training may hold now in the place of as many trainings side by side; more than one where their cores
-    make it faster…"""
+    """Slots that one training may hold in the place of as many trainings side by side; more than one where their cores make
+    it faster…"""
     speed_on: Callable[[Recipe, int], Speed] | None = None
     """… and how fast it is on so many."""
+    free: int = 1
+    """Slots that nothing holds now."""
+
+    def on(self, slots: int) -> Outlook:
+        """The same for trainings on so many slots each."""
+        if slots == 1 or (speed_on := self.speed_on) is None:
+            return self
+        return dataclasses.replace(self, speed=lambda recipe: speed_on(recipe, slots))
 
     def fits(self, recipe: Recipe, epochs: int) -> bool:
         return self.speed(recipe).total_s(epochs) * SAFETY <= self.remaining_s
@@ -142,14 +150,12 @@ class Speeds:
         found = trial.measurements
         if not found or trial.best_epoch == 0:  # which is that of a network which wasn't trained
             return
-        first = found[0]
-        # Between two attempts the clock of the process begins anew.
-        steps = [b.elapsed_s - a.elapsed_s for a, b in itertools.pairwise(found) if b.elapsed_s > a.elapsed_s]
-        if steps:
-            epoch_s = statistics.median(steps)
-            setup_s = max(0.0, first.elapsed_s - epoch_s * (1 if first.epoch == 1 else 0))
-        else:
-            epoch_s, setup_s = first.step_s, max(0.0, first.elapsed_s - first.step_s)
+        # Between two attempts the clock of the process begins anew, and the latest may have other slots than those before.
+        began = max((n for n in range(1, len(found)) if found[n].elapsed_s <= found[n - 1].elapsed_s), default=0)
+        latest = found[began:]
+        steps = [b.elapsed_s - a.elapsed_s for a, b in itertools.pairwise(latest)]
+        epoch_s = statistics.median(steps) if steps else latest[0].step_s
+        setup_s = max(0.0, latest[0].elapsed_s - epoch_s)
         if trial.outcome is not None and trial.step_s > 0:
             self._overheads[trial.id] = max(0.0, trial.wall_s - trial.step_s)
         # The first trials also wait for the fork server, which no later one does.

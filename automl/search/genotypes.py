@@ -7,7 +7,8 @@ rung goes on to the next (`automl.search.asha`). Who got farther stands higher; 
 How many epochs a full training has turns on the clock: a probe on a sliver of the data tells the speed, and a full training
 may take a `SHARE` of the search: where the clock is short the population is small, and its winner well trained. What takes
 longer than `RUNG_SHARE` to reach its first rung isn't begun: how long is foreseen from its multiplications. Towards the end
-nothing new begins; the leader is trained to the end instead.
+nothing new begins; the leader is trained to the end instead. Where a slot has no room for enough epochs and cores help, the
+lowest rung is trained side by side, and what goes on from there has several slots.
 
 Where networks aren't all that is there (tables, texts, series), the best recipes of the portfolio, one of each family, are
 trained before anything else, as far as they take no more than `PORTFOLIO_SHARE` of the search: boosted trees, linear models
@@ -31,7 +32,7 @@ from automl.catalog.domains import Categorical
 from automl.catalog.space import Assignment, Space
 from automl.search import portfolio
 from automl.search.asha import FACTOR, SHORTEST, Asha, rungs
-from automl.search.auto import PICTURES, PROBE_EPOCHS, PROBE_ROWS, STRETCH
+from automl.search.auto import PICTURES, PROBE_EPOCHS, PROBE_ROWS, STRETCH, spread_to
 from automl.search.budget import ENDLESS, SAFETY, TRUST, Outlook
 from automl.search.evolution import FIRST, POPULATION, TOURNAMENT, mutated
 from automl.search.sampler import NOT_EVIDENCE, Proposal, assignment_of, evidence, recipe_seed
@@ -63,6 +64,8 @@ class GenotypeSearch(Asha):
         self.starts: tuple[portfolio.Start, ...] = ()
         """Recipes of other families that are trained first, the strongest first."""
         self._settled = False
+        self._spread = 1
+        """Slots for what is trained beyond the lowest rung."""
         self._outlook = ENDLESS
         """Of the ask that is being answered."""
 
@@ -79,9 +82,21 @@ class GenotypeSearch(Asha):
             return None  # the probe tells in a moment how many epochs a full training may have
         self._outlook = outlook
         self._settle(outlook)
-        if self._closing(outlook):
-            return self._to_the_end(outlook)
-        return super().ask(trial, outlook)
+        proposal = self._to_the_end(outlook) if self._closing(outlook) else super().ask(trial, outlook)
+        if proposal is None or proposal.resume is None:
+            return proposal
+        wide = self._wide(outlook)
+        return None if outlook.free < wide else dataclasses.replace(proposal, slots=wide)  # they will be free in a moment
+
+    def _wide(self, outlook: Outlook) -> int:
+        """Slots for what is trained beyond the lowest rung: of those that are free where something holds the others for
+        long."""
+        wide = min(self._spread, outlook.spread)
+        return max(1, min(wide, outlook.free)) if self._beside() else wide
+
+    def _beside(self) -> bool:
+        """Whether something holds a slot for long, so that nobody waits for it."""
+        return False
 
     def fresh(self, rng: random.Random, attempts: int = 50) -> Assignment | None:
         """At first the default, then the first candidate that will do."""
@@ -156,17 +171,18 @@ class GenotypeSearch(Asha):
         if self._settled:
             return
         self._settled = True
-        own = [t for t in self.trials.values() if t.origin == self.name]
-        if own:
-            self.epochs = own[0].recipe.epochs
-        elif outlook.remaining_s != float("inf"):
+        if outlook.remaining_s != float("inf"):
             default = self._recipe(self.space.default())
-            speed = outlook.speed(outlook.sized(default) or default)
-            if speed.measured:
+            default = outlook.sized(default) or default
+            if outlook.speed(default).measured:
                 stretch = PICTURES if self.space.profile.image_shape else STRETCH
                 # Of what strong recipes that came first have left.
-                time_s = outlook.remaining_s if self.starts else outlook.total_s
-                self.epochs = max(SHORTEST, min(int(stretch * self.epochs), speed.epochs_within(self.most * time_s)))
+                time_s = self.most * (outlook.remaining_s if self.starts else outlook.total_s)
+                self._spread = spread_to(default, outlook, time_s, outlook.spread)
+                room = outlook.on(self._spread).speed(default).epochs_within(time_s)
+                self.epochs = max(SHORTEST, min(int(stretch * self.epochs), room))
+        if own := [t for t in self.trials.values() if t.origin == self.name]:
+            self.epochs = own[0].recipe.epochs
         self.rungs = rungs(self.epochs)
 
     def _closing(self, outlook: Outlook) -> bool:
@@ -176,16 +192,17 @@ class GenotypeSearch(Asha):
         if not known or outlook.remaining_s == float("inf"):
             return False
         leader = max((t for t in known if t.fidelity.epochs < self.epochs), key=standing, default=None)
-        speed = outlook.speed((leader or known[0]).recipe)
-        rest_s = speed.total_s(self.epochs - (leader.fidelity.epochs if leader else 0))
-        return outlook.remaining_s < SAFETY * (rest_s + speed.total_s(self.rungs[0]))
+        recipe = (leader or known[0]).recipe
+        rest = self.epochs - (leader.fidelity.epochs if leader else 0)
+        rest_s = outlook.on(self._wide(outlook)).speed(recipe).total_s(rest)
+        return outlook.remaining_s < SAFETY * (rest_s + outlook.speed(recipe).total_s(self.rungs[0]))
 
     def _to_the_end(self, outlook: Outlook) -> Proposal | None:
         """The best trial that wasn't trained to the end and still can be."""
         running = {t.recipe.identity for t in self.trials.values() if t.outcome is None}
         done = {t.recipe.identity for t in evidence(self._own()) if t.fidelity.epochs >= self.epochs}
         for t in sorted(self._living(), key=standing, reverse=True)[:FACTOR]:
-            speed = outlook.speed(t.recipe)
+            speed = outlook.on(self._wide(outlook)).speed(t.recipe)
             left_s = speed.setup_s + (self.epochs - t.fidelity.epochs) * speed.epoch_s
             if t.recipe.identity not in running | done and t.recipe.epochs == self.epochs and left_s <= outlook.remaining_s:
                 return Proposal(t.recipe, Fidelity(epochs=self.epochs), self.name, resume=t.id, fits=True)

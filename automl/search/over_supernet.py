@@ -73,6 +73,9 @@ class OverSupernet(GenotypeEvolution):
     def _promotable(self) -> tuple[Trial, int] | None:
         return None if self._waiting() else super()._promotable()
 
+    def _beside(self) -> bool:
+        return any(one.outcome is None for one in self.supernets.values())
+
     def _waiting(self) -> list[Assignment]:
         """What was found and not begun yet, best first."""
         tried, waiting = self.tried(), []

@@ -100,6 +100,8 @@ class Runner:
         """Trials told to stop, and why."""
         self._halved: set[str] = set()
         self._works: dict[str, Work] = {}
+        self._waiting: list[str] = []
+        """Trials that are to be started again, and found no slot: there may be fewer than when they began."""
         self._supernets = Supernets(
             ledger=ledger, executor=executor, budget=budget, clock=clock, prepared=place.prepared, folder=place.supernet,
             metric=place.metric, memory_bytes=place.memory_bytes, read=found, told=self._tell_supernet,
@@ -244,7 +246,7 @@ class Runner:
                 continue
             if sized.fits or math.isinf(outlook.remaining_s):
                 return sized
-            fitted = planned(sized.recipe, sized.fidelity, outlook)
+            fitted = planned(sized.recipe, sized.fidelity, outlook.on(sized.slots))
             if fitted is not None:
                 return dataclasses.replace(sized, recipe=fitted[0], fidelity=fitted[1])
             sampler.drop(self._new_id())
@@ -253,8 +255,8 @@ class Runner:
     def outlook(self) -> Outlook:
         return Outlook(
             remaining_s=self.budget.search_remaining_s(), total_s=self._search_s, slots=self.control.slots,
-            running=len(self.executor.running), speed=self.speeds.predict, spread=min(self.spread, max(1, self._free)),
-            speed_on=self.speeds.predict, sized=self._within_limits,
+            running=len(self.executor.running), speed=self.speeds.predict, spread=self.spread,
+            speed_on=self.speeds.predict, free=self._free, sized=self._within_limits,
         )
 
     def _within_limits(self, recipe: Recipe) -> Recipe | None:
@@ -407,6 +409,8 @@ class Runner:
                 self._epoch(report, go_on)
             else:
                 self._ended(report)
+        while self._waiting and self.executor.taken < self.executor.slots:
+            self._again(self.state.trials[self._waiting.pop(0)])
 
     def _epoch(self, report: Epoch, go_on: Callable[[Trial], bool] | None) -> None:
         trial = self.state.trials[report.trial]
@@ -471,10 +475,12 @@ class Runner:
         self._finish(trial.id, report.attempt, outcome, message, result, report.wall_s, report.step_s)
 
     def _again(self, trial: Trial) -> None:
-        old = self._works[trial.id]
-        slots = max(1, min(old.slots, self.executor.slots - self.executor.taken))  # there may be fewer now
+        old, free = self._works[trial.id], self.executor.slots - self.executor.taken
+        if free < 1:
+            self._waiting.append(trial.id)
+            return
         self._start(
-            Proposal(trial.recipe, trial.fidelity, trial.origin, slots=slots), trial.id, trial.attempt + 1,
+            Proposal(trial.recipe, trial.fidelity, trial.origin, slots=min(old.slots, free)), trial.id, trial.attempt + 1,
             part=old.part, deadline=old.deadline, init_from=old.init_from,
         )
 

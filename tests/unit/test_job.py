@@ -189,6 +189,22 @@ def test_a_worker_lost_once_costs_nothing_but_time(tmp_path: Path) -> None:
     assert state.trials["t0002"].attempt == 2
 
 
+def test_a_worker_lost_after_slots_were_taken_away_waits_for_one(tmp_path: Path) -> None:
+    stage = Theatre(
+        tmp_path, on_time=at(1.4, {"command": "slots", "slots": 1}), world=World(
+            epoch_s=lambda work: 3.0 if work.trial == "t0001" else 0.5,
+            fails=lambda work: Outcome.LOST if work.trial == "t0002" and work.attempt == 1 else None,
+        ),
+    )
+    events = stage.run()
+    assert last(events).state == "SUCCEEDED"
+    state = fold(events)
+    assert (state.trials["t0002"].outcome, state.trials["t0002"].attempt) == (Outcome.COMPLETED, 2)
+    ended = next(n for n, e in enumerate(events) if e.payload.kind == "trial-ended" and e.payload.trial == "t0001")
+    again = next(n for n, e in enumerate(events) if e.payload.kind == "trial-started" and e.payload.attempt == 2)
+    assert ended < again
+
+
 def test_out_of_memory_is_tried_once_more_with_half_the_batch(tmp_path: Path) -> None:
     stage = Theatre(tmp_path, world=World(fails=lambda work: Outcome.OOM if work.trial == "t0002" else None))
     state = fold(stage.run())

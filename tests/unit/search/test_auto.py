@@ -30,7 +30,7 @@ def clock(
         remaining_s, 2 * remaining_s, 2, running,
         lambda recipe: Speed(0.0, epoch_s * parameters(recipe, ROWS) / base, True),
         lambda recipe: sizing.within(SPACE, recipe, limits), spread,
-        lambda recipe, slots: Speed(0.0, epoch_s * parameters(recipe, ROWS) / base / slots, True),
+        lambda recipe, slots: Speed(0.0, epoch_s * parameters(recipe, ROWS) / base / slots, True), spread,
     )
 
 
@@ -80,6 +80,26 @@ def test_a_smaller_network_with_its_epochs_comes_before_a_larger_one_without(spr
     # Where none has room for them, the order stands.
     least = min(parameters(recipe, ROWS) for recipe in STARTS.values()) / parameters(STARTS["convnet"], ROWS)
     assert asked([], clock(0.9 * WISH * 10.0 * least, spread=1)).fidelity.epochs < WISH
+
+
+def test_where_no_epoch_fits_a_part_of_the_rows_is_shown_once():
+    least = min(parameters(recipe, ROWS) for recipe in STARTS.values()) / parameters(STARTS["convnet"], ROWS)
+    proposal = asked([], clock(0.7 * 10.0 * least / 2, spread=2))
+    assert (proposal.fidelity.epochs, proposal.recipe.epochs, proposal.slots) == (1, 1, 2)
+    assert proposal.fidelity.data_fraction == pytest.approx(0.7 / 1.1)
+    assert asked([], clock(0.5 * 10.0 * least / 2, spread=2)) is None  # hardly more than a probe has seen
+
+
+def test_a_short_search_probes_its_first_choice_alone():
+    unknown = lambda recipe: Speed(0.0, 10.0, False)
+    for total_s, probed in ((50.0, 1), (70.0, 2)):
+        outlook = dataclasses.replace(clock(total_s), speed=unknown, total_s=total_s)
+        sampler = strategies.make("auto", SPACE, 1)
+        for n in range(2):
+            if (proposal := sampler.ask(f"t{n}", dataclasses.replace(outlook, running=n))) is not None:
+                assert proposal.origin == "probe"
+                sampler.tell(Trial(id=f"t{n}", recipe=proposal.recipe, fidelity=proposal.fidelity, origin="probe"))
+        assert len(sampler.trials) == probed
 
 
 def test_after_a_long_training_no_short_one_follows():

@@ -59,6 +59,18 @@ def test_what_ran_on_several_slots_tells_of_one_and_of_as_many() -> None:
     assert speeds.predict(RECIPE, 2).setup_s == speeds.predict(RECIPE).setup_s
 
 
+def test_after_a_restart_with_fewer_slots_the_latest_attempt_tells() -> None:
+    """Four epochs on two slots, then on one, on which each takes twice as long."""
+    before, after = trial(RECIPE, epoch_s=3.0), trial(RECIPE, epoch_s=6.0, setup_s=4.0, epochs=2)
+    again = tuple(m.model_copy(update={"epoch": m.epoch + 4}) for m in after.measurements)
+    for count in (1, 2):
+        speeds = Speeds(TABLE, 2_000)
+        both = before.model_copy(update={"outcome": None, "measurements": (*before.measurements, *again[:count])})
+        speeds.observe(both)
+        assert speeds.predict(RECIPE).epoch_s == pytest.approx(6.0)
+        assert speeds.predict(RECIPE).setup_s == pytest.approx(5.0)
+
+
 def test_what_must_not_be_late_counts_on_less_until_several_slots_were_tried() -> None:
     speeds = Speeds(TABLE, 2_000)
     speeds.observe(trial(RECIPE, epoch_s=3.0))

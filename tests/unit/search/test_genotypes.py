@@ -10,7 +10,7 @@ import pytest
 from automl.catalog import architectures, space
 from automl.search import genotypes, portfolio, strategies
 from automl.search.budget import ENDLESS, Outlook, Speed
-from automl.spec import Fidelity, Measurement, Outcome, Recipe, SearchSettings, Trial
+from automl.spec import Fidelity, Measurement, Outcome, Recipe, SearchSettings, Supernet, Trial
 from tests.unit.search.fakes import PICTURES
 
 SPACE = space.derive(PICTURES.task, PICTURES, SearchSettings(strategy="evolution"))
@@ -20,10 +20,14 @@ def macs(recipe: Recipe) -> int:
     return architectures[recipe.architecture.id].blueprint(PICTURES, **recipe.architecture.params).macs
 
 
-def by_macs(remaining_s: float, total_s: float, epoch_s: float) -> Outlook:
-    """A clock on which the default network's epoch takes `epoch_s`, and the others as their multiplications say."""
+def by_macs(remaining_s: float, total_s: float, epoch_s: float, spread: int = 1) -> Outlook:
+    """A clock on which the default network's epoch takes `epoch_s`, and the others as their multiplications say, on n slots
+    an n-th of it."""
     base = macs(SPACE.recipe(SPACE.default(), 0))
-    return Outlook(remaining_s, total_s, 2, 0, lambda r: Speed(2.0, epoch_s * macs(r) / base, True))
+    return Outlook(
+        remaining_s, total_s, 2, 0, lambda r: Speed(2.0, epoch_s * macs(r) / base, True), spread=spread, free=spread,
+        speed_on=lambda r, slots: Speed(2.0, epoch_s * macs(r) / base / slots, True),
+    )
 
 
 def ended(id: str, proposal, score: float) -> Trial:
@@ -92,6 +96,45 @@ def test_a_probe_comes_first_and_settles_the_epochs():
     sampler.tell(ended("t1", probe, 0.2))
     # Three quarters of 600 s, less what a training takes beside its epochs: 22 epochs of 20 s.
     assert sampler.ask("t2", outlook).recipe.epochs == 22
+
+
+@pytest.mark.parametrize(("epoch_s", "epochs", "slots"), [(20.0, 44, 2), (14.0, 32, 1)])
+def test_what_goes_on_has_several_slots_where_one_has_no_room_for_enough_epochs(epoch_s, epochs, slots):
+    sampler = strategies.make("evolution", SPACE, 1)
+    outlook = by_macs(600, 600, epoch_s, spread=2)
+    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
+    sampler.ask("t1", outlook)  # the epochs are settled
+    early = dataclasses.replace(outlook, remaining_s=5_000.0)
+    for n in range(1, 4):
+        proposal = sampler.ask(f"t{n}", dataclasses.replace(early, free=1))
+        assert (proposal.resume, proposal.slots, proposal.recipe.epochs) == (None, 1, epochs)  # side by side
+        sampler.tell(ended(f"t{n}", proposal, 0.1 * n))
+    promoted = sampler.ask("t4", early)
+    assert (promoted.resume, promoted.slots) == ("t3", slots)
+    if slots > 1:
+        assert sampler.ask("t4", dataclasses.replace(early, free=1)) is None  # it waits for the other slot
+    # Towards the end the leader's rest is foreseen on as many.
+    rest_s = outlook.on(slots).speed(promoted.recipe).total_s(epochs - 3)
+    last = sampler.ask("t4", dataclasses.replace(outlook, remaining_s=rest_s))
+    assert (last.resume, last.slots, last.fidelity.epochs) == ("t3", slots, epochs)
+
+
+def test_nobody_waits_for_a_slot_that_a_supernet_holds():
+    sampler = strategies.make("darts", SPACE, 1)
+    outlook = by_macs(600, 600, 20.0, spread=2)
+    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
+    wish = sampler.supernet(outlook)
+    supernet = Supernet(id="s01", method="darts", recipe=wish.recipe, settings=dict(wish.settings), seconds=wish.seconds)
+    sampler.tell_supernet(supernet)
+    sampler.ask("t1", outlook)  # the epochs are settled
+    outlook = dataclasses.replace(outlook, remaining_s=5_000.0)
+    beside = dataclasses.replace(outlook, free=1)
+    for n in range(1, 4):
+        sampler.tell(ended(f"t{n}", sampler.ask(f"t{n}", beside), 0.1 * n))
+    assert (sampler.ask("t4", beside).resume, sampler.ask("t4", beside).slots) == ("t3", 1)
+    sampler.tell_supernet(supernet.model_copy(update={"outcome": Outcome.COMPLETED}))
+    assert sampler.ask("t4", beside) is None
+    assert sampler.ask("t4", outlook).slots == 2
 
 
 def test_what_the_clock_has_no_time_for_is_not_begun():
