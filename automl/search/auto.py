@@ -66,7 +66,9 @@ ENOUGH = 1.0
 (Five minutes of cifar10, single runs: the widest with .75 of them .784, one of two thirds its width with 1.5 times as
 many .804.)"""
 PART = 2.0
-"""A training on a part of the rows has to show as many times what a probe has shown."""
+"""A training on a part of the rows has to show as many times what a probe has shown…"""
+EVALUATED = 0.06
+"""… and takes time for validation, which all rows would have, too: of an epoch at most about this share."""
 STRONG = 0.4
 """Share of its weights within the limits with which the first choice under a short clock stays it."""
 ALONE = 2.0
@@ -177,14 +179,17 @@ class Auto(Sampler):
         if left and not self._completed() and outlook.running < outlook.slots:
             # Better a few epochs than none, and a part of one than none: of the quickest.
             quickest = min(left, key=lambda s: outlook.speed(s.recipe).epoch_s).recipe
-            return self._spread_to(quickest, outlook, least=0.0) or self._part(quickest, outlook)
+            if (few := self._spread_to(quickest, outlook, least=0.0)) is not None or outlook.running:
+                return few
+            return self._part(quickest, outlook)
         return None
 
     def _part(self, recipe: Recipe, outlook: Outlook) -> Proposal | None:
         """The recipe on as many rows as there is time to show once, on all free slots."""
         slots = max(1, min(outlook.spread, outlook.free))
         speed = outlook.on(slots).speed(recipe)
-        share = (outlook.remaining_s / SAFETY - speed.setup_s) / max(speed.epoch_s, 1e-6)
+        epochs = (outlook.remaining_s / SAFETY - speed.setup_s) / max(speed.epoch_s, 1e-6)
+        share = epochs - EVALUATED * (1 - epochs)
         if not PART * PROBE_EPOCHS * PROBE_ROWS <= share * self.space.profile.rows < self.space.profile.rows:
             return None
         once = recipe.model_copy(update={"epochs": 1})

@@ -152,6 +152,8 @@ class Speeds:
             return
         # Between two attempts the clock of the process begins anew, and the latest may have other slots than those before.
         began = max((n for n in range(1, len(found)) if found[n].elapsed_s <= found[n - 1].elapsed_s), default=0)
+        if trial.attempt > 1 and not began and trial.id in self._measured:
+            return  # what the latest has measured, if anything, can't be told from before
         latest = found[began:]
         steps = [b.elapsed_s - a.elapsed_s for a, b in itertools.pairwise(latest)]
         epoch_s = statistics.median(steps) if steps else latest[0].step_s

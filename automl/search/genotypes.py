@@ -50,7 +50,9 @@ PORTFOLIO_SHARE = 0.4
 POOL, TAKEN = 12, 3
 """Children that are scored together, and how many of them are trained."""
 WORTH_S = 10.0
-"""A training to the lowest rung has to take as long for a screening to pay: a score costs about a second."""
+"""A training to the lowest rung has to take as long for a screening to pay…"""
+SCORE_S = 2.0
+"""… of which a candidate's scores cost about a second, of a busy machine two."""
 
 
 class GenotypeSearch(Asha):
@@ -58,14 +60,16 @@ class GenotypeSearch(Asha):
 
     most = SHARE
     """Most of a slot's time for the search that one full training may take."""
+    spreads = True
+    """Whether what goes on beyond the lowest rung may have several slots."""
 
     def __init__(self, space: Space, seed: int):
         super().__init__(architectures_alone(space), seed)
         self.starts: tuple[portfolio.Start, ...] = ()
         """Recipes of other families that are trained first, the strongest first."""
         self._settled = False
-        self._spread = 1
-        """Slots for what is trained beyond the lowest rung."""
+        self._spread, self._side_by_side = 1, True
+        """Slots for what is trained beyond the lowest rung, and whether up to there a slot each is enough."""
         self._outlook = ENDLESS
         """Of the ask that is being answered."""
 
@@ -80,23 +84,36 @@ class GenotypeSearch(Asha):
             return probe
         if any(t.origin == "probe" and t.outcome is None for t in self.trials.values()):
             return None  # the probe tells in a moment how many epochs a full training may have
-        self._outlook = outlook
         self._settle(outlook)
+        self._outlook = self._lowest(outlook)
         proposal = self._to_the_end(outlook) if self._closing(outlook) else super().ask(trial, outlook)
-        if proposal is None or proposal.resume is None:
-            return proposal
-        wide = self._wide(outlook)
-        return None if outlook.free < wide else dataclasses.replace(proposal, slots=wide)  # they will be free in a moment
+        if proposal is not None and not self._leaves_room(proposal, outlook):
+            proposal = self._to_the_end(outlook)
+        if proposal is None:
+            return None
+        slots = self._slots(proposal, outlook)
+        return None if outlook.free < slots else dataclasses.replace(proposal, slots=slots)  # they will be free in a moment
 
     def _wide(self, outlook: Outlook) -> int:
-        """Slots for what is trained beyond the lowest rung: of those that are free where something holds the others for
-        long."""
+        """Slots for what is trained beyond the lowest rung. Nobody waits for a training that holds one of them for long."""
         wide = min(self._spread, outlook.spread)
-        return max(1, min(wide, outlook.free)) if self._beside() else wide
+        long = any(t.outcome is None and t.fidelity.epochs > self.rungs[0] for t in self._own())
+        return max(1, min(wide, outlook.free)) if long else wide
 
-    def _beside(self) -> bool:
-        """Whether something holds a slot for long, so that nobody waits for it."""
-        return False
+    def _lowest(self, outlook: Outlook) -> Outlook:
+        """The outlook of trainings to the lowest rung."""
+        return outlook if self._side_by_side else outlook.on(self._wide(outlook))
+
+    def _slots(self, proposal: Proposal, outlook: Outlook) -> int:
+        return 1 if proposal.resume is None and self._side_by_side else self._wide(outlook)
+
+    def _leaves_room(self, proposal: Proposal, outlook: Outlook) -> bool:
+        """Whether the best can be trained to the end on all its slots after a training that holds one of them."""
+        rest_s = self._rest_s(outlook)
+        if rest_s is None or self._slots(proposal, outlook) == self._wide(outlook):
+            return True
+        recipe = outlook.sized(proposal.recipe) or proposal.recipe
+        return outlook.remaining_s - outlook.speed(recipe).total_s(proposal.fidelity.epochs) >= SAFETY * rest_s
 
     def fresh(self, rng: random.Random, attempts: int = 50) -> Assignment | None:
         """At first the default, then the first candidate that will do."""
@@ -171,31 +188,45 @@ class GenotypeSearch(Asha):
         if self._settled:
             return
         self._settled = True
-        if outlook.remaining_s != float("inf"):
-            default = self._recipe(self.space.default())
-            default = outlook.sized(default) or default
-            if outlook.speed(default).measured:
-                stretch = PICTURES if self.space.profile.image_shape else STRETCH
-                # Of what strong recipes that came first have left.
-                time_s = self.most * (outlook.remaining_s if self.starts else outlook.total_s)
-                self._spread = spread_to(default, outlook, time_s, outlook.spread)
-                room = outlook.on(self._spread).speed(default).epochs_within(time_s)
-                self.epochs = max(SHORTEST, min(int(stretch * self.epochs), room))
+        default = self._recipe(self.space.default())
+        default = outlook.sized(default) or default
+        measured = outlook.remaining_s != float("inf") and outlook.speed(default).measured
+        if measured:
+            stretch = PICTURES if self.space.profile.image_shape else STRETCH
+            # Of what strong recipes that came first have left.
+            time_s = self.most * (outlook.remaining_s if self.starts else outlook.total_s)
+            self._spread = spread_to(default, outlook, time_s, outlook.spread) if self.spreads else 1
+            room = outlook.on(self._spread).speed(default).epochs_within(time_s)
+            self.epochs = max(SHORTEST, min(int(stretch * self.epochs), room))
         if own := [t for t in self.trials.values() if t.origin == self.name]:
             self.epochs = own[0].recipe.epochs
         self.rungs = rungs(self.epochs)
+        if measured:
+            lowest_s = outlook.speed(default).total_s(self.rungs[0])
+            self._side_by_side = len(self.rungs) > 1 and lowest_s <= RUNG_SHARE * outlook.total_s
 
-    def _closing(self, outlook: Outlook) -> bool:
-        """Whether the time that is left is what the best needs that wasn't trained to the end, with one more of the lowest
-        rung."""
+    def _best_unfinished(self) -> tuple[Recipe, int] | None:
+        """The best that wasn't trained to the end, with the epochs that it lacks; where all were, another one. None while
+        nothing is known."""
         known = [t for t in self._living() if t.recipe.epochs == self.epochs]
-        if not known or outlook.remaining_s == float("inf"):
-            return False
+        if not known:
+            return None
         leader = max((t for t in known if t.fidelity.epochs < self.epochs), key=standing, default=None)
-        recipe = (leader or known[0]).recipe
-        rest = self.epochs - (leader.fidelity.epochs if leader else 0)
-        rest_s = outlook.on(self._wide(outlook)).speed(recipe).total_s(rest)
-        return outlook.remaining_s < SAFETY * (rest_s + outlook.speed(recipe).total_s(self.rungs[0]))
+        return (known[0].recipe, self.epochs) if leader is None else (leader.recipe, self.epochs - leader.fidelity.epochs)
+
+    def _rest_s(self, outlook: Outlook) -> float | None:
+        """Seconds of the best's training to the end."""
+        best = self._best_unfinished()
+        return None if best is None else outlook.on(self._wide(outlook)).speed(best[0]).total_s(best[1])
+
+    def _closing(self, outlook: Outlook, seconds: float = 0.0) -> bool:
+        """Whether the time that is left is what the best needs that wasn't trained to the end, with one more of the lowest
+        rung, and so many seconds of something else."""
+        best, rest_s = self._best_unfinished(), self._rest_s(outlook)
+        if best is None or rest_s is None or outlook.remaining_s == float("inf"):
+            return False
+        lowest_s = self._lowest(outlook).speed(best[0]).total_s(self.rungs[0])
+        return outlook.remaining_s - seconds < SAFETY * (rest_s + lowest_s)
 
     def _to_the_end(self, outlook: Outlook) -> Proposal | None:
         """The best trial that wasn't trained to the end and still can be."""
@@ -243,12 +274,14 @@ class GenotypeEvolution(GenotypeSearch):
     # --- scores ------------------------------------------------------------------------------------------
 
     def unscored(self, outlook: Outlook) -> tuple[Recipe, ...]:
-        self._outlook = outlook
+        self._outlook = self._lowest(outlook)
         if not any(t.usable for t in self.trials.values()):
             return ()  # first of all a model that could be delivered
-        worth = outlook.speed(self._recipe(self.space.default())).total_s(self.rungs[0]) >= WORTH_S
-        if not worth or self._awaited or len(self._well_scored()) > 1 or self._closing(outlook):
+        worth = self._outlook.speed(self._recipe(self.space.default())).total_s(self.rungs[0]) >= WORTH_S
+        if not worth or self._awaited or len(self._well_scored()) > 1 or self._closing(outlook, POOL * SCORE_S):
             return ()
+        if self._wide(outlook) > 1 and self._promotable() is not None:
+            return ()  # which waits for all its slots
         rng = self.rng("pool", str(self._pools))
         found: dict[bytes, Recipe] = {}
         for _ in range(POOL):

@@ -36,7 +36,9 @@ class OverSupernet(GenotypeEvolution):
     share = 0.4
     """Of the search's time that the supernet gets."""
     most = 0.8 * (1 - share)
-    """What it found is to be trained in the time that is left then."""
+    """What it found is to be trained in the time that is left then, side by side…"""
+    spreads = False
+    """… since something runs on the other slots already."""
 
     def __init__(self, space: Space, seed: int, parameters: Mapping[str, str]):
         """`parameters` are what the user set, by "id.parameter"."""
@@ -72,9 +74,6 @@ class OverSupernet(GenotypeEvolution):
 
     def _promotable(self) -> tuple[Trial, int] | None:
         return None if self._waiting() else super()._promotable()
-
-    def _beside(self) -> bool:
-        return any(one.outcome is None for one in self.supernets.values())
 
     def _waiting(self) -> list[Assignment]:
         """What was found and not begun yet, best first."""

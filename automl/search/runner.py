@@ -396,6 +396,11 @@ class Runner:
             proposal = Proposal(trial.recipe, trial.fidelity, trial.origin, resume, slots=held)
             self._start(proposal, trial.id, trial.attempt + 1)
 
+    @property
+    def _retry(self) -> bool:
+        """Whether what lost its worker is started again."""
+        return not self.control.finish and not self.control.cancel
+
     def _take_in(self, timeout_s: float, go_on: Callable[[Trial], bool] | None = None) -> None:
         if not self.executor.running:
             self.clock.wait(self.control.changed, timeout_s)  # no slot is ours for now: `poll` would return at once
@@ -404,13 +409,18 @@ class Runner:
                 if isinstance(report, Epoch):
                     self._supernets.measured(report)
                 else:
-                    self._supernets.ended(report, retry=not self.control.finish and not self.control.cancel)
+                    self._supernets.ended(report, retry=self._retry)
             elif isinstance(report, Epoch):
                 self._epoch(report, go_on)
             else:
                 self._ended(report)
-        while self._waiting and self.executor.taken < self.executor.slots:
-            self._again(self.state.trials[self._waiting.pop(0)])
+        self._supernets.go_on(retry=self._retry)
+        while self._waiting and (not self._retry or self.executor.taken < self.executor.slots):
+            trial = self.state.trials[self._waiting.pop(0)]
+            if self._retry:
+                self._again(trial)
+            else:
+                self._finish(trial.id, trial.attempt, Outcome.LOST, "its worker was lost", None, 0.0, 0.0)
 
     def _epoch(self, report: Epoch, go_on: Callable[[Trial], bool] | None) -> None:
         trial = self.state.trials[report.trial]
@@ -458,7 +468,7 @@ class Runner:
             message = told
         if outcome == Outcome.PRUNED and (result is None or not result.usable):
             result = None
-        retry = not told and not self.control.finish and not self.control.cancel
+        retry = not told and self._retry
         if outcome == Outcome.LOST and retry and report.attempt < ATTEMPTS:
             self.ledger.note(f"Trial {trial.id} lost its worker ({message}); it goes on as attempt {report.attempt + 1}.")
             self._again(trial)

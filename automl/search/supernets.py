@@ -55,6 +55,8 @@ class Supernets:
         self._prepared, self._folder, self._metric, self._memory_bytes = prepared, folder, metric, memory_bytes
         self._read, self._told, self._aims = read, told, aims
         self._ending: dict[str, str] = {}
+        self._waiting: list[str] = []
+        """Those that are to be started again, and found no slot: there may be fewer than when they began."""
 
     @property
     def all(self) -> dict[str, Supernet]:
@@ -108,10 +110,20 @@ class Supernets:
         if report.outcome == Outcome.LOST and retry and not why and report.attempt < ATTEMPTS:
             again = one.attempt + 1
             self._ledger.note(f"Supernet {one.id} lost its worker ({report.message}); it goes on as attempt {again}.")
-            self._start(one.id, again, Wish(one.method, one.recipe, one.settings, one.seconds))
+            self._waiting.append(one.id)
+            self.go_on(retry=True)
             return
         message = why if report.outcome == Outcome.PRUNED and why else report.message
         self._end(one, report.outcome, message, report.wall_s, report.step_s)
+
+    def go_on(self, *, retry: bool) -> None:
+        """Starts those again that wait for a slot, as far as some are free; without `retry` they end."""
+        while self._waiting and (not retry or self._executor.taken < self._executor.slots):
+            one = self.all[self._waiting.pop(0)]
+            if retry:
+                self._start(one.id, one.attempt + 1, Wish(one.method, one.recipe, one.settings, one.seconds))
+            else:
+                self._end(one, Outcome.LOST, "its worker was lost", 0.0, 0.0)
 
     def _start(self, id: str, attempt: int, wish: Wish) -> None:
         # The seconds count over all attempts: the process keeps them, and this only ends one that hangs.

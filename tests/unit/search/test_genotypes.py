@@ -10,7 +10,7 @@ import pytest
 from automl.catalog import architectures, space
 from automl.search import genotypes, portfolio, strategies
 from automl.search.budget import ENDLESS, Outlook, Speed
-from automl.spec import Fidelity, Measurement, Outcome, Recipe, SearchSettings, Supernet, Trial
+from automl.spec import Fidelity, Measurement, Outcome, Recipe, SearchSettings, Trial
 from tests.unit.search.fakes import PICTURES
 
 SPACE = space.derive(PICTURES.task, PICTURES, SearchSettings(strategy="evolution"))
@@ -119,22 +119,53 @@ def test_what_goes_on_has_several_slots_where_one_has_no_room_for_enough_epochs(
     assert (last.resume, last.slots, last.fidelity.epochs) == ("t3", slots, epochs)
 
 
-def test_nobody_waits_for_a_slot_that_a_supernet_holds():
-    sampler = strategies.make("darts", SPACE, 1)
+def test_nobody_waits_for_a_training_that_holds_a_slot_for_long():
+    """There were fewer slots when it began."""
+    sampler = strategies.make("evolution", SPACE, 1)
     outlook = by_macs(600, 600, 20.0, spread=2)
     sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
-    wish = sampler.supernet(outlook)
-    supernet = Supernet(id="s01", method="darts", recipe=wish.recipe, settings=dict(wish.settings), seconds=wish.seconds)
-    sampler.tell_supernet(supernet)
     sampler.ask("t1", outlook)  # the epochs are settled
-    outlook = dataclasses.replace(outlook, remaining_s=5_000.0)
-    beside = dataclasses.replace(outlook, free=1)
-    for n in range(1, 4):
-        sampler.tell(ended(f"t{n}", sampler.ask(f"t{n}", beside), 0.1 * n))
-    assert (sampler.ask("t4", beside).resume, sampler.ask("t4", beside).slots) == ("t3", 1)
-    sampler.tell_supernet(supernet.model_copy(update={"outcome": Outcome.COMPLETED}))
-    assert sampler.ask("t4", beside) is None
-    assert sampler.ask("t4", outlook).slots == 2
+    early = dataclasses.replace(outlook, remaining_s=5_000.0)
+    told = []
+    for n in range(1, 7):
+        proposal = sampler.ask(f"t{n}", dataclasses.replace(early, spread=1, free=1))
+        if proposal.resume is not None:
+            sampler.tell(Trial(id=f"t{n}", recipe=proposal.recipe, fidelity=proposal.fidelity, origin="evolution"))
+        else:
+            told.append(ended(f"t{n}", proposal, 0.1 * n))
+            sampler.tell(told[-1])
+    running = [t for t in sampler.trials.values() if t.outcome is None]
+    assert running
+    promoted = sampler.ask("t7", dataclasses.replace(early, free=1))
+    assert promoted is not None
+    assert promoted.slots == 1
+
+
+def test_what_holds_one_slot_leaves_time_for_the_best_on_all_of_them():
+    sampler = strategies.make("evolution", SPACE, 1)
+    outlook = by_macs(600, 600, 20.0, spread=2)
+    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
+    first = sampler.ask("t1", outlook)
+    sampler.tell(ended("t1", first, 0.3))
+    rest_s = outlook.on(2).speed(first.recipe).total_s(first.recipe.epochs - first.fidelity.epochs)
+    lowest_s = outlook.speed(first.recipe).total_s(first.fidelity.epochs)
+    for left_s in range(int(1.1 * rest_s), int(1.1 * (rest_s + 5 * lowest_s))):
+        at = dataclasses.replace(outlook, remaining_s=float(left_s), free=1)
+        if (one := sampler.ask("t2", at)) is not None:
+            assert one.resume is None
+            assert left_s - outlook.speed(one.recipe).total_s(one.fidelity.epochs) >= 1.1 * rest_s
+
+
+@pytest.mark.parametrize(("epoch_s", "lowest", "slots"), [(34.0, 8, 2), (60.0, 4, 2), (20.0, 4, 1)])
+def test_where_the_lowest_rung_takes_too_long_on_a_slot_it_has_several_too(epoch_s, lowest, slots):
+    sampler = strategies.make("evolution", SPACE, 1)
+    outlook = by_macs(600, 600, epoch_s, spread=2)
+    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
+    first = sampler.ask("t1", outlook)
+    assert first.recipe.architecture == SPACE.recipe(SPACE.default(), 0).architecture
+    assert (first.fidelity.epochs, first.slots) == (lowest, slots)
+    alone = sampler.ask("t1", dataclasses.replace(outlook, free=1))
+    assert (alone is None) == (slots > 1)
 
 
 def test_what_the_clock_has_no_time_for_is_not_begun():

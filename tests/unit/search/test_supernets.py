@@ -10,7 +10,7 @@ from automl.catalog import devices
 from automl.catalog import space as spaces
 from automl.search import foresight, over_supernet, sizing, strategies
 from automl.spec import Choice, Constraints, FormatRequest, Found, InvalidInput, Modality, Outcome, SearchSettings
-from automl.spec.event import Noted, SupernetEnded, SupernetStarted, TrialStarted
+from automl.spec.event import Noted, SupernetEnded, SupernetStarted, TrialEnded, TrialStarted
 from tests.unit.search.fakes import PICTURES, ROUNDS, TABLE, Meta, Theatre, World, fold, spec
 
 BLOCK = "conv3.none.conv3.skip.none.conv3"
@@ -81,6 +81,27 @@ def test_killed_anywhere_the_supernet_goes_on_and_is_trained_once(tmp_path):
         assert measured[:ROUNDS] == list(range(1, ROUNDS + 1))
         genotypes = [t.recipe.architecture.params["genotype"] for t in state.trials.values()]
         assert BLOCK in genotypes
+
+
+def test_a_supernet_that_is_lost_after_slots_were_taken_away_waits_for_one(tmp_path):
+    taken = []
+
+    def one_slot(now, control):
+        if not taken and now >= 1_004.0:
+            taken.append(now)
+            control.take({"command": "slots", "slots": 1})
+
+    world = World(
+        epoch_s=lambda work: 8.0,
+        fails=lambda work: Outcome.LOST if work.trial == "s01" and work.attempt == 1 else None,
+    )
+    events = stage(tmp_path, world=world, on_time=one_slot).run()
+    state = fold(events)
+    assert state.finished.state == "SUCCEEDED"
+    assert (state.supernets["s01"].outcome, state.supernets["s01"].attempt) == (Outcome.COMPLETED, 2)
+    [lost] = [n for n, e in enumerate(events) if isinstance(e.payload, Noted) and "lost its worker" in e.payload.message]
+    [again] = [n for n, e in enumerate(events) if isinstance(e.payload, SupernetStarted) and e.payload.attempt == 2]
+    assert any(isinstance(e.payload, TrialEnded) for e in events[lost:again])  # who held the slot that is left
 
 
 @pytest.mark.parametrize("outcome", [Outcome.NAN, Outcome.OOM, Outcome.ERROR, Outcome.LOST])
