@@ -12,7 +12,8 @@ Precisions:
 - `dynamic`: integer weights with a scale for each channel, activations quantised as they come. A quarter of the size; needs
   no data. Tensors under 1,024 elements stay float, so tiny models shrink less.
 - `int8`: weights and activations integer, the activations' ranges taken from training rows. A quarter of the size, and
-  the fastest on CPUs and on integer-only accelerators. What has no integer kernel, and what 8 bits don't resolve
+  the fastest on CPUs and on integer-only accelerators. Parts of very different ranges in front of a dense layer get a
+  layer each, since side by side they would have one scale. What has no integer kernel, and what 8 bits don't resolve
   (`inference.FLOAT_LAYERS`), stays float between a dequantise and a quantise; the job's notes then say what.
 - `int16x8`: integer weights of 8 bits, activations of 16: as small as int8 and nearly as exact as float, for integer-only
   hardware with 16-bit kernels. On a CPU several times slower than float, so a job makes it on request only. For models
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl import catalog
-from automl.export import _flatbuffer, _slim, companions, inference, operation_files, predictor
+from automl.export import _flatbuffer, _slim, _unjoined, companions, inference, operation_files, predictor
 from automl.export import candidate as candidates
 
 if TYPE_CHECKING:
@@ -145,6 +146,9 @@ def _converted(
         model = with_float_pictures(model)
         if representative is None:
             raise ValueError(f"{precision} needs representative rows")
+    if precision == "int8":
+        assert representative is not None
+        model = _unjoined.unjoined(model, representative)
     inference.unroll(model)
     module = _inference_module(model)
     with tempfile.TemporaryDirectory(prefix="automl-tflite-") as folder:
