@@ -25,6 +25,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import itertools
+import math
 import random
 from collections.abc import Collection, Iterator
 
@@ -32,7 +33,7 @@ from automl.catalog.domains import Categorical
 from automl.catalog.space import Assignment, Space
 from automl.search import portfolio
 from automl.search.asha import FACTOR, SHORTEST, Asha, rungs
-from automl.search.auto import PICTURES, PROBE_EPOCHS, PROBE_ROWS, STRETCH, spread_to
+from automl.search.auto import LONGER, PICTURES, PROBE_EPOCHS, PROBE_ROWS, STRETCH, spread_to
 from automl.search.budget import ENDLESS, SAFETY, TRUST, Outlook
 from automl.search.evolution import FIRST, POPULATION, TOURNAMENT, mutated
 from automl.search.sampler import NOT_EVIDENCE, Proposal, assignment_of, evidence, recipe_seed
@@ -51,8 +52,8 @@ POOL, TAKEN = 12, 3
 """Children that are scored together, and how many of them are trained."""
 WORTH_S = 10.0
 """A training to the lowest rung has to take as long for a screening to pay…"""
-SCORE_S = 2.0
-"""… of which a candidate's scores cost about a second, of a busy machine two."""
+SCORE_S = 4.0
+"""… of which a candidate's scores cost about a second, on a busy machine as many."""
 
 
 class GenotypeSearch(Asha):
@@ -70,8 +71,9 @@ class GenotypeSearch(Asha):
         self._settled = False
         self._spread, self._side_by_side = 1, True
         """Slots for what is trained beyond the lowest rung, and whether up to there a slot each is enough."""
-        self._outlook = ENDLESS
-        """Of the ask that is being answered."""
+        self._outlook, self._spare_s = ENDLESS, math.inf
+        """Of the ask that is being answered; and what a training to the lowest rung may take, so that the best can be
+        trained to the end on all its slots after it."""
 
     @abc.abstractmethod
     def candidates(self, rng: random.Random) -> Iterator[Assignment]:
@@ -85,14 +87,28 @@ class GenotypeSearch(Asha):
         if any(t.origin == "probe" and t.outcome is None for t in self.trials.values()):
             return None  # the probe tells in a moment how many epochs a full training may have
         self._settle(outlook)
-        self._outlook = self._lowest(outlook)
+        self._look(outlook)
         proposal = self._to_the_end(outlook) if self._closing(outlook) else super().ask(trial, outlook)
-        if proposal is not None and not self._leaves_room(proposal, outlook):
+        if proposal is not None and proposal.resume is None and self._lowest_s(proposal.recipe) > self._spare_s:
             proposal = self._to_the_end(outlook)
         if proposal is None:
             return None
-        slots = self._slots(proposal, outlook)
-        return None if outlook.free < slots else dataclasses.replace(proposal, slots=slots)  # they will be free in a moment
+        wide = self._wide(outlook)
+        slots = 1 if proposal.fidelity.epochs <= self.rungs[0] and self._side_by_side else wide
+        if outlook.free < slots:
+            return None  # they will be free in a moment
+        within_s = self._spare_s if slots < wide and not math.isinf(self._spare_s) else None
+        return dataclasses.replace(proposal, slots=slots, within_s=within_s)
+
+    def _look(self, outlook: Outlook, seconds: float = 0.0) -> None:
+        """Takes in what the clock has time for, after so many seconds of something else."""
+        self._outlook = self._lowest(outlook)
+        rest_s = self._rest_s(outlook) if self._wide(outlook) > 1 else None
+        self._spare_s = math.inf if rest_s is None else outlook.remaining_s - seconds - SAFETY * rest_s
+
+    def _lowest_s(self, recipe: Recipe) -> float:
+        """Seconds to the lowest rung."""
+        return self._outlook.speed(self._outlook.sized(recipe) or recipe).total_s(self.rungs[0])
 
     def _wide(self, outlook: Outlook) -> int:
         """Slots for what is trained beyond the lowest rung. Nobody waits for a training that holds one of them for long."""
@@ -103,17 +119,6 @@ class GenotypeSearch(Asha):
     def _lowest(self, outlook: Outlook) -> Outlook:
         """The outlook of trainings to the lowest rung."""
         return outlook if self._side_by_side else outlook.on(self._wide(outlook))
-
-    def _slots(self, proposal: Proposal, outlook: Outlook) -> int:
-        return 1 if proposal.resume is None and self._side_by_side else self._wide(outlook)
-
-    def _leaves_room(self, proposal: Proposal, outlook: Outlook) -> bool:
-        """Whether the best can be trained to the end on all its slots after a training that holds one of them."""
-        rest_s = self._rest_s(outlook)
-        if rest_s is None or self._slots(proposal, outlook) == self._wide(outlook):
-            return True
-        recipe = outlook.sized(proposal.recipe) or proposal.recipe
-        return outlook.remaining_s - outlook.speed(recipe).total_s(proposal.fidelity.epochs) >= SAFETY * rest_s
 
     def fresh(self, rng: random.Random, attempts: int = 50) -> Assignment | None:
         """At first the default, then the first candidate that will do."""
@@ -134,7 +139,7 @@ class GenotypeSearch(Asha):
             if (sized := self._outlook.sized(recipe)) is None:
                 continue
             seconds = self._outlook.speed(sized).total_s(self.rungs[0])
-            if seconds <= RUNG_SHARE * self._outlook.total_s:
+            if seconds <= min(RUNG_SHARE * self._outlook.total_s, self._spare_s):
                 return candidate
             slow[seconds] = candidate
         return slow[min(slow)] if slow else super().fresh(rng, attempts)
@@ -210,7 +215,8 @@ class GenotypeSearch(Asha):
         nothing is known."""
         known = [t for t in self._living() if t.recipe.epochs == self.epochs]
         if not known:
-            return None
+            running = [t for t in self._own() if t.outcome is None and t.origin not in NOT_EVIDENCE]
+            return (running[0].recipe, self.epochs - running[0].fidelity.epochs) if running and self._spread > 1 else None
         leader = max((t for t in known if t.fidelity.epochs < self.epochs), key=standing, default=None)
         return (known[0].recipe, self.epochs) if leader is None else (leader.recipe, self.epochs - leader.fidelity.epochs)
 
@@ -237,7 +243,20 @@ class GenotypeSearch(Asha):
             left_s = speed.setup_s + (self.epochs - t.fidelity.epochs) * speed.epoch_s
             if t.recipe.identity not in running | done and t.recipe.epochs == self.epochs and left_s <= outlook.remaining_s:
                 return Proposal(t.recipe, Fidelity(epochs=self.epochs), self.name, resume=t.id, fits=True)
-        return None
+        return None if running else self._anew(outlook)
+
+    def _anew(self, outlook: Outlook) -> Proposal | None:
+        """The best with as many epochs as there is room for, where trainings took so long that it can't go on to its end."""
+        best = max(self._living(), key=standing, default=None)
+        if best is None or math.isinf(outlook.remaining_s):
+            return None
+        room = outlook.on(self._wide(outlook)).speed(best.recipe).epochs_within(outlook.remaining_s / SAFETY)
+        if room < LONGER * best.fidelity.epochs:
+            return None
+        recipe = best.recipe.model_copy(update={"epochs": min(room, self.epochs)})
+        if recipe.identity in self.tried():
+            return None
+        return Proposal(recipe, Fidelity(epochs=recipe.epochs), self.name, fits=True)
 
 
 class GenotypeEvolution(GenotypeSearch):
@@ -259,7 +278,7 @@ class GenotypeEvolution(GenotypeSearch):
     def fresh(self, rng: random.Random, attempts: int = 50) -> Assignment | None:
         """The best of those that were scored. None while scores are awaited."""
         if self._begun() and (scored := self._well_scored()):
-            return scored[0]
+            return next((one for one in scored if self._lowest_s(self._recipe(one)) <= self._spare_s), scored[0])
         return None if self._begun() and self._awaited else super().fresh(rng, attempts)
 
     def candidates(self, rng: random.Random) -> Iterator[Assignment]:
@@ -274,7 +293,7 @@ class GenotypeEvolution(GenotypeSearch):
     # --- scores ------------------------------------------------------------------------------------------
 
     def unscored(self, outlook: Outlook) -> tuple[Recipe, ...]:
-        self._outlook = self._lowest(outlook)
+        self._look(outlook, POOL * SCORE_S)
         if not any(t.usable for t in self.trials.values()):
             return ()  # first of all a model that could be delivered
         worth = self._outlook.speed(self._recipe(self.space.default())).total_s(self.rungs[0]) >= WORTH_S

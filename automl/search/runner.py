@@ -348,10 +348,13 @@ class Runner:
         if proposal.resume is not None:
             init_from = self.place.folder(proposal.resume)
         entry, settings = self._supernets.special(proposal.recipe, proposal.origin)
+        deadline = self.budget.step_deadline("final") if deadline is None else deadline
+        if proposal.within_s is not None:
+            deadline = min(deadline, self.clock.now() + proposal.within_s)
         work = Work(
             trial=trial, attempt=attempt, recipe=proposal.recipe, fidelity=proposal.fidelity, prepared=self.place.prepared,
             metric=self.place.metric, workdir=self.place.folder(trial), part=part, memory_bytes=self.place.memory_bytes,
-            deadline=self.budget.step_deadline("final") if deadline is None else deadline, init_from=init_from,
+            deadline=deadline, init_from=init_from,
             batch_scale=0.5 if trial in self._halved else 1.0, judge=None if entry else self._judge(proposal), entry=entry,
             settings=settings, slots=self._held(proposal.slots),
         )

@@ -154,6 +154,36 @@ def test_what_holds_one_slot_leaves_time_for_the_best_on_all_of_them():
         if (one := sampler.ask("t2", at)) is not None:
             assert one.resume is None
             assert left_s - outlook.speed(one.recipe).total_s(one.fidelity.epochs) >= 1.1 * rest_s
+            # Nor may it, where it is slower than foreseen.
+            assert one.within_s == pytest.approx(left_s - 1.1 * rest_s)
+
+
+def test_while_the_first_network_runs_nothing_begins_that_would_keep_it_from_its_end():
+    """It isn't known yet how good it is, but something has to be trained to the end."""
+    sampler = strategies.make("evolution", SPACE, 1)
+    outlook = by_macs(600, 600, 20.0, spread=2)
+    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
+    first = sampler.ask("t1", outlook)
+    sampler.tell(Trial(id="t1", recipe=first.recipe, fidelity=first.fidelity, origin="evolution"))
+    rest_s = outlook.on(2).speed(first.recipe).total_s(first.recipe.epochs - first.fidelity.epochs)
+    beside = sampler.ask("t2", dataclasses.replace(outlook, free=1))
+    assert outlook.speed(beside.recipe).total_s(beside.fidelity.epochs) <= 600 - 1.1 * rest_s == beside.within_s
+    late = dataclasses.replace(outlook, free=1, remaining_s=1.1 * rest_s + 20.0)
+    assert sampler.ask("t2", late) is None
+
+
+def test_what_can_not_go_on_to_its_end_is_trained_anew_for_as_long_as_there_is_room():
+    sampler = strategies.make("evolution", SPACE, 1)
+    outlook = by_macs(600, 600, 20.0, spread=2)
+    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
+    first = sampler.ask("t1", outlook)
+    sampler.tell(ended("t1", first, 0.3))
+    late = dataclasses.replace(outlook, remaining_s=200.0)
+    anew = sampler.ask("t2", late)
+    assert (anew.resume, anew.slots, anew.fits) == (None, 2, True)
+    assert anew.recipe.architecture == first.recipe.architecture
+    assert anew.recipe.epochs == anew.fidelity.epochs == outlook.on(2).speed(first.recipe).epochs_within(200.0 / 1.1)
+    assert sampler.ask("t2", dataclasses.replace(outlook, remaining_s=40.0)) is None
 
 
 @pytest.mark.parametrize(("epoch_s", "lowest", "slots"), [(34.0, 8, 2), (60.0, 4, 2), (20.0, 4, 1)])
