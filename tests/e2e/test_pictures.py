@@ -17,6 +17,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return draw_all(tmp_path_factory.mktemp("pictures"))
 
 
+@pytest.mark.slow
 def test_shapes_are_learned_and_told_apart_by_the_artifact(home: Home, pictures):
     data, new = pictures
     out = home.folder / "out"

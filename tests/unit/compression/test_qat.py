@@ -64,6 +64,7 @@ def point(model: planted.Planted, folder: pathlib.Path) -> dict[str, Any]:
     return children.run_in_child("automl.export.point:measure", asked, timeout_s=300)
 
 
+@pytest.mark.slow
 def test_it_wins_back_most_of_what_plain_int8_loses(table: planted.Planted, tmp_path: pathlib.Path) -> None:
     model = stretched(table, tmp_path / "candidate")
     out = tmp_path / "out"
@@ -145,6 +146,7 @@ def test_grids_of_fewer_bits_would_be_lost(technique: str, table: planted.Plante
         qat.train(request(model, tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_pictures_come_in_as_bytes(bars: Trained, tmp_path: pathlib.Path) -> None:
     asked = {**bars.request(tmp_path / "out", rate=3e-4), "time_s": 200.0}
     children.run_in_child("automl.compression.qat:train", asked, timeout_s=600)

@@ -95,6 +95,7 @@ def test_the_bottleneck_gives_its_mean_in_inference_and_noise_in_training(shape,
     np.testing.assert_array_equal(np.asarray(keras.models.load_model(tmp_path / "model.keras")(x)), np.asarray(model(x)))
 
 
+@pytest.mark.slow
 def test_what_the_bottleneck_lets_through_falls_as_its_weight_rises():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 4)).astype(np.float32)
