@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,6 +60,12 @@ def stem_size(profile: Profile, filters: int) -> int:
 def conv_size(channels: int, filters: int, kernel: int) -> int:
     """Weights of a normalised convolution: kernel, and the normalisation's two for each filter."""
     return kernel * kernel * channels * filters + 2 * filters
+
+
+def chain_size(profile: Profile, channels: Sequence[int]) -> int:
+    """Weights of an entrance and of 3×3 convolutions one after the other, of so many channels each, the head included."""
+    kernels = sum(conv_size(before, after, 3) for before, after in itertools.pairwise(channels))
+    return stem_size(profile, channels[0]) + kernels + (channels[-1] + 1) * profile.outputs
 
 
 def depthwise_size(channels: int, kernel: int) -> int:

@@ -24,25 +24,17 @@ def _residual_stages(stages: int, residual: bool) -> set[int]:
     return {1, stages} if residual else set()
 
 
-def size(profile: Profile, *, width: int, stages: int, residual: bool) -> int:
-    """Trainable parameters with a normalisation's two for each channel."""
-    stages = _pictures.stages_within(_pictures.profile_side(profile), stages)
-    total, channels = _pictures.stem_size(profile, width), width
-    for stage in range(1, stages + 1):
-        filters = width * 2**stage
-        total += _pictures.conv_size(channels, filters, 3)
-        if stage in _residual_stages(stages, residual):
-            total += 2 * _pictures.conv_size(filters, filters, 3)
-        channels = filters
-    return total + (channels + 1) * profile.outputs
-
-
 def channels(profile: Profile, *, width: int, stages: int, residual: bool) -> list[int]:
     stages = _pictures.stages_within(_pictures.profile_side(profile), stages)
     found = [width]
     for stage in range(1, stages + 1):
         found += [width * 2**stage] * (3 if stage in _residual_stages(stages, residual) else 1)
     return found
+
+
+def size(profile: Profile, *, width: int, stages: int, residual: bool) -> int:
+    """Trainable parameters with a normalisation's two for each channel."""
+    return _pictures.chain_size(profile, channels(profile, width=width, stages=stages, residual=residual))
 
 
 @architecture(

@@ -16,20 +16,14 @@ from automl.catalog import Int, architecture
 from automl.spec import Profile
 
 
-def size(profile: Profile, *, width: int, stages: int, depth: int) -> int:
-    """Trainable parameters with a normalisation's two for each channel."""
-    total, channels = _pictures.stem_size(profile, width), width
-    for stage in range(_pictures.stages_of(_pictures.profile_side(profile), stages)):
-        filters = width * 2**stage
-        for _ in range(0 if stage else 1, depth):  # the entrance is the first of them
-            total += _pictures.conv_size(channels, filters, 3)
-            channels = filters
-    return total + (channels + 1) * profile.outputs
-
-
 def channels(profile: Profile, *, width: int, stages: int, depth: int) -> list[int]:
     stages = _pictures.stages_of(_pictures.profile_side(profile), stages)
     return [width * 2**stage for stage in range(stages) for _ in range(depth)]
+
+
+def size(profile: Profile, *, width: int, stages: int, depth: int) -> int:
+    """Trainable parameters with a normalisation's two for each channel."""
+    return _pictures.chain_size(profile, channels(profile, width=width, stages=stages, depth=depth))
 
 
 @architecture(

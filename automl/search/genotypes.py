@@ -7,8 +7,9 @@ rung goes on to the next (`automl.search.asha`). Who got farther stands higher; 
 How many epochs a full training has turns on the clock: a probe on a sliver of the data tells the speed, and a full training
 may take a `SHARE` of the search: where the clock is short the population is small, and its winner well trained. What takes
 longer than `RUNG_SHARE` to reach its first rung isn't begun: how long is foreseen from its multiplications. Towards the end
-nothing new begins; the leader is trained to the end instead. Where a slot has no room for enough epochs and cores help, the
-lowest rung is trained side by side, and what goes on from there has several slots.
+nothing new begins; the leader is trained to the end instead. Where a slot has no room for enough epochs and cores help,
+each training has several slots, one after the other: first rungs side by side take as long together, and the leader waits
+for the last of them.
 
 Where networks aren't all that is there (tables, texts, series), the best recipes of the portfolio, one of each family, are
 trained before anything else, as far as they take no more than `PORTFOLIO_SHARE` of the search: boosted trees, linear models
@@ -52,8 +53,8 @@ POOL, TAKEN = 12, 3
 """Children that are scored together, and how many of them are trained."""
 WORTH_S = 10.0
 """A training to the lowest rung has to take as long for a screening to pay…"""
-SCORE_S = 4.0
-"""… of which a candidate's scores cost about a second, on a busy machine as many."""
+SCORE_S = 2.0
+"""… of which a candidate's scores cost about so many seconds where nothing runs beside it."""
 
 
 class GenotypeSearch(Asha):
@@ -62,18 +63,18 @@ class GenotypeSearch(Asha):
     most = SHARE
     """Most of a slot's time for the search that one full training may take."""
     spreads = True
-    """Whether what goes on beyond the lowest rung may have several slots."""
+    """Whether trainings may have several slots."""
 
     def __init__(self, space: Space, seed: int):
         super().__init__(architectures_alone(space), seed)
         self.starts: tuple[portfolio.Start, ...] = ()
         """Recipes of other families that are trained first, the strongest first."""
         self._settled = False
-        self._spread, self._side_by_side = 1, True
-        """Slots for what is trained beyond the lowest rung, and whether up to there a slot each is enough."""
+        self._spread = 1
+        """Slots of a training."""
         self._outlook, self._spare_s = ENDLESS, math.inf
-        """Of the ask that is being answered; and what a training to the lowest rung may take, so that the best can be
-        trained to the end on all its slots after it."""
+        """Of the ask that is being answered, on as many slots; and what a training to the lowest rung may take, so that the
+        best can be trained to the end after it."""
 
     @abc.abstractmethod
     def candidates(self, rng: random.Random) -> Iterator[Assignment]:
@@ -88,37 +89,29 @@ class GenotypeSearch(Asha):
             return None  # the probe tells in a moment how many epochs a full training may have
         self._settle(outlook)
         self._look(outlook)
-        proposal = self._to_the_end(outlook) if self._closing(outlook) else super().ask(trial, outlook)
+        proposal = self._to_the_end() if self._closing() else super().ask(trial, outlook)
         if proposal is not None and proposal.resume is None and self._lowest_s(proposal.recipe) > self._spare_s:
-            proposal = self._to_the_end(outlook)
-        if proposal is None:
-            return None
-        wide = self._wide(outlook)
-        slots = 1 if proposal.fidelity.epochs <= self.rungs[0] and self._side_by_side else wide
-        if outlook.free < slots:
+            proposal = self._to_the_end()
+        slots = self._wide(outlook)
+        if proposal is None or outlook.free < slots:
             return None  # they will be free in a moment
-        within_s = self._spare_s if slots < wide and not math.isinf(self._spare_s) else None
-        return dataclasses.replace(proposal, slots=slots, within_s=within_s)
+        return dataclasses.replace(proposal, slots=slots)
 
     def _look(self, outlook: Outlook, seconds: float = 0.0) -> None:
         """Takes in what the clock has time for, after so many seconds of something else."""
-        self._outlook = self._lowest(outlook)
-        rest_s = self._rest_s(outlook) if self._wide(outlook) > 1 else None
+        slots = self._wide(outlook)
+        self._outlook = outlook.on(slots)
+        rest_s = self._rest_s() if slots > 1 else None
         self._spare_s = math.inf if rest_s is None else outlook.remaining_s - seconds - SAFETY * rest_s
+
+    def _wide(self, outlook: Outlook) -> int:
+        """Slots of a training that begins now. Nobody waits for one that holds fewer: there were fewer when it began."""
+        wide = min(self._spread, outlook.spread)
+        return max(1, min(wide, outlook.free)) if any(t.outcome is None for t in self._own()) else wide
 
     def _lowest_s(self, recipe: Recipe) -> float:
         """Seconds to the lowest rung."""
         return self._outlook.speed(self._outlook.sized(recipe) or recipe).total_s(self.rungs[0])
-
-    def _wide(self, outlook: Outlook) -> int:
-        """Slots for what is trained beyond the lowest rung. Nobody waits for a training that holds one of them for long."""
-        wide = min(self._spread, outlook.spread)
-        long = any(t.outcome is None and t.fidelity.epochs > self.rungs[0] for t in self._own())
-        return max(1, min(wide, outlook.free)) if long else wide
-
-    def _lowest(self, outlook: Outlook) -> Outlook:
-        """The outlook of trainings to the lowest rung."""
-        return outlook if self._side_by_side else outlook.on(self._wide(outlook))
 
     def fresh(self, rng: random.Random, attempts: int = 50) -> Assignment | None:
         """At first the default, then the first candidate that will do."""
@@ -206,51 +199,47 @@ class GenotypeSearch(Asha):
         if own := [t for t in self.trials.values() if t.origin == self.name]:
             self.epochs = own[0].recipe.epochs
         self.rungs = rungs(self.epochs)
-        if measured:
-            lowest_s = outlook.speed(default).total_s(self.rungs[0])
-            self._side_by_side = len(self.rungs) > 1 and lowest_s <= RUNG_SHARE * outlook.total_s
 
     def _best_unfinished(self) -> tuple[Recipe, int] | None:
         """The best that wasn't trained to the end, with the epochs that it lacks; where all were, another one. None while
         nothing is known."""
         known = [t for t in self._living() if t.recipe.epochs == self.epochs]
         if not known:
-            running = [t for t in self._own() if t.outcome is None and t.origin not in NOT_EVIDENCE]
-            return (running[0].recipe, self.epochs - running[0].fidelity.epochs) if running and self._spread > 1 else None
+            return None
         leader = max((t for t in known if t.fidelity.epochs < self.epochs), key=standing, default=None)
         return (known[0].recipe, self.epochs) if leader is None else (leader.recipe, self.epochs - leader.fidelity.epochs)
 
-    def _rest_s(self, outlook: Outlook) -> float | None:
+    def _rest_s(self) -> float | None:
         """Seconds of the best's training to the end."""
         best = self._best_unfinished()
-        return None if best is None else outlook.on(self._wide(outlook)).speed(best[0]).total_s(best[1])
+        return None if best is None else self._outlook.speed(best[0]).total_s(best[1])
 
-    def _closing(self, outlook: Outlook, seconds: float = 0.0) -> bool:
+    def _closing(self, seconds: float = 0.0) -> bool:
         """Whether the time that is left is what the best needs that wasn't trained to the end, with one more of the lowest
         rung, and so many seconds of something else."""
-        best, rest_s = self._best_unfinished(), self._rest_s(outlook)
-        if best is None or rest_s is None or outlook.remaining_s == float("inf"):
+        best, rest_s = self._best_unfinished(), self._rest_s()
+        if best is None or rest_s is None or math.isinf(self._outlook.remaining_s):
             return False
-        lowest_s = self._lowest(outlook).speed(best[0]).total_s(self.rungs[0])
-        return outlook.remaining_s - seconds < SAFETY * (rest_s + lowest_s)
+        lowest_s = self._outlook.speed(best[0]).total_s(self.rungs[0])
+        return self._outlook.remaining_s - seconds < SAFETY * (rest_s + lowest_s)
 
-    def _to_the_end(self, outlook: Outlook) -> Proposal | None:
+    def _to_the_end(self) -> Proposal | None:
         """The best trial that wasn't trained to the end and still can be."""
         running = {t.recipe.identity for t in self.trials.values() if t.outcome is None}
         done = {t.recipe.identity for t in evidence(self._own()) if t.fidelity.epochs >= self.epochs}
         for t in sorted(self._living(), key=standing, reverse=True)[:FACTOR]:
-            speed = outlook.on(self._wide(outlook)).speed(t.recipe)
-            left_s = speed.setup_s + (self.epochs - t.fidelity.epochs) * speed.epoch_s
-            if t.recipe.identity not in running | done and t.recipe.epochs == self.epochs and left_s <= outlook.remaining_s:
+            left_s = self._outlook.speed(t.recipe).total_s(self.epochs - t.fidelity.epochs)
+            new = t.recipe.identity not in running | done and t.recipe.epochs == self.epochs
+            if new and left_s <= self._outlook.remaining_s:
                 return Proposal(t.recipe, Fidelity(epochs=self.epochs), self.name, resume=t.id, fits=True)
-        return None if running else self._anew(outlook)
+        return None if running else self._anew()
 
-    def _anew(self, outlook: Outlook) -> Proposal | None:
+    def _anew(self) -> Proposal | None:
         """The best with as many epochs as there is room for, where trainings took so long that it can't go on to its end."""
         best = max(self._living(), key=standing, default=None)
-        if best is None or math.isinf(outlook.remaining_s):
+        if best is None or math.isinf(self._outlook.remaining_s):
             return None
-        room = outlook.on(self._wide(outlook)).speed(best.recipe).epochs_within(outlook.remaining_s / SAFETY)
+        room = self._outlook.speed(best.recipe).epochs_within(self._outlook.remaining_s / SAFETY)
         if room < LONGER * best.fidelity.epochs:
             return None
         recipe = best.recipe.model_copy(update={"epochs": min(room, self.epochs)})
@@ -296,11 +285,13 @@ class GenotypeEvolution(GenotypeSearch):
         self._look(outlook, POOL * SCORE_S)
         if not any(t.usable for t in self.trials.values()):
             return ()  # first of all a model that could be delivered
-        worth = self._outlook.speed(self._recipe(self.space.default())).total_s(self.rungs[0]) >= WORTH_S
-        if not worth or self._awaited or len(self._well_scored()) > 1 or self._closing(outlook, POOL * SCORE_S):
+        lowest_s = self._lowest_s(self._recipe(self.space.default()))
+        if lowest_s < WORTH_S or self._awaited or len(self._well_scored()) > 1 or self._closing(POOL * SCORE_S):
             return ()
-        if self._wide(outlook) > 1 and self._promotable() is not None:
-            return ()  # which waits for all its slots
+        if outlook.spread > 1 and not self._begun():
+            return ()  # the first training may be about to take all slots
+        if self._wide(outlook) > 1 and (self._promotable() is not None or lowest_s > self._spare_s):
+            return ()  # trainings wait for a screening: only a new one has reason to, and where it has time afterwards
         rng = self.rng("pool", str(self._pools))
         found: dict[bytes, Recipe] = {}
         for _ in range(POOL):

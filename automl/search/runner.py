@@ -349,8 +349,6 @@ class Runner:
             init_from = self.place.folder(proposal.resume)
         entry, settings = self._supernets.special(proposal.recipe, proposal.origin)
         deadline = self.budget.step_deadline("final") if deadline is None else deadline
-        if proposal.within_s is not None:
-            deadline = min(deadline, self.clock.now() + proposal.within_s)
         work = Work(
             trial=trial, attempt=attempt, recipe=proposal.recipe, fidelity=proposal.fidelity, prepared=self.place.prepared,
             metric=self.place.metric, workdir=self.place.folder(trial), part=part, memory_bytes=self.place.memory_bytes,

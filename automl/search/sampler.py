@@ -61,8 +61,6 @@ class Proposal:
     """Id of an ended trial of the same recipe with fewer epochs, whose checkpoint is continued."""
     fits: bool = False
     """The epochs were chosen to fill the time that is left: they are not to be changed again."""
-    within_s: float | None = None
-    """Seconds that it may take at most; what comes after it needs the rest."""
     slots: int = 1
     """That it is to hold, with their cores; see `Outlook.spread`."""
 

@@ -98,84 +98,66 @@ def test_a_probe_comes_first_and_settles_the_epochs():
     assert sampler.ask("t2", outlook).recipe.epochs == 22
 
 
-@pytest.mark.parametrize(("epoch_s", "epochs", "slots"), [(20.0, 44, 2), (14.0, 32, 1)])
-def test_what_goes_on_has_several_slots_where_one_has_no_room_for_enough_epochs(epoch_s, epochs, slots):
+def probed(outlook: Outlook) -> genotypes.GenotypeEvolution:
+    """A search that knows how fast trainings are."""
     sampler = strategies.make("evolution", SPACE, 1)
-    outlook = by_macs(600, 600, epoch_s, spread=2)
     sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
+    return sampler
+
+
+@pytest.mark.parametrize(("epoch_s", "epochs", "slots"), [(20.0, 44, 2), (14.0, 32, 1)])
+def test_each_training_has_several_slots_where_one_has_no_room_for_enough_epochs(epoch_s, epochs, slots):
+    outlook = by_macs(600, 600, epoch_s, spread=2)
+    sampler = probed(outlook)
     sampler.ask("t1", outlook)  # the epochs are settled
     early = dataclasses.replace(outlook, remaining_s=5_000.0)
     for n in range(1, 4):
-        proposal = sampler.ask(f"t{n}", dataclasses.replace(early, free=1))
-        assert (proposal.resume, proposal.slots, proposal.recipe.epochs) == (None, 1, epochs)  # side by side
+        assert (sampler.ask(f"t{n}", dataclasses.replace(early, free=1)) is None) == (slots > 1)  # it waits for the other
+        proposal = sampler.ask(f"t{n}", early)
+        assert (proposal.resume, proposal.slots, proposal.recipe.epochs) == (None, slots, epochs)
         sampler.tell(ended(f"t{n}", proposal, 0.1 * n))
     promoted = sampler.ask("t4", early)
     assert (promoted.resume, promoted.slots) == ("t3", slots)
-    if slots > 1:
-        assert sampler.ask("t4", dataclasses.replace(early, free=1)) is None  # it waits for the other slot
     # Towards the end the leader's rest is foreseen on as many.
     rest_s = outlook.on(slots).speed(promoted.recipe).total_s(epochs - 3)
     last = sampler.ask("t4", dataclasses.replace(outlook, remaining_s=rest_s))
     assert (last.resume, last.slots, last.fidelity.epochs) == ("t3", slots, epochs)
 
 
-def test_nobody_waits_for_a_training_that_holds_a_slot_for_long():
-    """There were fewer slots when it began."""
-    sampler = strategies.make("evolution", SPACE, 1)
+def test_nobody_waits_for_a_training_that_holds_fewer_slots():
+    """There were fewer when it began."""
     outlook = by_macs(600, 600, 20.0, spread=2)
-    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
-    sampler.ask("t1", outlook)  # the epochs are settled
-    early = dataclasses.replace(outlook, remaining_s=5_000.0)
-    told = []
-    for n in range(1, 7):
-        proposal = sampler.ask(f"t{n}", dataclasses.replace(early, spread=1, free=1))
-        if proposal.resume is not None:
-            sampler.tell(Trial(id=f"t{n}", recipe=proposal.recipe, fidelity=proposal.fidelity, origin="evolution"))
-        else:
-            told.append(ended(f"t{n}", proposal, 0.1 * n))
-            sampler.tell(told[-1])
-    running = [t for t in sampler.trials.values() if t.outcome is None]
-    assert running
-    promoted = sampler.ask("t7", dataclasses.replace(early, free=1))
-    assert promoted is not None
-    assert promoted.slots == 1
+    sampler = probed(outlook)
+    first = sampler.ask("t1", dataclasses.replace(outlook, spread=1, free=1))
+    assert first.slots == 1
+    sampler.tell(Trial(id="t1", recipe=first.recipe, fidelity=first.fidelity, origin="evolution"))
+    beside = sampler.ask("t2", dataclasses.replace(outlook, remaining_s=5_000.0, free=1))
+    assert beside is not None
+    assert beside.slots == 1
 
 
-def test_what_holds_one_slot_leaves_time_for_the_best_on_all_of_them():
-    sampler = strategies.make("evolution", SPACE, 1)
+def test_what_is_begun_leaves_time_for_the_best_to_be_trained_to_its_end():
     outlook = by_macs(600, 600, 20.0, spread=2)
-    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
+    sampler = probed(outlook)
     first = sampler.ask("t1", outlook)
     sampler.tell(ended("t1", first, 0.3))
-    rest_s = outlook.on(2).speed(first.recipe).total_s(first.recipe.epochs - first.fidelity.epochs)
-    lowest_s = outlook.speed(first.recipe).total_s(first.fidelity.epochs)
+    wide = outlook.on(2)
+    rest_s = wide.speed(first.recipe).total_s(first.recipe.epochs - first.fidelity.epochs)
+    lowest_s = wide.speed(first.recipe).total_s(first.fidelity.epochs)
+    begun = []
     for left_s in range(int(1.1 * rest_s), int(1.1 * (rest_s + 5 * lowest_s))):
-        at = dataclasses.replace(outlook, remaining_s=float(left_s), free=1)
-        if (one := sampler.ask("t2", at)) is not None:
-            assert one.resume is None
-            assert left_s - outlook.speed(one.recipe).total_s(one.fidelity.epochs) >= 1.1 * rest_s
-            # Nor may it, where it is slower than foreseen.
-            assert one.within_s == pytest.approx(left_s - 1.1 * rest_s)
-
-
-def test_while_the_first_network_runs_nothing_begins_that_would_keep_it_from_its_end():
-    """It isn't known yet how good it is, but something has to be trained to the end."""
-    sampler = strategies.make("evolution", SPACE, 1)
-    outlook = by_macs(600, 600, 20.0, spread=2)
-    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
-    first = sampler.ask("t1", outlook)
-    sampler.tell(Trial(id="t1", recipe=first.recipe, fidelity=first.fidelity, origin="evolution"))
-    rest_s = outlook.on(2).speed(first.recipe).total_s(first.recipe.epochs - first.fidelity.epochs)
-    beside = sampler.ask("t2", dataclasses.replace(outlook, free=1))
-    assert outlook.speed(beside.recipe).total_s(beside.fidelity.epochs) <= 600 - 1.1 * rest_s == beside.within_s
-    late = dataclasses.replace(outlook, free=1, remaining_s=1.1 * rest_s + 20.0)
-    assert sampler.ask("t2", late) is None
+        one = sampler.ask("t2", dataclasses.replace(outlook, remaining_s=float(left_s)))
+        begun.append(one.resume is None)
+        if one.resume is None:
+            assert left_s - wide.speed(one.recipe).total_s(one.fidelity.epochs) >= 1.1 * rest_s
+        else:
+            assert (one.resume, one.fidelity.epochs) == ("t1", first.recipe.epochs)
+    assert set(begun) == {False, True}
 
 
 def test_what_can_not_go_on_to_its_end_is_trained_anew_for_as_long_as_there_is_room():
-    sampler = strategies.make("evolution", SPACE, 1)
     outlook = by_macs(600, 600, 20.0, spread=2)
-    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
+    sampler = probed(outlook)
     first = sampler.ask("t1", outlook)
     sampler.tell(ended("t1", first, 0.3))
     late = dataclasses.replace(outlook, remaining_s=200.0)
@@ -186,16 +168,18 @@ def test_what_can_not_go_on_to_its_end_is_trained_anew_for_as_long_as_there_is_r
     assert sampler.ask("t2", dataclasses.replace(outlook, remaining_s=40.0)) is None
 
 
-@pytest.mark.parametrize(("epoch_s", "lowest", "slots"), [(34.0, 8, 2), (60.0, 4, 2), (20.0, 4, 1)])
-def test_where_the_lowest_rung_takes_too_long_on_a_slot_it_has_several_too(epoch_s, lowest, slots):
-    sampler = strategies.make("evolution", SPACE, 1)
-    outlook = by_macs(600, 600, epoch_s, spread=2)
-    sampler.tell(ended("t0", sampler.ask("t0", outlook), 0.2))
+def test_nothing_is_scored_while_trainings_that_need_all_slots_would_wait_for_it():
+    outlook = by_macs(600, 600, 20.0, spread=2)
+    sampler = probed(outlook)
+    assert sampler.unscored(outlook) == ()  # the first training comes first
     first = sampler.ask("t1", outlook)
-    assert first.recipe.architecture == SPACE.recipe(SPACE.default(), 0).architecture
-    assert (first.fidelity.epochs, first.slots) == (lowest, slots)
-    alone = sampler.ask("t1", dataclasses.replace(outlook, free=1))
-    assert (alone is None) == (slots > 1)
+    sampler.tell(ended("t1", first, 0.3))
+    rest_s = outlook.on(2).speed(first.recipe).total_s(first.recipe.epochs - first.fidelity.epochs)
+    scores_s = genotypes.POOL * genotypes.SCORE_S
+    # Nor where nothing that was scored could be trained afterwards.
+    assert sampler.unscored(dataclasses.replace(outlook, remaining_s=1.1 * rest_s + scores_s)) == ()
+    wanted = sampler.unscored(dataclasses.replace(outlook, remaining_s=1.1 * rest_s + scores_s + 60.0))
+    assert len(wanted) == genotypes.POOL
 
 
 def test_what_the_clock_has_no_time_for_is_not_begun():

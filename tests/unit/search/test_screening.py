@@ -72,7 +72,7 @@ def test_an_answer_of_the_first_candidates_only_is_taken(tmp_path: Path) -> None
     def some(recipes, prepared, seconds):
         return {"scores": [{"naswot": 1.0}, {"naswot": 2.0}], "seconds": [9.0, 9.0], "faults": ["", ""]}
 
-    events = stage(tmp_path, score=some, wall_s=300.0).run()
+    events = stage(tmp_path, score=some, wall_s=600.0).run()
     assert {len(pool.candidates) for pool in pools(events)} == {2}
     assert pools(events)[0].candidates[1].rank > pools(events)[0].candidates[0].rank
 
@@ -81,7 +81,7 @@ def test_without_scores_the_search_goes_on_and_says_so(tmp_path: Path) -> None:
     def score(recipes, prepared, seconds):
         raise RuntimeError("planted")
 
-    events = stage(tmp_path, score=score, wall_s=300.0).run()
+    events = stage(tmp_path, score=score, wall_s=600.0).run()
     assert events[-1].payload.state == "SUCCEEDED"
     assert not pools(events)
     assert len(trained(events)) > 3

@@ -47,16 +47,15 @@ def test_where_there_is_time_trainings_run_side_by_side(tmp_path: Path) -> None:
     assert {one.slots for one in begun(events) if one.origin == "portfolio"} == {1}
 
 
-def test_what_goes_on_in_a_search_of_genotypes_has_all_slots(tmp_path: Path) -> None:
-    """First rungs side by side; the leader alone."""
-    theatre = stage(tmp_path, 300.0, SearchSettings(strategy="evolution"))
+def test_trainings_of_a_search_of_genotypes_have_all_slots_one_after_the_other(tmp_path: Path) -> None:
+    theatre = stage(tmp_path, 250.0, SearchSettings(strategy="evolution"))
     state = fold(theatre.run())
     own = [t for t in state.trials.values() if t.origin == "evolution"]
     last = max(own, key=lambda t: t.fidelity.epochs)
-    assert {t.slots for t in own if t.fidelity.epochs < last.fidelity.epochs} == {1}
-    assert (last.slots, last.fidelity.epochs) == (2, last.recipe.epochs)
+    assert {t.slots for t in own} == {2}
+    assert last.fidelity.epochs == last.recipe.epochs
     assert last.usable
-    assert len(own) > 2
+    assert len(own) > 1
 
 
 def test_the_final_fit_has_all_slots(tmp_path: Path) -> None:
