@@ -21,7 +21,7 @@ import sys
 import threading
 import traceback
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -101,6 +101,8 @@ UNCONVERTIBLE = "can't be given as"
 """The reason of a family that is left out for that begins so; a restarted job leaves it out again."""
 KIT = "model.kit.zip"
 """What further artifacts are made of later (`automl.export.kit`); the server takes it from the artifacts' folder."""
+INSTEAD = 4
+"""Models of the search that are tried, one after the other, where no file of the chosen one can be delivered."""
 BLEND_S = 3.0
 """To put an ensemble together."""
 FORESEE_SHARE = 0.04
@@ -200,7 +202,7 @@ class Job:
                 candidate = self.final_fit(runner, winner, prepared)
             self._mark_running("it was not taken up again after a restart")
             candidate = self.compress(runner, space, winner, candidate, prepared)
-            delivered = self.deliver(candidate, prepared)
+            winner, candidate, delivered = self.deliver(runner, winner, candidate, prepared)
             return self.conclude(winner, candidate, delivered, prepared)
         except ServerGone:
             return None
@@ -584,9 +586,10 @@ class Job:
 
         kept_s = self.budget.reserved() - self.budget.reserved("deliver")  # for the delivery, which is part of the cost
         count = bagging.affordable(wanted, cost_s, available_s + kept_s)
+        sized = self.spec.constraints.max_size_bytes is not None
         members = bagging.members(
             ranked, order, count=count, limit_parameters=None if limit is None else int(bagging.SIZE_SHARE * limit),
-            seed=self.request.seed,
+            beside=sizing.in_weights(bagging.GRAPH_BYTES, self.spec.formats) if sized else 0, seed=self.request.seed,
         )
         if len(members) < 2:
             return []
@@ -747,13 +750,59 @@ class Job:
         limits = self.spec.constraints.changed(max_latency_ms=None)
         return self.spec.changed(constraints=limits.to_dict())
 
-    def deliver(self, candidate: Path, prepared: Any) -> list[Any]:
-        """Writes, runs and verifies every artifact that was asked for, on the sealed test rows."""
+    def deliver(
+        self, runner: Runner, winner: Candidate, candidate: Path, prepared: Any
+    ) -> tuple[Candidate, Path, list[Any]]:
+        """What is delivered, and of which model: of the chosen one, or where none of its files can be, of the next best of
+        the search, as long as there is time: that may meet the limits, or be converted."""
         self.ledger.phase(JobPhase.VERIFYING)
         self.budget.reserve("compress", 0.0)
+        refused: dict[str, int] = {}
+        for left in range(INSTEAD, -1, -1):
+            began = self.clock.now()
+            delivered = self._files(candidate, prepared)
+            if any(isinstance(one, Artifact) for one in delivered):
+                self._meanwhile(functools.partial(self._keep, candidate, prepared))
+                return winner, candidate, delivered
+            recipe, weights = account.recipe_of(candidate), account.weights_of(candidate)
+            if not recipe.members:  # of an ensemble each member alone is smaller
+                refused[recipe.architecture.id] = min(weights, refused.get(recipe.architecture.id, weights))
+            following = self._following(runner, refused, self.clock.now() - began, left)
+            if following is None:
+                break
+            winner, candidate = following, runner.place.folder(following.best.id)
+            family = winner.best.recipe.architecture.id
+            self.ledger.note(
+                f"Another model of the search is tried in its place: {winner.best.id} ({family}), {self.metric} "
+                f"{self._natural(winner.mean)}."
+            )
+        return winner, candidate, delivered
+
+    def _following(self, runner: Runner, refused: Mapping[str, int], took_s: float, left: int) -> Candidate | None:
+        """The best model of the search that may have better luck: of a family that was `refused`, one of fewer weights than
+        there. Where only one more can be tried, of the `left` or of those that there is time for, the smallest. None where
+        none can be, or no model could have the files."""
+        left_s = self.budget.step_deadline("deliver") - self.clock.now()
+        possible = any(not entries.formats[wanted.format].lacking for wanted in self.spec.formats)
+        if not left or left_s < took_s or not possible or self.spec.search.strategy == "fixed":
+            return None
+
+        def weights(candidate: Candidate) -> int:
+            return candidate.best.parameters or 0
+
+        others = [
+            c for c in self._ranking(runner)
+            if (most := refused.get(c.best.recipe.architecture.id)) is None or weights(c) < most
+        ]
+        if left == 1 or left_s < 2 * took_s:
+            others.sort(key=weights)
+        return others[0] if others else None
+
+    def _files(self, candidate: Path, prepared: Any) -> list[Any]:
+        """Writes, runs and verifies every artifact that was asked for, on the sealed test rows."""
         executor = self.executor
         assert executor is not None
-        delivered = self._meanwhile(
+        return self._meanwhile(
             lambda: self.engine.deliver(
                 candidate, prepared, formats=self.spec.formats, constraints=self.spec.constraints,
                 tolerance=self.spec.tolerance, metric=self.metric, out=self.workdir / "artifacts",
@@ -762,9 +811,6 @@ class Job:
                 slots=max(1, self.control.slots), seed=self.request.seed,
             )
         )
-        if any(isinstance(one, Artifact) for one in delivered):
-            self._meanwhile(lambda: self._keep(candidate, prepared))
-        return delivered
 
     def _keep(self, candidate: Path, prepared: Any) -> None:
         """Leaves the model's kit beside the artifacts; without it the job has succeeded all the same."""

@@ -54,6 +54,11 @@ def score_of(candidate: Path) -> float:
     return -math.inf if found is None else found
 
 
+def weights_of(candidate: Path) -> int:
+    """How many weights a candidate has."""
+    return results.read(candidate).parameters
+
+
 def has_seen_validation(candidate: Path) -> bool:
     """Whether a candidate was trained on the validation rows."""
     return results.read(candidate).validation_seen

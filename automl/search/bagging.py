@@ -29,7 +29,10 @@ SHARE = 0.3
 LATENCY_MS = 2.0
 """A member is taken to add at most so much to a prediction, in any runtime."""
 SIZE_SHARE = 0.8
-"""Of a limit of size, for the weights of an ensemble: each member also brings its own preprocessing."""
+"""Of a limit of size, for an ensemble's members…"""
+GRAPH_BYTES = 16_000
+"""… each of which brings a graph and preprocessing of its own beside its weights: trees as much (an ensemble of three took
+62 KB on telco_churn), networks less."""
 
 FEW_ROWS = 4_000
 """Validation rows below which one greedy choice follows noise, and is made on…"""
@@ -136,17 +139,19 @@ def duration_s(recipes: Sequence[Recipe], speed: Callable[[Recipe], Speed], rows
 
 
 def members(
-    ranked: Sequence[Candidate], order: Sequence[int], *, count: int, limit_parameters: int | None, seed: int
+    ranked: Sequence[Candidate], order: Sequence[int], *, count: int, limit_parameters: int | None, beside: int = 0,
+    seed: int,
 ) -> list[Recipe]:
     """The recipes of `count` members in the chosen `order` (indices into `ranked`), each with a seed and fold of its own.
 
-    Members are passed over that would exceed the limit of parameters together with those before them.
+    Members are passed over that would exceed the limit of parameters together with those before them; each counts with its
+    weights and as many `beside` them.
     """
     kept: list[Recipe] = []
     weight = 0
     for place in order:
         best = ranked[place].best
-        size = best.parameters or 0
+        size = (best.parameters or 0) + beside
         if len(kept) < count and (limit_parameters is None or weight + size <= limit_parameters):
             kept.append(best.recipe)
             weight += size

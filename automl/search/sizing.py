@@ -111,9 +111,13 @@ def limit_parameters(constraints: Constraints, formats: tuple[FormatRequest, ...
     if constraints.max_parameters is not None:
         limits.append(constraints.max_parameters)
     if constraints.max_size_bytes is not None:
-        narrowest = min((BYTES[f.precision] for f in formats), default=4.0)
-        limits.append(max(0, int((constraints.max_size_bytes - OVERHEAD_BYTES) / narrowest)))
+        limits.append(max(0, in_weights(constraints.max_size_bytes - OVERHEAD_BYTES, formats)))
     return min(limits, default=None)
+
+
+def in_weights(size_bytes: float, formats: tuple[FormatRequest, ...]) -> int:
+    """As how many weights so many bytes count, in the narrowest precision that is asked for."""
+    return int(size_bytes / min((BYTES[f.precision] for f in formats), default=4.0))
 
 
 def limit_file_bytes(constraints: Constraints, formats: tuple[FormatRequest, ...]) -> int | None:

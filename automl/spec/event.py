@@ -378,10 +378,16 @@ class JobState(pydantic.BaseModel):
                 self.compressed.append(compressed)
             case ArtifactMade(artifact=artifact):
                 self.artifacts[artifact.id] = artifact
+                self._not_refused(artifact.format, artifact.precision)
             case ArtifactRefused(refused=refused):
+                # Of one model after the other, or once more after a restart: the latest says how it stands.
+                self._not_refused(refused.format, refused.precision)
                 self.refused.append(refused)
             case JobFinished() as finished:
                 self.finished = finished
+
+    def _not_refused(self, format: str, precision: str) -> None:
+        self.refused = [one for one in self.refused if (one.format, one.precision) != (format, precision)]
 
     def _measure(self, measured: TrialMeasured) -> None:
         trial = self.trials.get(measured.trial)

@@ -90,9 +90,11 @@ class JobProgress:
                 return _compressed(said, self.metric)
             case "artifact-made":
                 self.artifacts.append(said["artifact"])
+                self._not_refused(said["artifact"])
                 return f"Verified {said['artifact']['filename']}."
             case "artifact-refused":
                 refused = said["refused"]
+                self._not_refused(refused)
                 self.refused.append(types.Refused(refused["format"], refused["precision"], refused["reason"]))
                 return f"Not returned, {refused['format']}:{refused['precision']}: {refused['reason']}"
             case _:
@@ -136,6 +138,10 @@ class JobProgress:
         trial.epoch = measured["epoch"]
         if trial.score is None or measured["score"] > trial.score:
             trial.score, trial.value = measured["score"], measured["validation"].get(self.metric, trial.value)
+
+    def _not_refused(self, said: Mapping[str, Any]) -> None:
+        """What is said of an artifact takes the place of an earlier refusal: another model may have been tried."""
+        self.refused = [one for one in self.refused if (one.format, one.precision) != (said["format"], said["precision"])]
 
     def _ended(self, said: Mapping[str, Any]) -> str:
         trial = self.trials.get(said["trial"])

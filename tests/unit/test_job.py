@@ -9,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from automl import job as controller
 from automl.search.control import Control
-from automl.spec import Constraints, Event, InvalidData, Outcome, SearchSettings, Trial
+from automl.spec import Constraints, Event, InvalidData, Outcome, Recipe, SearchSettings, Trial
 from automl.spec.event import DataPrepared, JobFinished, Noted, SpaceDerived, TrialEnded, TrialStarted
-from tests.unit.search.fakes import Theatre, World, fold, spec
+from automl.training.result import TrainResult
+from tests.unit.search.fakes import Theatre, World, fold, spec, table_space
 
 
 def ended(events: list[Event]) -> Counter[str]:
@@ -292,14 +294,82 @@ def test_the_last_event_is_said_once(tmp_path: Path) -> None:
 
 
 def test_fixed_runs_the_given_recipe_and_no_other(tmp_path: Path) -> None:
-    from tests.unit.search.fakes import table_space
-
     space = table_space()
     recipe = space.recipe(space.default(), 77)
     stage = Theatre(tmp_path, spec=spec(search=SearchSettings(strategy="fixed", recipes=(recipe,))))
     events = stage.run()
     assert [t.recipe for t in fold(events).trials.values()] == [recipe]
     assert last(events).recipe == recipe
+
+
+# --- where no file of the chosen model can be delivered -----------------------------------------------------------------
+
+
+def many(recipe: Recipe) -> int:
+    """Weights that tell the trials' recipes from each other."""
+    return 10_000 + int(recipe.identity[:4], 16)
+
+
+def test_where_the_ensembles_files_are_too_large_the_winner_is_delivered_alone(tmp_path: Path) -> None:
+    limits = Constraints(max_size_bytes=10_000_000)
+    events = Theatre(
+        tmp_path, spec=spec(wall_s=300.0, max_trials=6, constraints=limits),
+        refuses=lambda recipe, result: "too large" if recipe.members else "",
+    ).run()
+    state = fold(events)
+    assert last(events).state == "SUCCEEDED"
+    assert state.ensemble is not None
+    recipe = last(events).recipe
+    assert recipe is not None
+    assert not recipe.members
+    assert state.artifacts
+    assert not state.refused  # which it was, of the ensemble
+    assert sum("tried in its place" in note.message for note in state.notes) == 1
+    # What it scored in the search is what is said of it.
+    best = max(t.score or 0.0 for t in state.trials.values() if t.origin != "final")
+    assert last(events).validation == pytest.approx(best)
+
+
+def test_others_are_tried_by_their_scores_and_the_last_is_the_smallest(tmp_path: Path) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def refuses(recipe: Recipe, result: TrainResult) -> str:
+        asked.append((recipe.architecture.id, result.parameters))
+        return "too large"
+
+    events = Theatre(
+        tmp_path, spec=spec(wall_s=600.0, max_trials=20, search=SearchSettings(strategy="random", forbid=("bagging",))),
+        world=World(parameters=many), refuses=refuses,
+    ).run()
+    assert (last(events).state, last(events).reason) == ("FAILED", "NO_ARTIFACT")
+    known = {t.parameters: t.score for t in fold(events).trials.values() if t.usable and t.origin != "final"}
+    assert 2 < len(asked) <= controller.INSTEAD + 1
+    for n, (family, weights) in enumerate(asked[1:], 1):
+        assert all(weights < before for other, before in asked[:n] if other == family)
+    scores = [known[weights] for _, weights in asked[1:-1]]
+    assert scores == sorted(scores, reverse=True)
+    assert asked[-1][1] == min(known)
+    assert len(fold(events).refused) == 1
+
+
+def test_a_recipe_that_the_user_gave_has_no_substitute(tmp_path: Path) -> None:
+    space = table_space()
+    search = SearchSettings(strategy="fixed", recipes=(space.recipe(space.default(), 77),))
+    events = Theatre(tmp_path, spec=spec(search=search), refuses=lambda recipe, result: "too large").run()
+    assert last(events).reason == "NO_ARTIFACT"
+    assert not any("in its place" in note.message for note in fold(events).notes)
+
+
+def test_without_time_nothing_else_is_tried(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def refuses(recipe: Recipe, result: TrainResult) -> str:
+        asked.append(recipe.identity)
+        return "too large"
+
+    stage = Theatre(tmp_path, spec=spec(wall_s=60.0), refuses=refuses, deliver_s=60.0)
+    assert last(stage.run()).state == "FAILED"
+    assert len(asked) == 1
 
 
 # --- the ensemble at the end -----------------------------------------------------------------------------

@@ -37,10 +37,11 @@ from automl.spec import (
     Outcome,
     Profile,
     Recipe,
+    Refused,
     SearchSettings,
     Verification,
 )
-from automl.spec.event import ArtifactMade
+from automl.spec.event import ArtifactMade, ArtifactRefused
 from automl.training.result import RESULT_FILE, TrainResult
 
 TABLE = Profile(
@@ -328,6 +329,8 @@ class Theatre:
     blend_s: float = 1.0
     blend_gain: float = 0.01
     blend_fails: bool = False
+    refuses: Callable[[Recipe, TrainResult], str] = lambda recipe, result: ""
+    """Why a model's files can't be delivered; nothing for one whose files can."""
     conversions: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
     prepare: Callable[[], None] = lambda: None
     score: Callable[..., dict[str, Any]] = lambda recipes, prepared, seconds: {
@@ -408,6 +411,13 @@ class Theatre:
             self.clock.seconds += 0.35 * self.deliver_s  # the estimate is of a busy machine, and this one is idle
             scratch.mkdir(parents=True, exist_ok=True)
             (scratch / "test.json").write_text(json.dumps({"roc-auc": 0.88}))
+            recipe = Recipe.from_dict(json.loads((candidate / "recipe.json").read_text()))
+            result = TrainResult.model_validate_json((candidate / RESULT_FILE).read_text())
+            if reason := self.refuses(recipe, result):
+                refused = [Refused(format=f.format, precision=f.precision, reason=reason) for f in formats]
+                for one in refused:
+                    emit(ArtifactRefused(refused=one))
+                return refused
             made = [artifact(f) for f in formats]
             for one in made:
                 emit(ArtifactMade(artifact=one))
