@@ -9,7 +9,7 @@ may take a `SHARE` of the search: where the clock is short the population is sma
 longer than `RUNG_SHARE` to reach its first rung isn't begun: how long is foreseen from its multiplications. Towards the end
 nothing new begins; the leader is trained to the end instead. Where a slot has no room for enough epochs and cores help,
 each training has several slots, one after the other: first rungs side by side take as long together, and the leader waits
-for the last of them.
+for the last of them. Where even so the first network would have fewer, nothing else is tried.
 
 Where networks aren't all that is there (tables, texts, series), the best recipes of the portfolio, one of each family, are
 trained before anything else, as far as they take no more than `PORTFOLIO_SHARE` of the search: boosted trees, linear models
@@ -34,7 +34,7 @@ from automl.catalog.domains import Categorical
 from automl.catalog.space import Assignment, Space
 from automl.search import portfolio
 from automl.search.asha import FACTOR, SHORTEST, Asha, rungs
-from automl.search.auto import LONGER, PICTURES, PROBE_EPOCHS, PROBE_ROWS, STRETCH, spread_to
+from automl.search.auto import ALONE, LONGER, PICTURES, PROBE_EPOCHS, PROBE_ROWS, STRETCH, spread_to
 from automl.search.budget import ENDLESS, SAFETY, TRUST, Outlook
 from automl.search.evolution import FIRST, POPULATION, TOURNAMENT, mutated
 from automl.search.sampler import NOT_EVIDENCE, Proposal, assignment_of, evidence, recipe_seed
@@ -70,8 +70,8 @@ class GenotypeSearch(Asha):
         self.starts: tuple[portfolio.Start, ...] = ()
         """Recipes of other families that are trained first, the strongest first."""
         self._settled = False
-        self._spread = 1
-        """Slots of a training."""
+        self._spread, self._alone = 1, False
+        """Slots of a training, and whether there is time for one only, which then isn't interrupted."""
         self._outlook, self._spare_s = ENDLESS, math.inf
         """Of the ask that is being answered, on as many slots; and what a training to the lowest rung may take, so that the
         best can be trained to the end after it."""
@@ -132,7 +132,7 @@ class GenotypeSearch(Asha):
             if (sized := self._outlook.sized(recipe)) is None:
                 continue
             seconds = self._outlook.speed(sized).total_s(self.rungs[0])
-            if seconds <= min(RUNG_SHARE * self._outlook.total_s, self._spare_s):
+            if self._alone or seconds <= min(RUNG_SHARE * self._outlook.total_s, self._spare_s):
                 return candidate
             slow[seconds] = candidate
         return slow[min(slow)] if slow else super().fresh(rng, attempts)
@@ -188,17 +188,23 @@ class GenotypeSearch(Asha):
         self._settled = True
         default = self._recipe(self.space.default())
         default = outlook.sized(default) or default
-        measured = outlook.remaining_s != float("inf") and outlook.speed(default).measured
-        if measured:
+        if outlook.remaining_s != float("inf") and outlook.speed(default).measured:
             stretch = PICTURES if self.space.profile.image_shape else STRETCH
             # Of what strong recipes that came first have left.
             time_s = self.most * (outlook.remaining_s if self.starts else outlook.total_s)
             self._spread = spread_to(default, outlook, time_s, outlook.spread) if self.spreads else 1
-            room = outlook.on(self._spread).speed(default).epochs_within(time_s)
+            speed, left_s = outlook.on(self._spread).speed(default), outlook.remaining_s / SAFETY
+            room = speed.epochs_within(time_s)
+            if self._spread > 1:
+                # Other networks are worth trying once the first has enough epochs, not before.
+                room = max(room, min(math.ceil(ALONE * self.epochs), speed.epochs_within(left_s)))
             self.epochs = max(SHORTEST, min(int(stretch * self.epochs), room))
+            lowest_s = speed.total_s(rungs(self.epochs)[0])
+            self._alone = self._spread > 1 and speed.total_s(self.epochs) + lowest_s > left_s
         if own := [t for t in self.trials.values() if t.origin == self.name]:
             self.epochs = own[0].recipe.epochs
-        self.rungs = rungs(self.epochs)
+            self._alone = self._spread > 1 and own[0].fidelity.epochs == self.epochs
+        self.rungs = (self.epochs,) if self._alone else rungs(self.epochs)
 
     def _best_unfinished(self) -> tuple[Recipe, int] | None:
         """The best that wasn't trained to the end, with the epochs that it lacks; where all were, another one. None while

@@ -124,6 +124,28 @@ def test_each_training_has_several_slots_where_one_has_no_room_for_enough_epochs
     assert (last.resume, last.slots, last.fidelity.epochs) == ("t3", slots, epochs)
 
 
+@pytest.mark.parametrize(("epoch_s", "epochs", "lowest"), [(40.0, 27, 27), (30.0, 30, 3), (60.0, 18, 18)])
+def test_nothing_else_is_tried_where_the_first_network_would_not_have_epochs_enough(epoch_s, epochs, lowest):
+    """Enough are twice the portfolio's 15."""
+    outlook = by_macs(600, 600, epoch_s, spread=2)
+    sampler = probed(outlook)
+    assert sampler.unscored(outlook) == ()
+    first = sampler.ask("t1", outlook)
+    assert (first.recipe.epochs, first.fidelity.epochs, first.slots) == (epochs, lowest, 2)
+    assert first.recipe.architecture == SPACE.recipe(SPACE.default(), 0).architecture
+    if lowest == epochs:
+        sampler.tell(ended("t1", first, 0.3))
+        left_s = 600 - outlook.on(2).speed(first.recipe).total_s(epochs)
+        after = dataclasses.replace(outlook, remaining_s=left_s)
+        assert sampler.unscored(after) == ()
+        assert sampler.ask("t2", after) is None
+        again = strategies.make("evolution", SPACE, 1)  # a restarted job
+        again.tell(ended("t0", probed(outlook).trials["t0"], 0.2))
+        again.tell(Trial(id="t1", recipe=first.recipe, fidelity=first.fidelity, origin="evolution"))
+        again.ask("t2", dataclasses.replace(outlook, free=1))
+        assert again.rungs == (epochs,)
+
+
 def test_nobody_waits_for_a_training_that_holds_fewer_slots():
     """There were fewer when it began."""
     outlook = by_macs(600, 600, 20.0, spread=2)
