@@ -38,6 +38,8 @@ def assemble(net: Blueprint, inputs: Mapping[str, Any], builder: Builder, own: M
 
 def _finished(part: Part, x: Any, builder: Builder) -> Any:
     """Behind a kernel: normalisation and activation as the part has them."""
+    if part.deferred:
+        return x
     if part.activation in ("silu", "tanh"):
         # In the place of the plan's, so with what stands behind that, and under its name.
         x = builder.finish(x, name=part.name, normalize=part.normalized, activate=False)
@@ -112,5 +114,6 @@ _MAKERS: dict[str, Make] = {
     "add": _add,
     "multiply": lambda part, xs, builder: builder.layers.Multiply(name=part.name)(xs),
     "concatenate": lambda part, xs, builder: builder.layers.Concatenate(name=part.name)(xs),
+    "norm": lambda part, xs, builder: _finished(part, xs[0], builder),
     "drop": lambda part, xs, builder: builder.drop(xs[0]),
 }

@@ -103,8 +103,11 @@ def _stacked(
     if reduction == "pooled":
         stages = _pictures.stages_within(min(shape[:2]), stages)
         for stage in range(1, stages + 1):
-            x = net.conv(x, width * 2**stage, 3, name=f"reduce_{stage}")
+            # Normalised and activated behind the pool, as in `convnet`: a quarter of the work, and the same result for
+            # rising activations with a positive scale.
+            x = net.conv(x, width * 2**stage, 3, name=f"reduce_{stage}", deferred=True)
             x = net.pool("max-pool", x, 2, strides=2, name=f"reduce_{stage}_pool")
+            x = net.norm(x, name=f"reduce_{stage}_finish")
             for cell in range(cells if stage in (1, stages) else 0):
                 x = _cell(net, x, lay, name=f"cell_{stage}_{cell + 1}")
         return _pictures.end(net, x)

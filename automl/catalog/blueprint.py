@@ -57,7 +57,9 @@ class Part:
     strides: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     normalized: bool = False
-    """By the plan's normalisation, which then takes the place of the bias."""
+    """By the plan's normalisation, which then takes the place of the bias…"""
+    deferred: bool = False
+    """… and is laid down as a part of its own, with the activation, behind a pool."""
     bias: bool = True
     """Whether a kernel that isn't normalised has one."""
     activation: Activation = ""
@@ -92,6 +94,10 @@ class Part:
         """Trainable weights beside the kernel's: two for each channel of a normalisation, or the bias."""
         if self.cell:
             return BIASES[self.cell] * self.channels
+        if self.kind == "norm":
+            return 2 * self.channels
+        if self.deferred:
+            return 0
         return self.channels * (2 if self.normalized else int(self.bias)) if self.weights else 0
 
 
@@ -121,16 +127,21 @@ class Blueprint:
 
     def conv(
         self, x: int, filters: int, kernel: int | tuple[int, int], *, name: str, strides: int | tuple[int, int] = 1,
-        dilation: int | tuple[int, int] = 1, normalize: bool = True, activation: Activation = "plan",
+        dilation: int | tuple[int, int] = 1, normalize: bool = True, activation: Activation = "plan", deferred: bool = False,
     ) -> int:
-        """A convolution with "same" padding over [height, width, channels]."""
+        """A convolution with "same" padding over [height, width, channels]. What is `deferred` a `norm` says later."""
         over, step = _pair(kernel), _pair(strides)
         height, width = self._strided(x, step)
         weights = math.prod(over) * self[x].channels * filters
         return self._put(
             "conv", name, (x,), (height, width, filters), kernel=over, strides=step, dilation=_pair(dilation),
-            normalized=normalize, activation=activation, weights=weights, macs=weights * height * width,
+            normalized=normalize, deferred=deferred, activation="" if deferred else activation, weights=weights,
+            macs=weights * height * width,
         )
+
+    def norm(self, x: int, *, name: str, activation: Activation = "plan") -> int:
+        """Normalisation and activation of a convolution that deferred them."""
+        return self._put("norm", name, (x,), self[x].shape, normalized=True, activation=activation)
 
     def depthwise(
         self, x: int, kernel: int | tuple[int, int], *, name: str, strides: int | tuple[int, int] = 1,

@@ -1,6 +1,7 @@
 """What a blueprint needs on a device: the size of its int8 file, and the memory of its activations.
 
-Both are known before anything is built. Normalisations are folded into kernels and activations fused, as converters do it.
+Both are known before anything is built. Normalisations behind a kernel are folded into it and activations fused, as converters
+do it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ KERNEL_BYTES = 125
 """… and for each kernel beside that, with its bias…"""
 FILE_BYTES = 1250
 """… and for the frame of the file."""
+NORM_CHANNEL_BYTES = 6
+"""For each channel of a normalisation that isn't folded: a factor and an offset."""
 STEP_BYTES = 5
 """For each number of a GRU's biases within each step."""
 
@@ -46,11 +49,13 @@ def footprint(net: Blueprint, outputs: int) -> Footprint:
 def int8_bytes(net: Blueprint) -> int:
     """Bytes of the int8 file: a byte for each weight, and what stands beside it."""
     kernels = [p for p in net.parts if p.weights and p.kind != "columns"]
+    norms = [p for p in net.parts if p.kind == "norm"]
     count = len(operations.of_whole(net, "int8"))
     return (
         sum(_recurrence_bytes(p) for p in kernels if p.cell)
         + sum(p.columns.stored_bytes for p in net.parts if p.columns is not None)
         + sum(p.weights for p in kernels) + KERNEL_CHANNEL_BYTES * sum(p.channels for p in kernels)
+        + sum(NORM_CHANNEL_BYTES * p.channels + 2 * KERNEL_BYTES for p in norms)
         + OPERATION_BYTES * count + KERNEL_BYTES * len(kernels) + FILE_BYTES
     )
 

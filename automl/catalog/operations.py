@@ -231,6 +231,16 @@ def _conv(part: Part, given: list[Tensor], made: Tensor, precision: Precision) -
     ]
 
 
+def _norm(part: Part, given: list[Tensor], made: Tensor, precision: Precision) -> list[Operation]:
+    """A factor and an offset for each channel: what stands between keeps them from being folded into the kernel."""
+    each = _constant(precision, (part.channels,))
+    return [
+        _simple("MUL", (given[0], each), made, fusedActivationFunction=0),
+        _simple("ADD", (made, each), made, fusedActivationFunction=_fused(part), potScaleInt16=True),
+        *_behind(part, made),
+    ]
+
+
 def _depthwise(part: Part, given: list[Tensor], made: Tensor, precision: Precision) -> list[Operation]:
     """With dilation the converter leaves it between two rearrangements: places that are `dilation` apart become neighbours
     in a batch of their own."""
@@ -624,6 +634,7 @@ def _concatenate(part: Part, given: list[Tensor], made: Tensor, precision: Preci
 
 _OF_KIND = {
     "input": _nothing, "drop": _nothing, "pixels": _pixels, "resize": _resize, "conv": _conv, "depthwise": _depthwise,
+    "norm": _norm,
     "dense": _dense, "max-pool": _pool, "average-pool": _pool, "mean": _mean, "add": _add, "multiply": _multiply,
     "concatenate": _concatenate, "columns": _columns, "embedding": _embedding, "values": _values, "there": _there,
     "steps": _steps, "unseen": _unseen, "taps": _taps, "gather": _gather, "recurrent": _recurrent,
