@@ -1,7 +1,7 @@
 """What a blueprint needs on a device: the size of its int8 file, and the memory of its activations.
 
-Both are known before anything is built. Normalisations behind a kernel are folded into it and activations fused, as converters
-do it.
+Both are known before anything is built. As converters do it, normalisations behind a kernel are folded into it, and
+activations fused.
 """
 
 from __future__ import annotations
