@@ -102,7 +102,9 @@ UNCONVERTIBLE = "can't be given as"
 KIT = "model.kit.zip"
 """What further artifacts are made of later (`automl.export.kit`); the server takes it from the artifacts' folder."""
 INSTEAD = 4
-"""Models of the search that are tried, one after the other, where no file of the chosen one can be delivered."""
+"""Models of the search that are tried, one after the other, where no file of the chosen one can be delivered…"""
+LAST_TRY = 0.6
+"""… the smallest, which is the quickest to be written, even where as much of the last one's time is left."""
 BLEND_S = 3.0
 """To put an ensemble together."""
 FORESEE_SHARE = 0.04
@@ -784,7 +786,7 @@ class Job:
         none can be, or no model could have the files."""
         left_s = self.budget.step_deadline("deliver") - self.clock.now()
         possible = any(not entries.formats[wanted.format].lacking for wanted in self.spec.formats)
-        if not left or left_s < took_s or not possible or self.spec.search.strategy == "fixed":
+        if not left or left_s < LAST_TRY * took_s or not possible or self.spec.search.strategy == "fixed":
             return None
 
         def weights(candidate: Candidate) -> int:
@@ -794,7 +796,7 @@ class Job:
             c for c in self._ranking(runner)
             if (most := refused.get(c.best.recipe.architecture.id)) is None or weights(c) < most
         ]
-        if left == 1 or left_s < 2 * took_s:
+        if left == 1 or left_s < (2 + LAST_TRY) * took_s:
             others.sort(key=weights)
         return others[0] if others else None
 

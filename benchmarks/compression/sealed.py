@@ -1,7 +1,8 @@
 """Jobs with limits drawn at random: what is delivered is measured by a script that has nothing of the product.
 
-A job without limits on each set says what is usual there; limits are drawn as shares of that: of size, of latency, of both.
-Some jobs get limits that nothing can meet, and have to say so.
+Two jobs without limits on each set say what is usual there, and what a linear model takes: nothing smaller or quicker is
+known. Limits are drawn between the two: of size, of latency, of both. Some jobs get limits that nothing can meet, and have
+to say so.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ FEASIBLE, INFEASIBLE = 30, 4
 BUDGET_S = 90.0
 NOISE = 1.15
 """Between two measurements of a latency on one machine."""
-OVERHEAD_BYTES = 14_000
-"""Graph, tables and papers of the smallest file: limits are drawn from above it."""
+SLACK_SIZE, SLACK_LATENCY = 1.2, 2.0
+"""Limits are drawn from as many times a linear model's up: its files differ by what they are trained on, and times of some
+microseconds by what else the machine does."""
 SETS: dict[str, tuple[str, ...]] = {
     "penguins/penguins.csv": ("--target", "species"), "titanic/titanic.csv": ("--target", "survived", "--ignore", "alive"),
     "telco_churn/Telco-Customer-Churn.csv": ("--target", "Churn"),
@@ -33,18 +35,22 @@ def measure(given: rows.Given) -> dict[str, Any]:
     assert given.data is not None, "--data is needed"
     data = given.data
     names = [n for n in SETS if not given.sets or n.partition("/")[0] in given.sets]
-    usual, found = {}, []
+    usual, least, found = {}, {}, []
     for name in names:
         unit = given.unit(NAME, {"set": name, "usual": True}, lambda name=name: job(data, name, (), 0, given.factor))
-        if unit is not None and unit.get("files"):
-            usual[name] = unit
+        linear = given.unit(
+            NAME, {"set": name, "usual": False},
+            lambda name=name: job(data, name, ("--force", "linear", "--forbid", "bagging"), 0, given.factor),
+        )
+        if unit is not None and unit.get("files") and linear is not None and linear.get("files"):
+            usual[name], least[name] = unit["files"][0], linear["files"][0]
     rng = np.random.default_rng(20)
     for i in range(FEASIBLE + INFEASIBLE):
         name = names[i % len(names)]
         draw = rng.random(3)
         if name not in usual:
             continue
-        limits = drawn(usual[name], draw) if i < FEASIBLE else {"max_size": 1_500}
+        limits = drawn(usual[name], least[name], draw) if i < FEASIBLE else {"max_size": 1_500}
         options = [part for k, v in limits.items() for part in (f"--{k.replace('_', '-')}", written(k, v))]
         unit = given.unit(
             NAME, {"number": i, "set": name, **limits},
@@ -54,7 +60,7 @@ def measure(given: rows.Given) -> dict[str, Any]:
             found.append({**unit, "verdict": verdict(unit, i < FEASIBLE)})
     conditions = [u["verdict"] == "met" for u in found]
     whole = len(found) == FEASIBLE + INFEASIBLE
-    return {"usual": list(usual.values()), "units": found, "met": rows.verdict(conditions, whole)}
+    return {"usual": usual, "least": least, "units": found, "met": rows.verdict(conditions, whole)}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -69,16 +75,16 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def drawn(usual: dict[str, Any], draw: np.ndarray) -> dict[str, float]:
-    """Limits between what is nearly nothing and what is usual, even on a logarithmic scale; a third each of size, of
-    latency, of both."""
+def drawn(usual: dict[str, Any], least: dict[str, Any], draw: np.ndarray) -> dict[str, float]:
+    """Limits between the least and what is usual, even on a logarithmic scale; a third each of size, of latency, of both."""
+    def between(low: float, high: float, share: float) -> float:
+        return math.exp(np.interp(share, [0, 1], np.log([low, max(low, high)])))
+
     limits: dict[str, float] = {}
-    size, latency = usual["files"][0]["bytes"], usual["files"][0]["latency_ms"]
     if draw[0] < 2 / 3:
-        floor = min(size, OVERHEAD_BYTES * 1.5)
-        limits["max_size"] = round(math.exp(np.interp(draw[1], [0, 1], np.log([floor, max(size, floor + 1)]))))
+        limits["max_size"] = round(between(SLACK_SIZE * least["bytes"], usual["bytes"], draw[1]))
     if draw[0] > 1 / 3:
-        limits["max_latency"] = float(f"{latency * math.exp(np.interp(draw[2], [0, 1], np.log([0.3, 1.2]))):.3g}")
+        limits["max_latency"] = float(f"{between(SLACK_LATENCY * least['latency_ms'], usual['latency_ms'], draw[2]):.3g}")
     return limits
 
 

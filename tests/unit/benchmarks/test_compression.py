@@ -68,17 +68,19 @@ def test_a_row_is_met_only_when_all_of_it_was_run() -> None:
     assert rows.verdict([], whole=True) is None
 
 
-def test_limits_are_drawn_between_nearly_nothing_and_the_usual() -> None:
-    usual = {"files": [{"bytes": 80_000, "latency_ms": 0.02}]}
+def test_limits_are_drawn_between_the_least_and_the_usual() -> None:
+    usual, least = {"bytes": 80_000, "latency_ms": 0.02}, {"bytes": 10_000, "latency_ms": 0.003}
     rng = np.random.default_rng(0)
-    found = [sealed.drawn(usual, rng.random(3)) for _ in range(300)]
+    found = [sealed.drawn(usual, least, rng.random(3)) for _ in range(300)]
     sizes = [f["max_size"] for f in found if "max_size" in f]
     latencies = [f["max_latency"] for f in found if "max_latency" in f]
     assert all(f for f in found)
-    assert 1.4 * sealed.OVERHEAD_BYTES < min(sizes) < 30_000 < 70_000 < max(sizes) <= 80_000
-    assert 0.005 < min(latencies) < max(latencies) <= 0.0241
+    assert 12_000 <= min(sizes) < 15_000 < 70_000 < max(sizes) <= 80_000
+    assert 0.006 <= min(latencies) < 0.007 < 0.018 < max(latencies) <= 0.02
     assert 0.5 < len(sizes) / 300 < 0.8
     assert 0.5 < len(latencies) / 300 < 0.8
+    # Where the usual is the least, limits leave it some room.
+    assert sealed.drawn(least, least, np.array([0.5, 0.5, 0.5])) == {"max_size": 12_000, "max_latency": 0.006}
 
 
 @pytest.mark.parametrize(("unit", "feasible", "said"), [
