@@ -596,7 +596,7 @@ class Job:
         if len(members) < 2:
             return []
         self.ledger.emit(EnsemblePlanned(members=tuple(members)))
-        self._reserve_delivery(self._deliver_s(runner, prepared, members, size))
+        self._reserve_delivery(self._deliver_s(runner, prepared, members, size), prepared)
         families = ", ".join(sorted({m.architecture.id for m in members}))
         self.ledger.note(
             f"{len(members)} networks ({families}) are trained, each without another fold of the training and validation "
@@ -881,7 +881,7 @@ class Job:
         total = self.spec.budget.wall_s
         size = best.parameters or 100_000
         single_s = self._deliver_s(runner, prepared, [best.recipe], size)
-        self._reserve_delivery(single_s)
+        self._reserve_delivery(single_s, prepared)
         if self._past(JobPhase.SEARCHING) or self.spec.search.strategy == "fixed":
             return
         speed = runner.speeds.predict(best.recipe, runner.spread, surely=True)
@@ -899,7 +899,8 @@ class Job:
 
             if count := bagging.affordable(wanted_members, more_s, bagging.SHARE * total):
                 self.budget.reserve("final", members_s(count) + BLEND_S)
-                self._reserve_delivery(self._deliver_s(runner, prepared, [best.recipe] * count, size))
+                whole_s = self._deliver_s(runner, prepared, [best.recipe] * count, size)
+                self._reserve_delivery(whole_s, prepared)
                 return
         # Anew when that costs little of the budget, else a continuation; a long epoch is better spent in the search.
         share = FINAL_SHARE * total / finale.SAFETY
@@ -914,8 +915,13 @@ class Job:
         busy = BUSY_PICTURES if prepared.meta.modality == Modality.IMAGE else runner.speeds.busy(BUSY)
         return float(busy * self.delivery_s)
 
-    def _reserve_delivery(self, seconds: float) -> None:
-        """Keeps the time of the delivery; of a short budget not more than a part."""
+    def _reserve_delivery(self, seconds: float, prepared: Any) -> None:
+        """Keeps the time of the delivery, of a short budget not more than a part; and that of one more model's first file
+        where the chosen one's may not meet the limits: of tables what files take is known when they are there."""
+        limits = self.spec.constraints
+        table = prepared.meta.modality == Modality.TABLE
+        if table and (limits.max_size_bytes is not None or limits.max_latency_ms is not None):
+            seconds *= 1 + 1 / len(self.spec.formats)
         self.budget.reserve("deliver", min(seconds, 0.4 * self.spec.budget.wall_s))
 
     def _compress_s(self, modality: Modality | None) -> float:

@@ -28,6 +28,9 @@ ENCODING_PARAMS: dict[str, Domain] = {
 `one_hot_limit` codes (missing and unseen count as codes) are one-hot, others learned vectors of `category_width`.
 `feature_scale`: a learned factor for each."""
 
+SCALE_BYTES = 290
+"""Of an int8 file for the factors of features, beside a byte each: an operation, a tensor and their names."""
+
 
 def encode(
     inputs: dict[str, Any],
@@ -92,14 +95,6 @@ def quantile_edges(x: Any, bins: int) -> list[list[float]]:
     ]
 
 
-def encoded_width(profile: Profile, **params: Any) -> int:
-    """Features that `encode` makes, estimated from the profile: categories are taken as vectors of `category_width`."""
-    factor = {
-        "none": 1, "periodic": params["embedding_width"], "piecewise-linear": params["bins"] + 1,
-    }[params["numeric_embedding"]]
-    return profile.numeric * factor + profile.categorical * params["category_width"]
-
-
 def columns_of(
     numeric: int, cardinalities: Sequence[int], *, numeric_embedding: str, frequencies: int, embedding_width: int, bins: int,
     category_width: int, one_hot_limit: int, **_: Any
@@ -110,6 +105,11 @@ def columns_of(
         numeric, numeric_embedding, outputs, frequencies, tuple(cardinalities),  # type: ignore[arg-type]
         tuple(category_widths(list(cardinalities), category_width, one_hot_limit)),
     )
+
+
+def columns_of_profile(profile: Profile, **encoding: Any) -> Columns:
+    """The same of a table that is only known by its profile."""
+    return columns_of(profile.numeric, profile_cardinalities(profile), **encoding)
 
 
 def profile_cardinalities(profile: Profile) -> tuple[int, ...]:

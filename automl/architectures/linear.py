@@ -28,10 +28,10 @@ LAST = "classes"
 
 
 def size(profile: Profile, *, bins: int, one_hot_limit: int) -> int:
-    """Weights, with categories estimated at half of the limit."""
-    levels = boosted_trees.levels_width(profile.outputs, profile.kind)
-    features = profile.numeric * (1 + bins) + profile.categorical * (levels + one_hot_limit // 2)
-    return (features + 1) * profile.outputs
+    """Weights."""
+    hot = sum(n for n in _tables.profile_cardinalities(profile) if n <= one_hot_limit)
+    levels = profile.categorical * boosted_trees.levels_width(profile.outputs, profile.kind)
+    return (profile.numeric * (1 + bins) + hot + levels + 1) * profile.outputs
 
 
 @architecture(

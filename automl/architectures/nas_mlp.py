@@ -95,8 +95,7 @@ def network(columns: Columns, *, genotype: str, width: int) -> Blueprint:
 
 
 def blueprint(profile: Profile, *, genotype: str, width: int, **encoding: Any) -> Blueprint:
-    columns = _tables.columns_of(profile.numeric, _tables.profile_cardinalities(profile), **encoding)
-    return network(columns, genotype=genotype, width=width)
+    return network(_tables.columns_of_profile(profile, **encoding), genotype=genotype, width=width)
 
 
 def drawings(*, genotype: str, width: int, **_: Any) -> tuple[Drawing, ...]:

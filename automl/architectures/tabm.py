@@ -19,17 +19,40 @@ from typing import Any
 from automl.architectures import _tables
 from automl.architectures.builder import Builder
 from automl.catalog import Categorical, Int, architecture
+from automl.catalog.blueprint import Blueprint
+from automl.catalog.footprint import int8_bytes
 from automl.spec import Profile
+
+MEMBERS_BYTES = 1_850
+"""Of an int8 file for the members' own last layers and the mean of what they say…"""
+LAYER_BYTES = 740
+"""… for each layer that they share, with what brings the members behind each other…"""
+ADAPTER_BYTES = 170
+"""… and for each scaling or shifting, beside a byte a number."""
 
 
 def size(profile: Profile, *, members: int, width: int, depth: int, adapters: str, **encoding: Any) -> int:
-    """Trainable parameters, with categories estimated (see `_tables.encoded_width`)."""
-    features = _tables.encoded_width(profile, **encoding)
-    shared = features * width + width + (depth - 1) * (width * width + width)
-    own = features + (width + 1) * profile.outputs
+    """Trainable parameters. Members have the last layer's bias in common; adapters bring biases in the layers' place."""
+    columns = _tables.columns_of_profile(profile, **encoding)
+    shared = columns.features * width + (depth - 1) * width * width
+    own = columns.features + width * profile.outputs
     if adapters == "all":
         own += (depth - 1) * width + 2 * depth * width
-    return shared + members * own
+    else:
+        shared += depth * width
+    return columns.weights + shared + members * own + profile.outputs
+
+
+def overhead(profile: Profile, *, members: int, width: int, depth: int, adapters: str, **encoding: Any) -> int:
+    """As of a blueprint of one member, and what adapters and the members' last layers take beside; within 5 % of the file
+    in 17 of them."""
+    net = Blueprint()
+    x = net.encoded(_tables.columns_of_profile(profile, **encoding))
+    for i in range(depth):
+        x = net.dense(x, width, name=f"dense_{i + 1}")
+    net = net.headed(profile.outputs, softmax=profile.classes > 0)
+    adapted = LAYER_BYTES * depth + ADAPTER_BYTES * (3 * depth if adapters == "all" else 1)
+    return MEMBERS_BYTES + adapted + int8_bytes(net) - net.parameters
 
 
 @architecture(
@@ -49,6 +72,7 @@ def size(profile: Profile, *, members: int, width: int, depth: int, adapters: st
     reference="arXiv:2410.24210; arXiv:2002.06715",
     cost=6.0,
     size=size,
+    overhead=overhead,
 )
 def build(
     inputs: dict[str, Any], builder: Builder, *, members: int, width: int, depth: int, adapters: str, **encoding: Any

@@ -12,6 +12,10 @@ Encoding = Literal["none", "periodic", "piecewise-linear"]
 FLOAT_BYTES = 4
 TABLE_BYTES = 28
 """Of an int8 file for each table of vectors: its scale, and what stands around it."""
+ROUNDED_FROM = 500
+"""Numbers of a float layer's kernel from which quantised files store it in 8 bits (`automl.export._weight_only`)…"""
+ROUNDED_BYTES = 280
+"""… with an operation and a tensor that make it float again, beside a scale for each column."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,15 +78,22 @@ class Columns:
 
     @property
     def macs(self) -> int:
-        """Of periodic embeddings' matrices."""
+        """Of periodic embeddings' matrices: as many as they have weights."""
         return self.numeric * self.frequencies * (self.outputs - 1) if self.encoding == "periodic" else 0
 
     @property
+    def rounded(self) -> int:
+        """Of these the ones that are stored in 8 bits, and computed with as floats: all, or none."""
+        return self.macs if self.macs >= ROUNDED_FROM else 0
+
+    @property
     def stored_bytes(self) -> int:
-        """In an int8 file: vectors as integers; encodings of numbers stay float, since 8 bits don't resolve them."""
+        """In an int8 file: vectors as integers; encodings of numbers stay float, since 8 bits don't resolve them, but for
+        matrices."""
         tables = sum(g.rows * g.width + TABLE_BYTES for g in self.groups)
         bins = 2 * self.numeric * (self.outputs - 1) if self.encoding == "piecewise-linear" else 0
-        return tables + FLOAT_BYTES * (bins + self._periodic)
+        matrices = self.rounded and self.rounded + FLOAT_BYTES * self.numeric + ROUNDED_BYTES
+        return tables + FLOAT_BYTES * (bins + self._periodic - self.rounded) + matrices
 
     @property
     def peak_bytes(self) -> int:
@@ -92,4 +103,5 @@ class Columns:
         if self.encoding == "none" or not self.numeric:
             return codes + (FLOAT_BYTES + 1) * self.numeric
         inside = self.frequencies if self.encoding == "periodic" else self.outputs - 1
-        return codes + FLOAT_BYTES * self.numeric * max(1 + 2 * inside, 2 * self.outputs)
+        product = self.numeric * (inside + self.outputs) + self.rounded
+        return codes + FLOAT_BYTES * max(self.numeric * max(1 + 2 * inside, 2 * self.outputs), product)

@@ -293,4 +293,4 @@ def _converted(quantised: Any, model: Any) -> bytes:
         made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if "image" in names:
             made.inference_input_type = tf.uint8
-        return bytes(made.convert())
+        return tflite.finished(bytes(made.convert()), "int8")

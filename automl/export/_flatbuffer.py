@@ -217,7 +217,8 @@ class Edit:
         held = (self._model.buffers[self._graph.tensors[int(i)].buffer].data for i in made.inputs)
         return any(data is not None and np.asarray(data, np.uint8).tobytes() == wanted for data in held)
 
-    def tensor(self, type: int, shape: Any, buffer: int = 0, scale: float | None = None) -> int:
+    def tensor(self, type: int, shape: Any, buffer: int = 0, scale: Any = None) -> int:
+        """`scale`: one for all numbers, or one for each of the first axis."""
         import numpy as np
         from ai_edge_litert import schema_py_generated as schema
 
@@ -226,12 +227,12 @@ class Edit:
         made.name = f"made_{len(self._graph.tensors)}"
         if scale is not None:
             made.quantization = schema.QuantizationParametersT()
-            made.quantization.scale = np.array([scale], np.float32)
-            made.quantization.zeroPoint = np.array([0], np.int64)
+            made.quantization.scale = np.atleast_1d(scale).astype(np.float32)
+            made.quantization.zeroPoint = np.zeros(len(made.quantization.scale), np.int64)
         self._graph.tensors.append(made)
         return len(self._graph.tensors) - 1
 
-    def constant(self, values: Any, type: int, scale: float | None = None) -> int:
+    def constant(self, values: Any, type: int, scale: Any = None) -> int:
         import numpy as np
         from ai_edge_litert import schema_py_generated as schema
 
@@ -240,12 +241,14 @@ class Edit:
         self._model.buffers.append(buffer)
         return self.tensor(type, values.shape, len(self._model.buffers) - 1, scale)
 
-    def operator(self, kind: int, options_type: int, options: Any, inputs: list[int], output: int) -> Any:
+    def operator(
+        self, kind: int, options_type: int, options: Any, inputs: list[int], output: int, version: int = 2
+    ) -> Any:
         import numpy as np
         from ai_edge_litert import schema_py_generated as schema
 
         code = schema.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), 2
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), version
         self._model.operatorCodes.append(code)
         made = schema.OperatorT()
         made.opcodeIndex = len(self._model.operatorCodes) - 1
@@ -259,7 +262,7 @@ class Edit:
 
 
 def drop_unused_codes(model: Any) -> None:
-    """Leaves each kind of operation that is used in the list once."""
+    """Leaves each kind of operation that is used in the list once, in the latest version that one of them needs."""
     kinds: list[tuple[int, bytes | str]] = []
     kept: list[Any] = []
     for graph in model.subgraphs:
@@ -270,4 +273,5 @@ def drop_unused_codes(model: Any) -> None:
                 kinds.append(kind)
                 kept.append(code)
             one.opcodeIndex = kinds.index(kind)
+            kept[one.opcodeIndex].version = max(kept[one.opcodeIndex].version, code.version)
     model.operatorCodes = kept

@@ -328,6 +328,8 @@ class _Delivery:
         digest = verify.sha256(temporary)
         id = artifact_id(wanted)
         rows_s = self._rows_share_s()
+        # Of another device the time is estimated, and was compared before.
+        slowest = self.constraints.max_latency_ms if self._device.latency == "measured" else None
         verdict = Verification.from_dict(
             self.run_in_child(
                 target="automl.export.verify:artifact", env=CHILD_ENV, memory_bytes=CHILD_MEMORY_BYTES,
@@ -338,14 +340,12 @@ class _Delivery:
                     "prepared": str(self.prepared.path), "part": self.part, "metric": self.metric,
                     "tolerance": self.tolerance, "reference": str(self.scratch),
                     "predictions": str(self.scratch / f"{id}.npy"), "threads": 1, "seed": self.seed,
-                    "time_s": rows_s,
+                    "time_s": rows_s, "max_latency_ms": slowest,
                 },
             )
         )
         if not verdict.passed:
             return self._refuse(wanted.format, wanted.precision, verdict.reason)
-        # Of another device the time is estimated, and was compared before.
-        slowest = self.constraints.max_latency_ms if self._device.latency == "measured" else None
         if slowest is not None and verdict.latency is not None and verdict.latency.median_ms > slowest:
             return _Outsized(
                 wanted.format, wanted.precision,

@@ -34,7 +34,9 @@ VERSIONS = {
 def operations(content: bytes) -> list[Operation]:
     """The operations of a file for one example, in their order, with the shapes that its runtime gives them.
 
-    A kernel without bias is read with one: the converter leaves out a bias of zeros, as untrained networks have them.
+    A kernel without bias is read with one: the converter leaves out a bias of zeros, as untrained networks have them. What
+    is made of constants alone (a kernel in 8 bits, as float) is made once, when the file is loaded: it counts as a
+    constant, and as no operation.
     """
     import numpy as np
     from ai_edge_litert import schema_py_generated as schema
@@ -48,14 +50,16 @@ def operations(content: bytes) -> list[Operation]:
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     types, codes = _names(schema.TensorType), _names(schema.BuiltinOperator)
+    made_once: set[int] = set()
 
     def tensor(index: int) -> Tensor:
         stored = graph.tensors[index]
         data = model.buffers[stored.buffer].data
-        constant = data is not None and len(data) > 0
+        held = data is not None and len(data) > 0
+        constant = held or index in made_once
         kind, shape = types[stored.type].lower(), shapes.get(index, tuple(stored.shape if stored.shape is not None else ()))
         values: tuple[int, ...] = ()
-        if constant and kind in ("int32", "int64") and int(np.prod(shape)) <= FEW:
+        if held and kind in ("int32", "int64") and int(np.prod(shape)) <= FEW:
             values = tuple(int(v) for v in np.frombuffer(bytes(bytearray(data)), kind))
         return Tensor(kind, tuple(int(n) for n in shape), constant, values)
 
@@ -63,6 +67,9 @@ def operations(content: bytes) -> list[Operation]:
     for operator in graph.operators:
         code = codes[model.operatorCodes[operator.opcodeIndex].builtinCode]
         inputs = [tensor(int(i)) for i in operator.inputs if i >= 0]
+        if inputs and all(t.constant for t in inputs):
+            made_once |= {int(i) for i in operator.outputs}
+            continue
         outputs = tuple(tensor(int(i)) for i in operator.outputs)
         if code in KERNELS and inputs[1].constant:
             channels = inputs[1].shape[KERNELS[code]]

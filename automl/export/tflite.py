@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl import catalog
-from automl.export import _flatbuffer, _slim, _unjoined, companions, inference, operation_files, predictor
+from automl.export import _flatbuffer, _slim, _unjoined, _weight_only, companions, inference, operation_files, predictor
 from automl.export import candidate as candidates
 
 if TYPE_CHECKING:
@@ -125,7 +125,15 @@ def convert(
     `batch` fixes the number of rows; None leaves it free. With `integer_only` (int8) inputs and outputs are integers too,
     and nothing is left float; the converter's error says which operation has no integer form.
     """
-    return _slim.slimmed(_converted(model, precision, representative, batch, integer_only))
+    return finished(_converted(model, precision, representative, batch, integer_only), precision)
+
+
+def finished(content: bytes, precision: str) -> bytes:
+    """What the converter wrote, in fewer bytes: kernels that it leaves float in a quantised file are rounded as well, and
+    nothing is written twice or wider than needed."""
+    if precision in (*INTEGER, "dynamic"):
+        content = _weight_only.rounded_kernels(content)
+    return _slim.slimmed(content)
 
 
 def _converted(

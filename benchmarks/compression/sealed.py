@@ -115,7 +115,7 @@ def job(data: Path, name: str, options: tuple[str, ...], seed: int, factor: floa
         )
         files = [jobs.measured(Path(a["path"])) for a in result.get("artifacts", ())]
         return {
-            "state": result["state"], "reason": reason_of(result), "files": files,
+            "state": result["state"], "reason": reason_of(result), "files": files, "refused": result.get("refused", ()),
             "test": (result.get("metric") or {}).get("test"), "wall_job_s": result.get("wall_s"),
         }
 

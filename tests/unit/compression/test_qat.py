@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from automl.compression import finetuning, pointwise, qat
 from automl.execution import children
@@ -78,7 +79,14 @@ def test_it_wins_back_most_of_what_plain_int8_loses(table: planted.Planted, tmp_
     assert trained["float"] == pytest.approx(plain["float"])
     assert "layers" in answer["notes"][0]
     # All kernels are integers in the file: those with a normalisation behind them too, which converters leave float.
-    assert {str(w.dtype) for w in tflite.weight_arrays(made.trained_for("int8").read_bytes())} == {"int8"}
+    content = made.trained_for("int8").read_bytes()
+    assert {str(w.dtype) for w in tflite.weight_arrays(content)} == {"int8"}
+    # As slim as others: constants of a few numbers have no name.
+    file = schema.ModelT.InitFromPackedBuf(content, 0)
+    held = {n: len(buffer.data) for n, buffer in enumerate(file.buffers) if buffer.data is not None}
+    few = [t for t in file.subgraphs[0].tensors if 0 < held.get(t.buffer, 0) <= 16]
+    assert few
+    assert {t.name for t in few} == {None}
 
 
 def test_zeros_and_shared_values_stay_in_the_file(table: planted.Planted, tmp_path: pathlib.Path) -> None:

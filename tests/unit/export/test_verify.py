@@ -80,7 +80,8 @@ def verified(
     return Verification.from_dict(verify.artifact({
         "artifact": str(path), "format": "tflite", "sha256": sha256 or verify.sha256(path), "prepared": str(table.data.path),
         "part": "test", "metric": "accuracy", "tolerance": 0.01, "reference": str(reference),
-        "predictions": str(reference / "outputs.npy"), "threads": 1, "time_s": 10.0, "seed": 0, **more,
+        "predictions": str(reference / "outputs.npy"), "threads": 1, "time_s": 10.0, "seed": 0, "max_latency_ms": None,
+        **more,
     }))
 
 
@@ -94,6 +95,29 @@ def test_a_sound_artifact_passes_with_its_costs(table: planted.Planted, artifact
     assert found.latency.threads == 1
     assert found.runtime.startswith("ai-edge-litert ")
     assert np.load(reference / "outputs.npy").shape == (200, 3)
+
+
+@pytest.mark.parametrize(("limit", "counts", "rounds"), [
+    (None, 3.0, 1), (4.0, 3.0, 1), (2.0, 1.5, 2), (1.6, 1.5, 2), (2.999, 1.5, 2), (1.55, 1.5, 2), (1.4, 3.0, 1),
+])
+def test_near_a_limit_latency_is_measured_again(
+    limit: float | None, counts: float, rounds: int, table: planted.Planted,
+    artifact: tuple[pathlib.Path, pathlib.Path], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first measurement takes 3 ms, the second 1.5: twice a limit isn't near it."""
+    times, measured = iter([3.0, 1.5, 2.0]), []
+    real = verify.measure_latency
+
+    def measure(predictor: verify.Predictor, row: dict[str, np.ndarray]) -> tuple[object, np.ndarray]:
+        found, outputs = real(predictor, row, seconds=0.01)
+        measured.append(found.changed(median_ms=next(times)))
+        return measured[-1], outputs
+
+    monkeypatch.setattr(verify, "measure_latency", measure)
+    found = verified(table, *artifact, max_latency_ms=limit).latency
+    assert found is not None
+    assert found.median_ms == counts
+    assert len(measured) == rounds
 
 
 def test_the_reference_is_computed_once(
