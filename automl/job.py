@@ -393,12 +393,12 @@ class Job:
         precision = judging.precision(self.spec.formats)
         if self.spec.search.rank_by == "model" or precision is None:
             return None
-        return Judging(precision, self.metric, self.request.seed)
+        return Judging(precision, self.metric, self.request.seed, self.spec.constraints.max_size_bytes)
 
     def _limits(self, prepared: Any, space: Space) -> sizing.Limits:
         """What candidates have to meet before they are trained. Where latency is limited, time goes into knowing it."""
         constraints = self.spec.constraints
-        limits = sizing.Limits.of(constraints, self.spec.formats)
+        limits = sizing.Limits.of(constraints, self.spec.formats, modality=prepared.meta.modality)
         if constraints.max_latency_ms is None or self.spec.search.strategy == "fixed":
             return dataclasses.replace(limits, latency_ms=None)
         foresight = self._learned(prepared, space)

@@ -50,7 +50,7 @@ def size(profile: Profile, *, width: int, stages: int, residual: bool) -> int:
     provides=("residual",),
     uses=("convolution",),
     size=size,
-    overhead=_pictures.overhead(channels, frame=2_700, kernel=275, channel=27),
+    overhead=_pictures.overhead(channels, frame=4_650, kernel=125, channel=15.1),
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, residual: bool) -> Any:
     stages = _pictures.stages_within(_pictures.shortest_side(inputs), stages)

@@ -51,7 +51,7 @@ def channels(profile: Profile, *, width: int, stages: int, blocks: int, kernel: 
     cost=1.2,
     provides=("depthwise-separable",),
     size=size,
-    overhead=_pictures.overhead(channels, frame=2_000, kernel=475, channel=18.5),
+    overhead=_pictures.overhead(channels, frame=2_640, kernel=326, channel=11.9),
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int, kernel: int) -> Any:
     stages = _pictures.stages_within(_pictures.shortest_side(inputs), stages)

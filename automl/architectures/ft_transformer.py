@@ -22,9 +22,9 @@ from automl.spec import InvalidInput, Profile
 MOST_COLUMNS = 200
 """Columns up to which the family is offered."""
 PERIODIC = "periodic"
-FRAME_BYTES, BLOCK_BYTES, CHANNEL_BYTES = 6_700, 13_200, 59
+FRAME_BYTES, BLOCK_BYTES, CHANNEL_BYTES = 6_130, 8_715, 55
 """Of an int8 file beside a byte a weight: the frame with the head; each block, and each of its channels…"""
-CATEGORIES_BYTES, NUMBERS_BYTES, PERIODIC_BYTES, SUMMARY_BYTES = 1_250, 1_100, 2_550, 950
+CATEGORIES_BYTES, NUMBERS_BYTES, PERIODIC_BYTES, SUMMARY_BYTES = 990, 850, 1_850, 750
 """… what makes tokens of categories, and of numbers, by cosines or not; and what a token for the summary takes."""
 
 

@@ -61,7 +61,7 @@ def channels(profile: Profile, *, width: int, stages: int, blocks: int, expansio
     provides=("inverted-residual", "depthwise-separable"),
     uses=("channel-gates",),
     size=size,
-    overhead=_pictures.overhead(channels, frame=3_200, kernel=400, channel=15.5),
+    overhead=_pictures.overhead(channels, frame=2_960, kernel=228, channel=14.4),
 )
 def build(
     inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int, expansion: int, kernel: int

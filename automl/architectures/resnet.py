@@ -42,7 +42,7 @@ def channels(profile: Profile, *, width: int, stages: int, blocks: int) -> list[
     provides=("residual",),
     uses=("convolution", "channel-gates"),
     size=size,
-    overhead=_pictures.overhead(channels, frame=1_800, kernel=450, channel=15.5),
+    overhead=_pictures.overhead(channels, frame=1_980, kernel=332, channel=13.2),
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, blocks: int) -> Any:
     stages = _pictures.stages_of(_pictures.shortest_side(inputs), stages)

@@ -38,7 +38,7 @@ def size(profile: Profile, *, width: int, stages: int, depth: int) -> int:
     cost=1.0,
     uses=("convolution",),
     size=size,
-    overhead=_pictures.overhead(channels, frame=1_350, kernel=525, channel=20),
+    overhead=_pictures.overhead(channels, frame=850, kernel=670, channel=9.8),
 )
 def build(inputs: dict[str, Any], builder: Builder, *, width: int, stages: int, depth: int) -> Any:
     stages = _pictures.stages_of(_pictures.shortest_side(inputs), stages)

@@ -14,11 +14,11 @@ from automl.catalog.blueprint import GATES, Blueprint, Part
 KERNEL_CHANNEL_BYTES = 13
 """Of an int8 file for each output channel of a kernel: bias, and scale of kernel and bias (4 each). Zero points, all of them
 the same, stand once for as many channels."""
-OPERATION_BYTES = 162
-"""For each operation, with its output's tensor: fitted to sixteen files of this converter, most of it are names…"""
-KERNEL_BYTES = 125
+OPERATION_BYTES = 108
+"""For each operation, with its output's tensor: fitted to thirty files of this converter…"""
+KERNEL_BYTES = 185
 """… and for each kernel beside that, with its bias…"""
-FILE_BYTES = 1250
+FILE_BYTES = 1265
 """… and for the frame of the file."""
 NORM_CHANNEL_BYTES = 6
 """For each channel of a normalisation that isn't folded: a factor and an offset."""

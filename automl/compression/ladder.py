@@ -497,6 +497,7 @@ class _Ladder:
             {
                 "candidate": str(folder), "prepared": str(self.prepared.path), "precision": self.precision,
                 "metric": self.wish.metric, "seed": self.seed, "time_s": MEASURE_S / 2, "rows": self.rows,
+                "max_size_bytes": self.wish.constraints.max_size_bytes,
             },
             10 * MEASURE_S,
         )

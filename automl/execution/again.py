@@ -21,7 +21,7 @@ from typing import Any
 from automl import catalog
 from automl.data.prepared import PreparedDataset
 from automl.execution import children
-from automl.export import deliver, kit
+from automl.export import companions, deliver, kit
 from automl.spec import Artifact, AutoMLError, Constraints, FormatRequest, InvalidInput
 from automl.spec.event import Noted
 
@@ -29,8 +29,6 @@ RETARGET_S = 120.0
 """For a network to be chosen and cut out, at most."""
 MARGINS = (0.95, 0.85, 0.7)
 """Shares of the limits that are aimed at, one after the other."""
-COMPANION_BYTES = 5_000
-"""Of what travels in the file beside the network."""
 EXACT_FIRST = ("float32", "float16", "int16x8", "dynamic", "int8")
 
 
@@ -91,7 +89,8 @@ def _retargeted(
             "retarget", "nothing but the network itself was kept: a job with --strategy once-for-all keeps its supernet",
             reason="NO_SUPERNET",
         )
-    room = limits.max_size_bytes and max(1, int(margin * (limits.max_size_bytes - COMPANION_BYTES)))
+    size = limits.max_size_bytes
+    room = size and max(1, int(margin * (size - companions.expected_bytes(size))))
     milliseconds = limits.max_latency_ms and margin * limits.max_latency_ms
     answer = children.run_in_child(
         target="automl.nas.retargeting:choose_in_child", timeout_s=RETARGET_S, env=deliver.CHILD_ENV,

@@ -61,6 +61,8 @@ class Judge:
     """Of the training's own time that may be spent…"""
     allowed_s: float
     """… with what earlier trials have left, or overdrawn."""
+    max_size_bytes: int | None = None
+    """The limit of the file's size, if there is one: what travels in it turns on that."""
 
     def wants(self, score: float, wall_s: float, left_s: float) -> bool:
         """Whether a training that took `wall_s` and has `left_s` until its deadline is measured."""

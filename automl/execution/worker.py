@@ -159,7 +159,7 @@ def _measured(work: Work, judge: Judge) -> ArtifactPoint:
 
     given: dict[str, Any] = {
         "candidate": str(work.workdir), "prepared": str(work.prepared), "precision": judge.precision,
-        "metric": work.metric, "seed": judge.seed,
+        "metric": work.metric, "seed": judge.seed, "max_size_bytes": judge.max_size_bytes,
     }
     if keras.backend.backend() != "tensorflow":
         limit_s = max(CONVERSION_S, 10 * judge.needed_s)

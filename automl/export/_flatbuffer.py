@@ -20,7 +20,7 @@ def model_of(content: bytes) -> Any:
 
 def rewritten(content: bytes, change: Callable[[Any], None] = lambda model: None) -> bytes:
     """The flatbuffer after `change(model)`, where `model` is a `ModelT` of the schema, with all weights aligned, and equal
-    vectors of numbers written once."""
+    vectors of numbers, and names, written once."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -28,6 +28,7 @@ def rewritten(content: bytes, change: Callable[[Any], None] = lambda model: None
         def __init__(self, size: int):
             super().__init__(size)
             self._written: dict[tuple[int, bytes], int] = {}
+            self._names: dict[str | bytes, int] = {}
 
         def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
             return super().StartVector(elemSize, numElems, ALIGNMENT if elemSize == 1 else alignment)
@@ -38,6 +39,11 @@ def rewritten(content: bytes, change: Callable[[Any], None] = lambda model: None
             if key not in self._written:
                 self._written[key] = super().CreateNumpyVector(x)
             return self._written[key]
+
+        def CreateString(self, s: str | bytes, *more: Any) -> int:
+            if s not in self._names:
+                self._names[s] = super().CreateString(s, *more)
+            return self._names[s]
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
     change(model)

@@ -4,7 +4,7 @@
 - Whole numbers that lead to places in tables, or are compared, are written by the converter as 32 bits each, whatever they
   were: it computes conversions of constants and stores what comes out. They are stored in 8 or 16 bits again, with the
   conversion in front of what reads them.
-- Names lose what all have in common; what says how to compute, a constant of a few numbers, needs none.
+- Of names the layers' stay, where somebody asks for them: of kernels, and of what integer files compute as floats.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ WORTH_BYTES = 400
 """What a conversion in front takes in the file, with its tensor and some air."""
 
 
-def slimmed(content: bytes) -> bytes:
-    """The same model in fewer bytes; the bytes themselves where nothing is gained."""
-    made = _flatbuffer.rewritten(content, _slim)
+def slimmed(content: bytes, *, named: bool) -> bytes:
+    """The same model in fewer bytes; the bytes themselves where nothing is gained. `named` is for integer files: what they
+    compute as floats keeps the names of its layers."""
+    made = _flatbuffer.rewritten(content, lambda model: _slim(model, named))
     return made if len(made) < len(content) else content
 
 
-def _slim(model: Any) -> None:
+def _slim(model: Any, named: bool) -> None:
     if len(model.subgraphs) > 1:  # Graphs of a loop's body: constants there may be its state's own.
         return
     for graph in model.subgraphs:
@@ -37,7 +38,7 @@ def _slim(model: Any) -> None:
             q = tensor.quantization
             if q is not None and not _any(q.scale) and not _any(q.min) and q.details is None:
                 tensor.quantization = None
-        _shorten(model, graph)
+        _shorten(model, graph, named)
     _share(model)
 
 
@@ -92,23 +93,30 @@ def _narrowest(values: np.ndarray) -> str | None:
     return next((k for k in ("uint8", "int8", "int16") if np.iinfo(k).min <= low and high <= np.iinfo(k).max), None)
 
 
-def _shorten(model: Any, graph: Any) -> None:
-    """Takes the model's name out of its tensors' names ("model_1/dense/MatMul"). Those of inputs and outputs stay: they are
-    how the interpreter is asked for them. Where an operation has many outputs, each is named after all of them: its own
-    name, the last, is enough (of a series' 60 steps they were a quarter of the file)."""
+def _shorten(model: Any, graph: Any, named: bool) -> None:
+    """Leaves of the tensors' names ("model_1/dense/MatMul;model_1/dense/BiasAdd") what is read: all of an input's or
+    output's, by which the interpreter is asked for it; of a kernel the layer's; with `named` those of the layers that an
+    operation computes as floats ("dense/")."""
+    from ai_edge_litert import schema_py_generated as schema
+
     ends = {int(i) for i in (*graph.inputs, *graph.outputs)}
-    several = {int(i) for one in graph.operators if len(one.outputs) > 1 for i in one.outputs}
     for index, tensor in enumerate(graph.tensors):
         if index in ends or tensor.name is None:
             continue
+        layers = [_layer(part) for part in _flatbuffer.text(tensor.name).split(";") if part]
         data = model.buffers[tensor.buffer].data
-        if _any(data) and len(data) <= 4 * FEW:
-            tensor.name = None
+        if _any(data):
+            tensor.name = layers[0] if layers and len(data) > 4 * FEW else None
+        elif named and tensor.type == schema.TensorType.FLOAT32:
+            tensor.name = ";".join(f"{layer}/" for layer in dict.fromkeys(layers))
         else:
-            parts = _flatbuffer.text(tensor.name).split(";")
-            if index in several:
-                parts = parts[-1:]
-            tensor.name = ";".join(part.partition("/")[2] if part.count("/") > 1 else part for part in parts)
+            tensor.name = None
+
+
+def _layer(name: str) -> str:
+    """"dense" of "model_1/dense/MatMul" and of "dense/MatMul"."""
+    parts = name.split("/")
+    return parts[1] if len(parts) > 2 else parts[0]
 
 
 def _drop_unread(model: Any, graph: Any) -> None:

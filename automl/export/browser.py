@@ -112,7 +112,7 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
         MODEL: content, "runtime/LICENSE.txt": LICENCE.encode(),
         **{file.name: file.read_bytes() for file in PAGE.iterdir() if file.is_file()},
         **{f"runtime/{name}": (runtime / "dist" / name).read_bytes() for name in RUNTIME},
-        **{name: (folder / name).read_bytes() for name in companions.NAMES},
+        **companions.collected(folder),
     }
     version = json.loads((runtime / "package.json").read_text(encoding="utf-8"))["version"]
     members["runtime/VERSION.txt"] = f"{PACKAGE} {version}\n".encode()

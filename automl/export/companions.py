@@ -20,11 +20,28 @@ LABELS = "labels.txt"
 CARD = "model_card.md"
 SAMPLES = "samples.json"
 NAMES = (PREPROCESS, RECIPE, LABELS, CARD, SAMPLES)
+CARD_BYTES, CARD_FROM = 1_500, 150_000
+"""Of the model card, compressed; and the limit of size from which it travels in the file: below, weights are better."""
 
 MAX_MEMBER_BYTES = 64 * 2**20
 """A companion larger than this isn't read: they are kilobytes, and a zip may claim anything."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def traveling(max_size_bytes: int | None) -> tuple[str, ...]:
+    """What travels in a file under that limit of its size."""
+    return tuple(name for name in NAMES if name != CARD or max_size_bytes is None or max_size_bytes >= CARD_FROM)
+
+
+def expected_bytes(max_size_bytes: int, modality: str = "") -> int:
+    """What that takes, about. Of pictures little is to be known; tables with many columns or categories have more."""
+    return (2_400 if modality == "image" else 3_000) + (CARD_BYTES if CARD in traveling(max_size_bytes) else 0)
+
+
+def collected(folder: Path) -> dict[str, bytes]:
+    """Of the folder's files those that travel."""
+    return {name: (folder / name).read_bytes() for name in NAMES if (folder / name).is_file()}
 
 
 def append(archive: Path, members: Mapping[str, bytes], *, compressed: bool = True) -> None:

@@ -406,8 +406,8 @@ class _Delivery:
             companions.CARD: text.encode(),
             companions.SAMPLES: (self.scratch / companions.SAMPLES).read_bytes(),
         }
-        for member, content in contents.items():
-            (folder / member).write_bytes(content)
+        for member in companions.traveling(self.constraints.max_size_bytes):
+            (folder / member).write_bytes(contents[member])
         return folder
 
     def _nearest(self, made: list[Artifact], outcomes: Sequence[object]) -> str:

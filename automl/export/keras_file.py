@@ -35,7 +35,7 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
     source = candidates.Candidate(Path(request["candidate"]))
     out, folder = Path(request["out"]), Path(request["companions"])
     shutil.copyfile(source.model_file, out)
-    companions.append(out, {name: (folder / name).read_bytes() for name in companions.NAMES})
+    companions.append(out, companions.collected(folder))
     return {"parameters": int(source.model.count_params()), "sparsity": sparsity(source.model), "notes": []}
 
 

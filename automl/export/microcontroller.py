@@ -73,7 +73,7 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
     )
     members = {
         HEADER: made.header(), ARRAY: made.array(), EXAMPLE: made.example(), MODEL: content,
-        **{name: (Path(request["companions"]) / name).read_bytes() for name in companions.NAMES},
+        **companions.collected(Path(request["companions"])),
     }
     with zipfile.ZipFile(request["out"], "w") as archive:
         for name in sorted(members):

@@ -45,16 +45,16 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
     """Converts a candidate; runs in a fresh child process. See `deliver` for the request."""
     source, precision = candidates.Candidate(Path(request["candidate"])), str(request["precision"])
     plain = tflite.contents(source, Path(request["prepared"]), precision, int(request["seed"]), batch=1)
-    described = _metadata.encoded(description(source, plain))
+    out, members = Path(request["out"]), companions.collected(Path(request["companions"]))
+    described = _metadata.encoded(description(source, plain, carded=companions.CARD in members))
     content = _flatbuffer.rewritten(plain, lambda model: _flatbuffer.add_metadata(model, _metadata.NAME, described))
-    out, folder = Path(request["out"]), Path(request["companions"])
     out.write_bytes(content)
-    companions.append(out, {name: (folder / name).read_bytes() for name in companions.NAMES}, compressed=False)
+    companions.append(out, members, compressed=False)
     return {**tflite.account(source, content), "notes": tflite.notes_on(source, content, "mobile", precision)}
 
 
-def description(source: candidates.Candidate, content: bytes) -> _metadata.Model:
-    """What the metadata say of a model, its inputs and outputs in the order of the graph."""
+def description(source: candidates.Candidate, content: bytes, *, carded: bool) -> _metadata.Model:
+    """What the metadata say of a model, its inputs and outputs in the order of the graph, and of its card if it has one."""
     preprocess = source.preprocess
     classes = list(source.classes)
     target = str(preprocess.get("target") or "the target")
@@ -65,10 +65,12 @@ def description(source: candidates.Candidate, content: bytes) -> _metadata.Model
         )
     else:
         output = _metadata.Tensor(name="prediction", description=f"{target}, in its own unit.")
-    what = f"{source.recipe.architecture.id} for {source.recipe.task}"
+    said = f"{source.recipe.architecture.id} for {source.recipe.task}, recipe {source.recipe.identity} of automl."
+    if carded:
+        said += f" {companions.CARD} says how good it is."
     return _metadata.Model(
         name=f"{target}: {source.recipe.task}",
-        description=f"{what}, recipe {source.recipe.identity} of automl. {companions.CARD} says how good it is.",
+        description=said,
         inputs=[_input(name, shape) for name, shape in _flatbuffer.inputs(content)], outputs=[output],
         files=[_metadata.File(companions.PREPROCESS, FILES[companions.PREPROCESS], _metadata.DESCRIPTIONS)],
     )

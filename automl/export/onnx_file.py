@@ -60,7 +60,7 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
         rows = inference.representative(source, Path(request["prepared"]), int(request["seed"]))
     content = convert(source.model, precision, rows)
     folder = Path(request["companions"])
-    out.write_bytes(content + appendix({name: (folder / name).read_bytes() for name in companions.NAMES}))
+    out.write_bytes(content + appendix(companions.collected(folder)))
     return account(source, content, "onnx", precision)
 
 

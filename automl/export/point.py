@@ -24,8 +24,8 @@ from automl.spec import ArtifactPoint
 if TYPE_CHECKING:
     from automl.data.prepared import PreparedDataset
 
-PROSE_BYTES = 2_500
-"""Of the model card and the sample rows in a file, compressed."""
+SAMPLES_BYTES = 1_000
+"""Of the sample rows in a file, compressed."""
 BATCH = 256
 FEWEST_ROWS = 256
 JUDGE_ROWS, JUDGE_S = 1_024, 0.3
@@ -35,8 +35,9 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Converts a candidate and runs the file on validation rows, the first ones (they are shuffled).
 
     `request`: candidate, prepared, precision, metric, seed, time_s (of the predictions), rows (that were reached before, or
-    None: as many as the time allows). Returns "value" (the metric of the file), "float" (of the float model, on the same
-    rows), "rows", "size_bytes", "compressed_bytes", "latency_ms", "parameters", "macs", "sparsity".
+    None: as many as the time allows), max_size_bytes (None for no limit: what travels in the file turns on it). Returns
+    "value" (the metric of the file), "float" (of the float model, on the same rows), "rows", "size_bytes",
+    "compressed_bytes", "latency_ms", "parameters", "macs", "sparsity".
     """
     from automl.data.prepared import PreparedDataset
     from automl.export import keras_file
@@ -46,11 +47,11 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     rows = None if request["rows"] is None else int(request["rows"])
     point, file = of(
         source, prepared, str(request["precision"]), str(request["metric"]), seed=int(request["seed"]),
-        time_s=None if rows is not None else float(request["time_s"]), rows=rows,
+        max_size_bytes=request["max_size_bytes"], time_s=None if rows is not None else float(request["time_s"]), rows=rows,
     )
     return {
         "value": point.value, "float": point.float_value, "rows": point.rows, "size_bytes": point.size_bytes,
-        "compressed_bytes": len(gzip.compress(file, 6)) + PROSE_BYTES,
+        "compressed_bytes": len(gzip.compress(file, 6)) + prose_bytes(request["max_size_bytes"]),
         "latency_ms": point.latency_ms, "parameters": int(source.model.count_params()),
         "macs": sum(profile.macs(layer) for layer in source.model._flatten_layers()),
         "sparsity": keras_file.sparsity(source.model),
@@ -59,20 +60,20 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
 def judge(request: dict[str, Any]) -> dict[str, Any]:
     """As `measure`, in a hurry and without what only the ladder asks: what a trial of the search is judged by, as an
-    `ArtifactPoint`. `request`: candidate, prepared, precision, metric, seed."""
+    `ArtifactPoint`. `request`: candidate, prepared, precision, metric, seed, max_size_bytes."""
     from automl.data.prepared import PreparedDataset
 
     point, _ = of(
         candidates.Candidate(Path(request["candidate"])), PreparedDataset.open(Path(request["prepared"])),
-        str(request["precision"]), str(request["metric"]), seed=int(request["seed"]), time_s=JUDGE_S, rows=JUDGE_ROWS,
-        latency_s=JUDGE_S / 2,
+        str(request["precision"]), str(request["metric"]), seed=int(request["seed"]),
+        max_size_bytes=request["max_size_bytes"], time_s=JUDGE_S, rows=JUDGE_ROWS, latency_s=JUDGE_S / 2,
     )
     return point.to_dict()
 
 
 def of(
     source: candidates.Candidate, prepared: PreparedDataset, precision: str, metric: str, *, seed: int,
-    time_s: float | None = None, rows: int | None = None, latency_s: float = 1.0,
+    max_size_bytes: int | None, time_s: float | None = None, rows: int | None = None, latency_s: float = 1.0,
 ) -> tuple[ArtifactPoint, bytes]:
     """Converts a candidate and runs the file on the first validation rows: `rows` of them at most, and, once there were
     `FEWEST_ROWS`, within `time_s`. `latency_s`: for the latency, about. The figures, and the file but for the prose. Raises
@@ -97,14 +98,19 @@ def of(
     file = content + _companions(source)
     point = ArtifactPoint(
         precision=precision, value=metrics.value(metric, y[:done], np.concatenate(outputs)),
-        float_value=metrics.value(metric, y[:done], floats[:done]), rows=done, size_bytes=len(file) + PROSE_BYTES,
-        latency_ms=latency.median_ms, wall_s=time.monotonic() - began,
+        float_value=metrics.value(metric, y[:done], floats[:done]), rows=done,
+        size_bytes=len(file) + prose_bytes(max_size_bytes), latency_ms=latency.median_ms, wall_s=time.monotonic() - began,
     )
     return point, file
 
 
 def _rows(source: candidates.Candidate, inputs: dict[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:
     return source.encode({name: np.asarray(value[rows]) for name, value in inputs.items()})
+
+
+def prose_bytes(max_size_bytes: int | None) -> int:
+    """Of a file under that limit, what is written when it is delivered, compressed: sample rows, and the model card."""
+    return SAMPLES_BYTES + (companions.CARD_BYTES if companions.CARD in companions.traveling(max_size_bytes) else 0)
 
 
 def _companions(source: candidates.Candidate) -> bytes:

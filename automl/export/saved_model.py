@@ -57,7 +57,7 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
                     name = f"{FOLDER}/{path.relative_to(folder).as_posix()}"
                     archive.writestr(companions.entry(name), path.read_bytes())
     travelling = Path(request["companions"])
-    companions.append(Path(request["out"]), {name: (travelling / name).read_bytes() for name in companions.NAMES})
+    companions.append(Path(request["out"]), companions.collected(travelling))
     return {
         "parameters": int(source.model.count_params()), "sparsity": keras_file.sparsity(source.model), "notes": [],
     }

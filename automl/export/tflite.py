@@ -64,7 +64,7 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
     content = contents(source, Path(request["prepared"]), precision, int(request["seed"]))
     out.write_bytes(content)
     folder = Path(request["companions"])
-    companions.append(out, {name: (folder / name).read_bytes() for name in companions.NAMES})
+    companions.append(out, companions.collected(folder))
     return {**account(source, content), "notes": notes_on(source, content, "tflite", precision)}
 
 
@@ -133,7 +133,7 @@ def finished(content: bytes, precision: str) -> bytes:
     nothing is written twice or wider than needed."""
     if precision in (*INTEGER, "dynamic"):
         content = _weight_only.rounded_kernels(content)
-    return _slim.slimmed(content)
+    return _slim.slimmed(content, named=precision in INTEGER)
 
 
 def _converted(
@@ -301,7 +301,7 @@ def float_operations(content: bytes, apart_from: list[str] | None = None) -> lis
             outputs = [graph.Tensors(operator.Outputs(k)) for k in range(operator.OutputsLength())]
             if name in ("DEQUANTIZE", "CAST") or all(t.Type() != schema.TensorType.FLOAT32 for t in outputs):
                 continue
-            if not inference.belongs_to(outputs[0].Name().decode(), apart_from or []):
+            if not inference.belongs_to(_flatbuffer.text(outputs[0].Name() or ""), apart_from or []):
                 found.add(name)
     return sorted(found)
 

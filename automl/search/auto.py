@@ -22,15 +22,16 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from automl.catalog.domains import Categorical, Int
 from automl.catalog.space import Space
-from automl.search import portfolio
+from automl.search import portfolio, sizing
 from automl.search.budget import SAFETY, Outlook, parameters
 from automl.search.evolution import Evolution
 from automl.search.prune import MISTIMED
 from automl.search.sampler import NOT_EVIDENCE, Proposal, Sampler, evidence, recipe_seed, seed64
 from automl.search.selection import family, ranking
 from automl.search.tpe import Tpe
-from automl.spec import Fidelity, Outcome, Profile, Recipe, Trial
+from automl.spec import Choice, Fidelity, Outcome, Profile, Recipe, Trial
 
 PROBE_ROWS = 2_500
 """Training rows of a probe: enough steps to time one, and a model better than none…"""
@@ -65,6 +66,8 @@ ENOUGH = 1.0
 """Of its wished epochs a network of pictures needs so many to be preferred to a smaller one that gets as many.
 (Five minutes of cifar10, single runs: the widest with .75 of them .784, one of two thirds its width with 1.5 times as
 many .804.)"""
+NARROWEST = 0.5
+"""Of the channels that limits leave it, so many the first choice keeps at least for the sake of its epochs."""
 PART = 2.0
 """A training on a part of the rows has to show as many times what a probe has shown…"""
 EVALUATED = 0.06
@@ -169,13 +172,16 @@ class Auto(Sampler):
 
     def _strongest(self, left: list[portfolio.Start], outlook: Outlook) -> Proposal | None:
         """The best ranked recipe of which enough epochs fit, with all epochs that do. Of pictures, the first trainings are
-        of one that has room for its wished epochs, where there is any."""
+        of one that has room for its wished epochs, where there is any; under limits of size rather of the best ranked one
+        with fewer channels than of another family, which would be the third or fourth choice."""
         ranked = sorted(left, key=lambda s: s.short_clock)
         first = self.space.profile.image_shape is not None and not self._completed()
         for least in (ENOUGH, None) if first else (None,):
-            for start in ranked:
-                if (proposal := self._spread_to(start.recipe, outlook, least)) is not None:
-                    return proposal
+            for place, start in enumerate(ranked):
+                narrower = self._narrower(start.recipe) if least and not place else []
+                for recipe in (start.recipe, *narrower):
+                    if (proposal := self._spread_to(recipe, outlook, least)) is not None:
+                        return proposal
         if left and not self._completed() and outlook.running < outlook.slots:
             # Better a few epochs than none, and a part of one than none: of the quickest.
             quickest = min(left, key=lambda s: outlook.speed(s.recipe).epoch_s).recipe
@@ -183,6 +189,28 @@ class Auto(Sampler):
                 return few
             return self._part(quickest, outlook)
         return None
+
+    def _narrower(self, recipe: Recipe) -> list[Recipe]:
+        """The recipe with fewer and fewer channels, down to half of them, where limits have made it small already. (Without
+        limits the portfolio has its first choice in several widths.)"""
+        if portfolio.kind(recipe) in {portfolio.kind(start.recipe) for start in self.starts}:
+            return []
+        family = recipe.architecture.id
+        domain = next((d.domain for d in self.space.dimensions if d.name == f"{family}.{sizing.WIDTH}"), None)
+        now = recipe.architecture.params.get(sizing.WIDTH)
+        if not isinstance(now, int):
+            return []
+        widths: list[int] = []
+        if isinstance(domain, Int):
+            widths = list(range(now - domain.step, domain.low - 1, -domain.step))
+        elif isinstance(domain, Categorical):
+            widths = sorted((n for n in domain.values if isinstance(n, int) and n < now), reverse=True)
+        return [
+            recipe.model_copy(
+                update={"architecture": Choice(id=family, params={**recipe.architecture.params, sizing.WIDTH: n})}
+            )
+            for n in widths if n >= NARROWEST * now
+        ]
 
     def _part(self, recipe: Recipe, outlook: Outlook) -> Proposal | None:
         """The recipe on as many rows as there is time to show once, on all free slots."""

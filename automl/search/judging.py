@@ -53,8 +53,8 @@ def share_spent(trials: Iterable[Trial]) -> float:
 class Judging:
     """Says what to measure, and what a result counts for. Its memory are the trials."""
 
-    def __init__(self, precision: str, metric: str, seed: int):
-        self.precision, self.metric, self.seed = precision, metric, seed
+    def __init__(self, precision: str, metric: str, seed: int, max_size_bytes: int | None = None):
+        self.precision, self.metric, self.seed, self.max_size_bytes = precision, metric, seed, max_size_bytes
 
     def order(self, trials: Iterable[Trial], best: float | None) -> Judge:
         """For a trial that begins now; `best` is the best score so far."""
@@ -64,7 +64,8 @@ class Judging:
         spent_s = sum(p.wall_s for p in points)
         own_s = sum(t.wall_s for t in known if t.outcome is not None) - spent_s
         promised_s = needed_s * sum(t.outcome is None for t in known)
-        return Judge(self.precision, self.seed, best, needed_s, SHARE, SHARE * own_s - spent_s - promised_s)
+        allowed_s = SHARE * own_s - spent_s - promised_s
+        return Judge(self.precision, self.seed, best, needed_s, SHARE, allowed_s, self.max_size_bytes)
 
     def score(self, result: TrainResult, recipe: Recipe, trials: Iterable[Trial]) -> float | None:
         """What a training counts for; None where it has no score."""

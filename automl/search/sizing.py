@@ -13,6 +13,7 @@ from automl.catalog.domains import Categorical, Int
 from automl.catalog.footprint import Footprint, footprint
 from automl.catalog.genotypes import dimension
 from automl.catalog.space import Assignment, Dimension, Space
+from automl.export import companions
 from automl.search.budget import parameters
 from automl.search.sampler import assignment_of
 from automl.spec import Constraints, FormatRequest, Infeasible, Profile, Recipe
@@ -20,10 +21,8 @@ from automl.spec.recipe import ParameterValue
 
 BYTES = {"float32": 4.0, "float16": 2.0, "dynamic": 1.05, "int8": 1.1, "int16x8": 1.1}
 """A weight in a file of that precision; biases and scales of quantised ones stay wider."""
-OVERHEAD_BYTES = 6_000
-"""Of a file beside its weights: the graph, and what travels with it…"""
-COMPANION_BYTES = 4_500
-"""… which alone are about as many: preprocessing, recipe, labels, model card, samples."""
+GRAPH_BYTES = 1_500
+"""Of a file beside its weights and what travels with it, at least."""
 EIGHT_BITS = ("int8", "dynamic")
 Measure = Callable[[Recipe], float | None]
 WIDTH, STAGES = "width", "stages"
@@ -52,11 +51,11 @@ class Limits:
     @classmethod
     def of(
         cls, constraints: Constraints, formats: tuple[FormatRequest, ...],
-        foreseen_ms: Callable[[Recipe], float | None] = lambda recipe: None,
+        foreseen_ms: Callable[[Recipe], float | None] = lambda recipe: None, modality: str = "",
     ) -> Limits:
         return cls(
-            limit_parameters(constraints, formats), limit_file_bytes(constraints, formats), constraints.max_memory_bytes,
-            constraints.max_latency_ms, foreseen_ms,
+            limit_parameters(constraints, formats, modality), limit_file_bytes(constraints, formats, modality),
+            constraints.max_memory_bytes, constraints.max_latency_ms, foreseen_ms,
         )
 
     @property
@@ -105,13 +104,14 @@ class Limits:
         return "; ".join(said)
 
 
-def limit_parameters(constraints: Constraints, formats: tuple[FormatRequest, ...]) -> int | None:
+def limit_parameters(constraints: Constraints, formats: tuple[FormatRequest, ...], modality: str = "") -> int | None:
     """The largest number of weights with which the smallest artifact asked for can meet the limits; None without limits."""
     limits = []
     if constraints.max_parameters is not None:
         limits.append(constraints.max_parameters)
     if constraints.max_size_bytes is not None:
-        limits.append(max(0, in_weights(constraints.max_size_bytes - OVERHEAD_BYTES, formats)))
+        beside = GRAPH_BYTES + companions.expected_bytes(constraints.max_size_bytes, modality)
+        limits.append(max(0, in_weights(constraints.max_size_bytes - beside, formats)))
     return min(limits, default=None)
 
 
@@ -120,13 +120,13 @@ def in_weights(size_bytes: float, formats: tuple[FormatRequest, ...]) -> int:
     return int(size_bytes / min((BYTES[f.precision] for f in formats), default=4.0))
 
 
-def limit_file_bytes(constraints: Constraints, formats: tuple[FormatRequest, ...]) -> int | None:
+def limit_file_bytes(constraints: Constraints, formats: tuple[FormatRequest, ...], modality: str = "") -> int | None:
     """The largest .tflite file of 8-bit weights, without what travels with it, that the limits allow; None where there is no
     such limit, or no such file is asked for."""
     eight_bits = any(entries.formats[f.format].model == "tflite" and f.precision in EIGHT_BITS for f in formats)
     if constraints.max_size_bytes is None or not eight_bits:
         return None
-    return max(1, constraints.max_size_bytes - COMPANION_BYTES)
+    return max(1, constraints.max_size_bytes - companions.expected_bytes(constraints.max_size_bytes, modality))
 
 
 def _footprint(recipe: Recipe, profile: Profile) -> Footprint | None:
@@ -226,7 +226,8 @@ def _with_fewer_stages(space: Space, assignment: Assignment) -> list[Assignment]
 def check_feasible(space: Space, constraints: Constraints, formats: tuple[FormatRequest, ...]) -> None:
     """Raises `Infeasible` with the nearest possible limit when not even the smallest model of the space meets the limits of
     size, or of memory where every architecture's is foreseen."""
-    limits = dataclasses.replace(Limits.of(constraints, formats), latency_ms=None)
+    modality = space.profile.modality
+    limits = dataclasses.replace(Limits.of(constraints, formats, modality=modality), latency_ms=None)
     if not limits.any:
         return
     nearest: tuple[float, Recipe] | None = None
@@ -249,10 +250,11 @@ def check_feasible(space: Space, constraints: Constraints, formats: tuple[Format
         )
     narrowest = min((BYTES[f.precision] for f in formats), default=4.0)
     weights = parameters(smallest, space.profile)
-    needed = int((weights or 0) * narrowest) + OVERHEAD_BYTES
-    if limits.file_bytes is not None and "file" in shares:
-        needed = max(needed, math.ceil(shares["file"] * limits.file_bytes) + COMPANION_BYTES)
     size = constraints.max_size_bytes
+    beside = companions.expected_bytes(size or 0, modality)
+    needed = int((weights or 0) * narrowest) + GRAPH_BYTES + beside
+    if limits.file_bytes is not None and "file" in shares:
+        needed = max(needed, math.ceil(shares["file"] * limits.file_bytes) + beside)
     wish = f"{size} bytes" if size is not None else f"{constraints.max_parameters} parameters"
     raise Infeasible(
         f"no model of the space fits into {wish}: the smallest has about {weights} parameters, which take about {needed} "

@@ -125,7 +125,7 @@ def test_the_costs_of_one_convolution_by_hand():
     assert net.macs == 4 * 4 * 3 * 3 * 3 * 8
     assert net.parameters == 3 * 3 * 3 * 8 + 2 * 8
     # The weights, what stands beside each channel, the convolution and the way back to float32, the kernel, the frame.
-    assert int8_bytes(net) == 216 + 13 * 8 + 2 * 162 + 125 + 1250
+    assert int8_bytes(net) == 216 + 13 * 8 + 2 * 108 + 185 + 1265
 
 
 def test_what_the_output_does_not_need_is_left_out():

@@ -267,7 +267,7 @@ def test_a_candidate_is_measured_as_the_file_that_it_would_become(
     np.save(folder / "validation.npy", verify.model_outputs(outputs, prepared.inputs("validation")))
     request = {
         "candidate": str(folder), "prepared": str(prepared.path), "metric": "accuracy", "seed": 1, "time_s": 5.0,
-        "rows": None,
+        "rows": None, "max_size_bytes": None,
     }
     small = points.measure({**request, "precision": "int8"})
     large = points.measure({**request, "precision": "float32", "rows": small["rows"]})

@@ -61,7 +61,8 @@ def request(model: planted.Planted, out: pathlib.Path, **more: Any) -> dict[str,
 
 
 def point(model: planted.Planted, folder: pathlib.Path) -> dict[str, Any]:
-    asked = {**request(model, folder), "candidate": str(folder), "precision": "int8", "rows": None, "time_s": 20.0}
+    asked = {**request(model, folder), "candidate": str(folder), "precision": "int8", "rows": None, "time_s": 20.0,
+             "max_size_bytes": None}
     return children.run_in_child("automl.export.point:measure", asked, timeout_s=300)
 
 

@@ -93,6 +93,7 @@ def test_what_is_too_large_is_refused_and_the_nearest_named(pictures: planted.Pl
     assert [type(e) for e in events] == [ArtifactMade, ArtifactRefused]
     assert [p.name for p in (tmp_path / "artifacts").iterdir()] == [made.filename]
     assert deliver.infeasible(results, Constraints(max_size_bytes=14_000)) is None
+    assert set(made.members) == {*companions.NAMES} - {companions.CARD}
 
 
 def test_limits_that_nothing_meets_are_infeasible(pictures: planted.Planted, tmp_path: pathlib.Path) -> None:

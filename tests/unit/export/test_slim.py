@@ -47,7 +47,7 @@ def test_tables_of_whole_numbers_take_the_bits_they_need(low: int, high: int, ty
     table = np.random.default_rng(0).integers(low, high, 3000).astype(np.int32)
     table[:2] = low, high - 1
     content = converted(lambda at: tf.gather(table, at), tf.TensorSpec((None,), tf.int32))
-    slim = _slim.slimmed(content)
+    slim = _slim.slimmed(content, named=True)
     assert (type, 3000 * width) in stored(slim)
     at = np.arange(3000, dtype=np.int32)
     np.testing.assert_array_equal(run(slim, at), table)
@@ -61,7 +61,7 @@ def test_equal_constants_are_stored_once() -> None:
         tf.TensorSpec((None, 40), tf.float32),
     )
     x = np.random.default_rng(1).normal(size=(3, 40)).astype(np.float32)
-    slim = _slim.slimmed(content)
+    slim = _slim.slimmed(content, named=True)
     np.testing.assert_array_equal(run(slim, x), run(content, x))
     assert len(slim) <= len(content)
 
@@ -70,7 +70,7 @@ def test_what_isnt_whole_numbers_of_places_stays_as_it_is() -> None:
     """A float bias may be whole numbers, and kernels of a runtime want it as it is."""
     bias = np.arange(500, dtype=np.float32)
     content = converted(lambda x: x + bias, tf.TensorSpec((None, 500), tf.float32))
-    assert (schema.TensorType.FLOAT32, 2000) in stored(_slim.slimmed(content))
+    assert (schema.TensorType.FLOAT32, 2000) in stored(_slim.slimmed(content, named=True))
 
 
 def forest(rng: np.random.Generator) -> keras.Model:
@@ -119,10 +119,41 @@ def test_equal_vectors_are_written_once() -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([picture[None]] for picture in pictures)
     content = bytes(converter.convert())
-    slim = _slim.slimmed(content)
+    slim = _slim.slimmed(content, named=True)
     graph = schema.Model.GetRootAs(slim, 0).Subgraphs(0)
     points = [graph.Tensors(i).Quantization() for i in range(graph.TensorsLength())]
     each = [q.ZeroPointAsNumpy() for q in points if q is not None and q.ZeroPointLength() == 64]
     assert len(each) == 6
     assert {one.__array_interface__["data"][0] for one in each} == {each[0].__array_interface__["data"][0]}
     np.testing.assert_array_equal(run(slim, pictures[:1]), run(content, pictures[:1]))
+
+
+def names(content: bytes) -> list[str]:
+    """Of the tensors, "" where one has none."""
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    return [(graph.Tensors(i).Name() or b"").decode() for i in range(graph.TensorsLength())]
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_of_names_those_of_kernels_inputs_outputs_and_of_what_stays_float_are_left(precision: str) -> None:
+    """A layer that int8 files leave float, between two that they don't."""
+    x = keras.Input((24,), name="numeric")
+    z = keras.layers.Dense(32, "relu", name="first")(x)
+    z = keras.layers.LayerNormalization(name="middle")(z)
+    z = keras.layers.Dense(3, "softmax", name="probabilities", bias_initializer="random_normal")(z)
+    model = keras.Model({"numeric": x}, z)
+    rows = {"numeric": np.random.default_rng(0).normal(size=(100, 24)).astype(np.float32)}
+    content = tflite.convert(model, precision, rows if precision == "int8" else None)
+    found = names(content)
+    assert {name for name in found if "numeric" in name} == {"serving_default_numeric:0"}
+    layers = {name for name in found if not name.startswith(("serving_default", "StatefulPartitionedCall"))} - {""}
+    kernels = {"first", "probabilities"}
+    assert kernels <= {name.rstrip("_1") for name in layers}
+    floats = {name for name in layers if name.endswith("/")}
+    assert any("middle" in name for name in floats) == (precision == "int8")
+    assert all(name.count("/") <= name.count(";") + 1 for name in layers)
+    given = tflite.TFLitePredictor(content, 1).predict(rows)
+    np.testing.assert_allclose(given, model.predict(rows, verbose=0), atol=0.05 if precision == "int8" else 1e-5)
+    if precision == "int8":
+        assert tflite.float_operations(content, apart_from=["middle"]) == []
+        assert tflite.float_operations(content) != []

@@ -124,6 +124,23 @@ def test_what_the_limits_make_smaller_is_timed_in_the_size_that_is_trained():
     assert outlook.speed(proposal.recipe).total_s(proposal.fidelity.epochs) <= outlook.remaining_s
 
 
+@pytest.mark.parametrize("trainings", [0.95, 0.6, 0.35, 0.25])
+def test_within_limits_the_first_choice_loses_channels_before_another_family_comes(trainings):
+    """Room for so many trainings with its wished epochs of the network that the limit leaves; half of the channels have a
+    quarter of its weights."""
+    limit = parameters(STARTS["convnet"], ROWS) // 4
+    wide = asked([], clock(100 * WISH, limit=limit)).recipe
+    share = parameters(wide, ROWS) / parameters(STARTS["convnet"], ROWS)
+    proposal = asked([], clock(1.1 * trainings * WISH * 10.0 * share, limit=limit))
+    found, widest = proposal.recipe.architecture, wide.architecture
+    if trainings > 0.3:
+        assert (found.id, found.params["stages"]) == (widest.id, widest.params["stages"]) == ("vgg", 3)
+        assert found.params["width"] / widest.params["width"] == pytest.approx(trainings**0.5, rel=0.15)
+        assert proposal.fidelity.epochs >= WISH
+    else:
+        assert found.id != "vgg" or found.params["width"] == widest.params["width"]
+
+
 def test_within_limits_each_network_comes_once_and_the_smaller_ones_of_a_family_last():
     starts = portfolio.starts(SPACE, 1)
     found = auto._within(starts, clock(100.0, limit=parameters(STARTS["convnet"], ROWS) // 3), ROWS)

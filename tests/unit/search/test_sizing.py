@@ -6,6 +6,7 @@ import pytest
 
 from automl.catalog import architectures, space
 from automl.catalog.footprint import footprint
+from automl.export import companions
 from automl.search import sizing
 from automl.spec import Choice, Constraints, FormatRequest, Infeasible, Recipe, SearchSettings
 from tests.unit.search.fakes import PICTURES
@@ -38,7 +39,7 @@ def test_a_file_of_many_small_operations_is_judged_by_its_bytes():
     assert file_bytes(wide) > 60_000
     found = sized(wide, limits)
     assert found is not None
-    assert file_bytes(found) + sizing.COMPANION_BYTES <= 60_000
+    assert file_bytes(found) + companions.expected_bytes(60_000) <= 60_000
     assert found.architecture.params["genotype"] == wide.architecture.params["genotype"]
 
 
@@ -50,7 +51,7 @@ def test_networks_drawn_by_hand_leave_room_for_what_stands_beside_their_weights(
         made = sizing.within(hand, wide, limits)
         params = made.architecture.params
         beside = architectures["vgg"].overhead(PICTURES, **params)
-        assert sizing.parameters(made, PICTURES) + beside + sizing.COMPANION_BYTES <= limit
+        assert sizing.parameters(made, PICTURES) + beside + companions.expected_bytes(limit) <= limit
         assert params["stages"] == 3
         larger = wide.model_copy(
             update={"architecture": Choice(id="vgg", params={**params, "width": params["width"] + 1})}
@@ -71,7 +72,8 @@ def test_without_an_8_bit_file_weights_alone_count():
     wide = recipe("nas-darts", width=16, cells=3)
     assert sizing.limit_file_bytes(Constraints(max_size_bytes=60_000), FLOAT) is None
     assert sizing.limit_file_bytes(Constraints(max_parameters=10), INT8) is None
-    enough = Constraints(max_size_bytes=sizing.OVERHEAD_BYTES + 4 * sizing.parameters(wide, PICTURES) + 4)
+    weights = 4 * sizing.parameters(wide, PICTURES)
+    enough = Constraints(max_size_bytes=weights + sizing.GRAPH_BYTES + companions.expected_bytes(weights) + 4)
     assert sized(wide, enough, FLOAT) is wide
 
 

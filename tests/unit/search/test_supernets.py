@@ -8,6 +8,7 @@ import pytest
 
 from automl.catalog import devices
 from automl.catalog import space as spaces
+from automl.export import companions
 from automl.search import foresight, over_supernet, sizing, strategies
 from automl.spec import Choice, Constraints, FormatRequest, Found, InvalidInput, Modality, Outcome, SearchSettings
 from automl.spec.event import Noted, SupernetEnded, SupernetStarted, TrialEnded, TrialStarted
@@ -210,9 +211,9 @@ def test_limits_become_what_a_supernet_aims_at():
     assert aims == {}
     assert foresight.aims(here, Constraints(max_latency_ms=1.0), (keras,), Path("c")) == {}  # nothing foresees that format
     sized = foresight.aims(here, Constraints(max_size_bytes=100_000), (plain,), Path("c"))
-    assert sized == {"max-parameters": (100_000 - sizing.OVERHEAD_BYTES) // 4}
+    assert sized == {"max-parameters": (100_000 - sizing.GRAPH_BYTES - companions.expected_bytes(100_000)) // 4}
     limits = Constraints(max_parameters=5_000, max_latency_ms=1.0, max_size_bytes=50_000)
     both = foresight.aims(there, limits, (int8,), Path("c"))
     assert both["max-parameters"] == 5_000
-    assert both["max-bytes"] == 50_000 - sizing.COMPANION_BYTES
+    assert both["max-bytes"] == 50_000 - companions.expected_bytes(50_000)
     assert both["latency-device"] == "nucleo-l4r5zi"
