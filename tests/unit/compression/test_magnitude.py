@@ -14,6 +14,8 @@ from automl.execution import children
 from automl.export import candidate, tflite, verify
 from tests.unit.export import planted
 
+pytestmark = pytest.mark.xdist_group("magnitude")
+
 
 def request(model: planted.Planted, out: pathlib.Path, **settings: Any) -> dict[str, Any]:
     return {

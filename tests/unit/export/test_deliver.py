@@ -20,6 +20,8 @@ from automl.spec import Artifact, Constraints, FormatRequest, Refused
 from automl.spec.event import ArtifactMade, ArtifactRefused
 from tests.unit.export import planted
 
+pytestmark = pytest.mark.xdist_group("delivery")
+
 FORMATS = [FormatRequest.parse(text) for text in ("tflite:float16", "tflite:int8", "saved-model", "keras-file")]
 
 

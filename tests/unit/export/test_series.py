@@ -18,6 +18,8 @@ from automl_client import Predictor
 from tests.unit.export import planted
 from tests.unit.export.planted import text_of, ts, waves
 
+pytestmark = pytest.mark.xdist_group("series-files")
+
 FORMATS = [FormatRequest.parse(text) for text in ("tflite:float32", "tflite:int8", "saved-model", "keras-file")]
 RECIPE = Recipe(
     task="timeseries-classification", architecture=Choice(id="rocket", params={"dilations": 2, "features_each": 1}),
