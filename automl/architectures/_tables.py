@@ -29,7 +29,7 @@ ENCODING_PARAMS: dict[str, Domain] = {
 `feature_scale`: a learned factor for each."""
 
 SCALE_BYTES = 290
-"""Of an int8 file for the factors of features, beside a byte each: an operation, a tensor and their names."""
+"""Of an int8 file for the factors of features, beside a byte each: an operation and a tensor."""
 
 
 def encode(

@@ -14,6 +14,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from automl.spec import Modality
+
 PREPROCESS = "preprocess.json"
 RECIPE = "recipe.json"
 LABELS = "labels.txt"
@@ -36,7 +38,7 @@ def traveling(max_size_bytes: int | None) -> tuple[str, ...]:
 
 def expected_bytes(max_size_bytes: int, modality: str = "") -> int:
     """What that takes, about. Of pictures little is to be known; tables with many columns or categories have more."""
-    return (2_400 if modality == "image" else 3_000) + (CARD_BYTES if CARD in traveling(max_size_bytes) else 0)
+    return (2_400 if modality == Modality.IMAGE else 3_000) + (CARD_BYTES if CARD in traveling(max_size_bytes) else 0)
 
 
 def collected(folder: Path) -> dict[str, bytes]:

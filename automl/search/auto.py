@@ -22,7 +22,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from automl.catalog.domains import Categorical, Int
 from automl.catalog.space import Space
 from automl.search import portfolio, sizing
 from automl.search.budget import SAFETY, Outlook, parameters
@@ -31,7 +30,7 @@ from automl.search.prune import MISTIMED
 from automl.search.sampler import NOT_EVIDENCE, Proposal, Sampler, evidence, recipe_seed, seed64
 from automl.search.selection import family, ranking
 from automl.search.tpe import Tpe
-from automl.spec import Choice, Fidelity, Outcome, Profile, Recipe, Trial
+from automl.spec import Fidelity, Outcome, Profile, Recipe, Trial
 
 PROBE_ROWS = 2_500
 """Training rows of a probe: enough steps to time one, and a model better than none…"""
@@ -195,22 +194,7 @@ class Auto(Sampler):
         limits the portfolio has its first choice in several widths.)"""
         if portfolio.kind(recipe) in {portfolio.kind(start.recipe) for start in self.starts}:
             return []
-        family = recipe.architecture.id
-        domain = next((d.domain for d in self.space.dimensions if d.name == f"{family}.{sizing.WIDTH}"), None)
-        now = recipe.architecture.params.get(sizing.WIDTH)
-        if not isinstance(now, int):
-            return []
-        widths: list[int] = []
-        if isinstance(domain, Int):
-            widths = list(range(now - domain.step, domain.low - 1, -domain.step))
-        elif isinstance(domain, Categorical):
-            widths = sorted((n for n in domain.values if isinstance(n, int) and n < now), reverse=True)
-        return [
-            recipe.model_copy(
-                update={"architecture": Choice(id=family, params={**recipe.architecture.params, sizing.WIDTH: n})}
-            )
-            for n in widths if n >= NARROWEST * now
-        ]
+        return sizing.narrower(self.space, recipe, NARROWEST)
 
     def _part(self, recipe: Recipe, outlook: Outlook) -> Proposal | None:
         """The recipe on as many rows as there is time to show once, on all free slots."""

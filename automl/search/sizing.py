@@ -177,6 +177,17 @@ def _largest(space: Space, assignment: Assignment, like: Recipe, measure: Measur
     return None
 
 
+def narrower(space: Space, recipe: Recipe, least: float) -> list[Recipe]:
+    """The recipe with fewer and fewer channels, down to the share `least` of them; none of a family that has no width."""
+    assignment = assignment_of(space, recipe)
+    for d, values in _sizes(space, assignment):
+        if d.name == f"{assignment['architecture']}.{WIDTH}":
+            now = int(assignment[d.name])
+            fewer = sorted((int(v) for v in values if least * now <= int(v) < now), reverse=True)
+            return [_recipe(space, assignment | {d.name: n}, recipe) for n in fewer]
+    return []
+
+
 def _sizes(space: Space, assignment: Assignment) -> list[tuple[Dimension, list[ParameterValue]]]:
     """The architecture's parameters that the assignment sets, with the values of their domains that are no larger."""
     found: list[tuple[Dimension, list[ParameterValue]]] = []
