@@ -108,6 +108,8 @@ class Runner:
             aims=aims,
         )
         speeds.observe_all(self.state.trials.values())
+        for trial in self.state.trials.values():
+            self._weigh(trial)
 
     @property
     def state(self) -> JobState:
@@ -479,7 +481,7 @@ class Runner:
             self.ledger.note(f"Trial {trial.id} ran out of memory; it is tried once more with half the batch.", warning=True)
             self._again(trial)
             return
-        limit = self.limits.parameters
+        limit = self.limits.most_parameters(trial.recipe)
         if result is not None and result.usable and limit is not None and result.parameters > limit:
             outcome = Outcome.OVERSIZE
             message = f"{result.parameters} parameters, and the limits allow {limit}"
@@ -514,6 +516,7 @@ class Runner:
         )
         ended = self.state.trials[trial]
         self.speeds.observe(ended)
+        self._weigh(ended)
         if self._sampler is not None:
             self._sampler.tell(ended)
             self._say_state()
@@ -526,6 +529,12 @@ class Runner:
                     )
                 )
         self.on_ended(ended)
+
+    def _weigh(self, trial: Trial) -> None:
+        """What a network that was built and is too large says of its family."""
+        if trial.outcome == Outcome.OVERSIZE and trial.parameters is not None:
+            self.limits = self.limits.after(trial.recipe, self.space.profile, trial.parameters)
+            self._sizes.clear()
 
     def _tell_supernet(self, supernet: Supernet) -> None:
         if self._sampler is not None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from automl.catalog import compose, entries
 from automl.catalog.domains import Categorical, Int
@@ -20,7 +20,8 @@ from automl.spec import Constraints, FormatRequest, Infeasible, Profile, Recipe
 from automl.spec.recipe import ParameterValue
 
 BYTES = {"float32": 4.0, "float16": 2.0, "dynamic": 1.05, "int8": 1.1, "int16x8": 1.1}
-"""A weight in a file of that precision; biases and scales of quantised ones stay wider."""
+"""A weight in a file of that precision; biases and scales of quantised ones stay wider. What a family knows of its files
+goes before that."""
 GRAPH_BYTES = 1_500
 """Of a file beside its weights and what travels with it, at least."""
 EIGHT_BITS = ("int8", "dynamic")
@@ -30,6 +31,8 @@ WIDTH, STAGES = "width", "stages"
 its depth and sees as much of the picture at once: width goes first, stages go last."""
 MOST_LOOKED_AT = 64
 """Networks of a family that are compared at most to find the largest within the limits; a measure takes a millisecond."""
+MOST_HEAVIER = 1.15
+"""As many times the weights foreseen are expected of others of a family at most: what is more is a recipe's technique."""
 LATENCY_MARGIN = 0.95
 """A network may be foreseen to take as much of the limit: tables leave out a few percent of what files take."""
 
@@ -47,6 +50,8 @@ class Limits:
     latency_ms: float | None = None
     foreseen_ms: Callable[[Recipe], float | None] = lambda recipe: None
     """What one example is foreseen to take; None where nothing tells."""
+    heavier: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Family → how many times the weights foreseen its networks have, where one turned out to pass the limits."""
 
     @classmethod
     def of(
@@ -67,20 +72,35 @@ class Limits:
         found = {}
         weights = parameters(recipe, profile)
         if self.parameters is not None and weights is not None:
-            found["parameters"] = weights / max(1, self.parameters)
-        if self.file_bytes is not None and weights is not None:
-            family = entries.architectures[recipe.architecture.id]
-            if family.overhead is not None:
-                beside = family.overhead(profile, **compose.complete(recipe.architecture, family.params))
-                found["file"] = (weights + beside) / self.file_bytes
-        if (self.file_bytes is not None or self.memory_bytes is not None) and (known := _footprint(recipe, profile)):
-            if self.file_bytes is not None:
-                found["file"] = known.int8_bytes / self.file_bytes
-            if self.memory_bytes is not None:
+            heavier = self.heavier.get(recipe.architecture.id, 1.0)
+            found["parameters"] = heavier * weights / max(1, self.parameters)
+        if self.file_bytes is not None or self.memory_bytes is not None:
+            known = _footprint(recipe, profile)
+            if self.file_bytes is not None and (content := _file_bytes(recipe, profile, known)) is not None:
+                found["file"] = content / self.file_bytes
+            if self.memory_bytes is not None and known is not None:
                 found["memory"] = known.peak_bytes / self.memory_bytes
         if self.latency_ms is not None and (ms := self.foreseen_ms(recipe)) is not None:
             found["latency"] = ms / (LATENCY_MARGIN * self.latency_ms)
         return found
+
+    def most_parameters(self, recipe: Recipe) -> int | None:
+        """How many weights the recipe's network may turn out to have when it is built; None where any number may meet the
+        limits. Of a family that knows its files only what surely passes the limit is too much."""
+        family = entries.architectures[recipe.architecture.id]
+        if self.file_bytes is None or family.overhead is not None or family.blueprint is not None:
+            return self.parameters
+        likely = max(0, int((self.file_bytes - GRAPH_BYTES) / BYTES["int8"]))
+        return likely if self.parameters is None else min(self.parameters, likely)
+
+    def after(self, recipe: Recipe, profile: Profile, weights: int) -> Limits:
+        """The limits once the recipe's network has turned out to have too many weights: others of its family are expected to
+        have as many more than foreseen, statistics of normalisations above all."""
+        foreseen, family = parameters(recipe, profile), recipe.architecture.id
+        if not foreseen or weights <= foreseen:
+            return self
+        heavier = max(self.heavier.get(family, 1.0), min(weights / foreseen, MOST_HEAVIER))
+        return dataclasses.replace(self, heavier={**self.heavier, family: heavier})
 
     def share(self, recipe: Recipe, profile: Profile) -> float | None:
         """Of the limit that is nearest, or passed the farthest. None where nothing is known."""
@@ -111,7 +131,10 @@ def limit_parameters(constraints: Constraints, formats: tuple[FormatRequest, ...
         limits.append(constraints.max_parameters)
     if constraints.max_size_bytes is not None:
         beside = GRAPH_BYTES + companions.expected_bytes(constraints.max_size_bytes, modality)
-        limits.append(max(0, in_weights(constraints.max_size_bytes - beside, formats)))
+        left = constraints.max_size_bytes - beside
+        # Where files are foreseen as such, no more is refused here than what surely is too much: a byte a weight.
+        foreseen = limit_file_bytes(constraints, formats, modality) is not None
+        limits.append(max(0, left if foreseen else in_weights(left, formats)))
     return min(limits, default=None)
 
 
@@ -136,6 +159,18 @@ def _footprint(recipe: Recipe, profile: Profile) -> Footprint | None:
         return None
     params = compose.complete(recipe.architecture, family.params)
     return footprint(family.blueprint(profile, **params), profile.outputs)
+
+
+def _file_bytes(recipe: Recipe, profile: Profile, known: Footprint | None) -> float | None:
+    """Of the .tflite file of 8-bit weights, without what travels with it; None where only building tells."""
+    if known is not None:
+        return known.int8_bytes
+    weights, family = parameters(recipe, profile), entries.architectures[recipe.architecture.id]
+    if weights is None:
+        return None
+    if family.overhead is None:
+        return BYTES["int8"] * weights + GRAPH_BYTES
+    return weights + family.overhead(profile, **compose.complete(recipe.architecture, family.params))
 
 
 def within(space: Space, recipe: Recipe, limits: Limits) -> Recipe | None:

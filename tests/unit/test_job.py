@@ -258,6 +258,24 @@ def test_architectures_shrink_to_the_limit(tmp_path: Path) -> None:
     assert all(size is not None and size <= 6_000 for size in sizes)
 
 
+def test_a_family_whose_networks_turn_out_heavier_becomes_smaller(tmp_path: Path) -> None:
+    from automl.search.budget import parameters
+    from tests.unit.search.fakes import TABLE
+
+    stage = Theatre(
+        tmp_path, spec=spec(constraints=Constraints(max_parameters=6_000), max_trials=12),
+        world=World(parameters=lambda recipe: int(1.1 * (parameters(recipe, TABLE) or 0))),
+    )
+    events = stage.run()
+    assert last(events).state == "SUCCEEDED"
+    trials = [t for t in fold(events).trials.values() if t.parameters is not None]
+    refused = {t.recipe.architecture.id: t.id for t in reversed(trials) if t.outcome == Outcome.OVERSIZE}
+    assert refused
+    later = [t for t in trials if t.recipe.architecture.id in refused and t.id > refused[t.recipe.architecture.id]]
+    assert later
+    assert all(t.outcome != Outcome.OVERSIZE for t in later)
+
+
 def test_unusable_data_fail_with_the_place_and_the_reason(tmp_path: Path) -> None:
     def broken() -> None:
         raise InvalidData.at("d.csv, row 7", "expected 3 cells, got 2", reason="RAGGED_ROW")

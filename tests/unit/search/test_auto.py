@@ -105,9 +105,12 @@ def test_a_short_search_probes_its_first_choice_alone():
 
 def test_after_a_long_training_no_short_one_follows():
     share = parameters(STARTS["convnet-16"], ROWS) / parameters(STARTS["convnet"], ROWS)
-    left = clock(1.1 * 0.6 * WISH * 10.0 * share)
+    left = clock(1.1 * 0.8 * WISH * 10.0 * share)
     usual = ended("t0", STARTS["convnet"], 0.7)
     assert asked([usual], left).recipe.architecture.params["width"] == 16
+    # With six tenths of its epochs it wouldn't beat the first choice.
+    shorter = asked([usual], clock(1.1 * 0.6 * WISH * 10.0 * share))
+    assert shorter is None or shorter.recipe.architecture.params != STARTS["convnet-16"].architecture.params
     longer = ended("t0", STARTS["convnet"].model_copy(update={"epochs": 3 * WISH}), 0.7)
     assert asked([longer], left) is None or asked([longer], left).fidelity.epochs >= 1.2 * WISH
 

@@ -56,6 +56,14 @@ def test_mirrors_are_for_coloured_pictures() -> None:
     assert not flipped(PICTURES.changed(image_shape=(28, 28, 1)))
 
 
+@pytest.mark.parametrize(("rows", "batch"), [(1_000, 32), (4_999, 32), (5_000, 64), (24_999, 64), (25_000, 128)])
+def test_few_pictures_come_in_small_batches(rows: int, batch: int) -> None:
+    profile = PICTURES.model_copy(update={"rows": rows, "class_min": rows // 10})
+    space = spaces.derive(profile.task, profile, SearchSettings())
+    named = [start for start in portfolio.starts(space, 0) if start.name != portfolio.DEFAULT]
+    assert {start.recipe.batch_size for start in named} == {batch}
+
+
 def test_values_move_to_the_nearest_that_is_allowed() -> None:
     assert portfolio.moved(Float(0.0, 0.3, 0.1), 0.5) == 0.3
     assert portfolio.moved(Int(2, 10, 4, step=2), 7.2) in (6, 8)

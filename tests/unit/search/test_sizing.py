@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from automl.architectures import vgg
 from automl.catalog import architectures, space
 from automl.catalog.footprint import footprint
 from automl.export import companions
@@ -58,6 +59,35 @@ def test_networks_drawn_by_hand_leave_room_for_what_stands_beside_their_weights(
         )
         assert limits.share(larger, PICTURES) > 1
     assert "an int8 file of about" in sizing.Limits(file_bytes=10_000).passed(wide, PICTURES)
+
+
+@pytest.mark.parametrize("limit", [50_000, 100_000, 200_000])
+def test_a_family_that_knows_its_files_may_have_a_weight_for_every_byte(limit):
+    """A tenth more than where only the number of weights is known; what was let through isn't refused when it is built."""
+    hand = space.derive(PICTURES.task, PICTURES, SearchSettings())
+    limits = sizing.Limits.of(Constraints(max_size_bytes=limit), INT8, modality=PICTURES.modality)
+    made = sizing.within(hand, hand.recipe(hand.complete({"architecture": "vgg", "vgg.width": 64}), 0), limits)
+    beside = architectures["vgg"].overhead(PICTURES, **made.architecture.params)
+    assert limits.shares(made, PICTURES)["file"] == (sizing.parameters(made, PICTURES) + beside) / limits.file_bytes
+    statistics = 2 * sum(vgg.channels(PICTURES, **made.architecture.params))
+    assert sizing.parameters(made, PICTURES) + statistics <= limits.most_parameters(made)
+    blind = hand.recipe(hand.complete({"architecture": "vit"}), 0)
+    assert architectures["vit"].overhead is None
+    assert limits.most_parameters(blind) == int((limits.file_bytes - sizing.GRAPH_BYTES) / sizing.BYTES["int8"])
+
+
+def test_a_network_that_turned_out_too_large_speaks_for_its_family():
+    hand = space.derive(PICTURES.task, PICTURES, SearchSettings())
+    wide = hand.recipe(hand.complete({"architecture": "vgg", "vgg.width": 24}), 0)
+    foreseen = sizing.parameters(wide, PICTURES)
+    limits = sizing.Limits(parameters=foreseen)
+    assert sizing.within(hand, wide, limits) == wide
+    known = limits.after(wide, PICTURES, int(1.004 * foreseen))
+    assert sizing.within(hand, wide, known).architecture.params["width"] == 23
+    assert known.after(wide, PICTURES, foreseen) == known
+    assert limits.after(wide, PICTURES, 3 * foreseen).heavier == {"vgg": sizing.MOST_HEAVIER}
+    other = hand.recipe(hand.complete({"architecture": "resnet", "resnet.width": 8}), 0)
+    assert known.shares(other, PICTURES) == limits.shares(other, PICTURES)
 
 
 def test_what_fits_stays_as_it_is_and_what_never_can_is_named():
