@@ -139,7 +139,7 @@ def test_failures_alone_do_not_stop_a_sampler(name: str) -> None:
 @pytest.mark.parametrize("steps", [0, 1, 4, pytest.param(9, marks=pytest.mark.slow), 17])
 def test_a_restored_sampler_proposes_the_same(name: str, steps: int) -> None:
     if name == "bayesian":
-        steps = min(steps, 9)  # a suggestion of its process takes half a second
+        steps = min(steps, 6)  # a suggestion of its process takes half a second
     play = Play(make(name)).run(steps, (Outcome.COMPLETED, Outcome.COMPLETED, Outcome.NAN))
     again = make(name)
     again.restore(json.loads(json.dumps(play.sampler.state())), list(play.trials.values()))

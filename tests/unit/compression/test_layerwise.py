@@ -52,7 +52,7 @@ def loss(plan: layerwise.Plan) -> float:
     return 1.0 + sum(errors) + sum(a * b for a, b in itertools.combinations(errors, 2))
 
 
-@pytest.mark.parametrize("budget", [2.5, 4.0])
+@pytest.mark.parametrize("budget", [2.5, pytest.param(4.0, marks=pytest.mark.slow)])
 def test_it_beats_equal_bits_within_the_budget(budget: float) -> None:
     known, total = layers(), sum(layer.size for layer in layers())
     spent = []

@@ -91,7 +91,7 @@ def test_the_delivered_network_is_logistic_regression_on_tf_idf(labels: int, tmp
     assert found.outcome == Outcome.COMPLETED
 
 
-@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize("labels", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_every_precision_gives_the_same_answers(labels: int, tmp_path: Path) -> None:
     from automl.export import tflite
 
