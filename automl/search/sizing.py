@@ -70,13 +70,13 @@ class Limits:
     def shares(self, recipe: Recipe, profile: Profile) -> dict[str, float]:
         """How much of each limit the recipe's network takes, as far as that is known before it is built: 1 is all of it."""
         found = {}
+        heavier = self.heavier.get(recipe.architecture.id, 1.0)
         weights = parameters(recipe, profile)
         if self.parameters is not None and weights is not None:
-            heavier = self.heavier.get(recipe.architecture.id, 1.0)
             found["parameters"] = heavier * weights / max(1, self.parameters)
         if self.file_bytes is not None or self.memory_bytes is not None:
             known = _footprint(recipe, profile)
-            if self.file_bytes is not None and (content := _file_bytes(recipe, profile, known)) is not None:
+            if self.file_bytes is not None and (content := _file_bytes(recipe, profile, known, heavier)) is not None:
                 found["file"] = content / self.file_bytes
             if self.memory_bytes is not None and known is not None:
                 found["memory"] = known.peak_bytes / self.memory_bytes
@@ -161,15 +161,16 @@ def _footprint(recipe: Recipe, profile: Profile) -> Footprint | None:
     return footprint(family.blueprint(profile, **params), profile.outputs)
 
 
-def _file_bytes(recipe: Recipe, profile: Profile, known: Footprint | None) -> float | None:
-    """Of the .tflite file of 8-bit weights, without what travels with it; None where only building tells."""
+def _file_bytes(recipe: Recipe, profile: Profile, known: Footprint | None, heavier: float) -> float | None:
+    """Of the .tflite file of 8-bit weights, without what travels with it; None where only building tells. `heavier`: see
+    `Limits`; a family that knows its files has no statistics in them."""
     if known is not None:
         return known.int8_bytes
     weights, family = parameters(recipe, profile), entries.architectures[recipe.architecture.id]
     if weights is None:
         return None
     if family.overhead is None:
-        return BYTES["int8"] * weights + GRAPH_BYTES
+        return BYTES["int8"] * heavier * weights + GRAPH_BYTES
     return weights + family.overhead(profile, **compose.complete(recipe.architecture, family.params))
 
 

@@ -90,6 +90,18 @@ def test_a_network_that_turned_out_too_large_speaks_for_its_family():
     assert known.shares(other, PICTURES) == limits.shares(other, PICTURES)
 
 
+def test_what_turned_out_too_heavy_is_expected_within_its_file_afterwards():
+    """Of a family that doesn't know its files: they are judged by its weights."""
+    hand = space.derive(PICTURES.task, PICTURES, SearchSettings())
+    made = hand.recipe(hand.complete({"architecture": "vit"}), 0)
+    limit = int(1.001 * sizing.BYTES["int8"] * sizing.parameters(made, PICTURES)) + 10_000
+    limits = sizing.Limits.of(Constraints(max_size_bytes=limit), INT8, modality=PICTURES.modality)
+    built = int(1.05 * limits.most_parameters(made))
+    known = limits.after(made, PICTURES, built)
+    found = sizing.within(hand, made, known)
+    assert known.heavier["vit"] * sizing.parameters(found, PICTURES) <= known.most_parameters(found)
+
+
 def test_what_fits_stays_as_it_is_and_what_never_can_is_named():
     small = recipe("nas-cell", width=8, cells=1)
     assert sized(small, Constraints(max_size_bytes=200_000)) is small
