@@ -103,8 +103,11 @@ KIT = "model.kit.zip"
 """What further artifacts are made of later (`automl.export.kit`); the server takes it from the artifacts' folder."""
 INSTEAD = 4
 """Models of the search that are tried, one after the other, where no file of the chosen one can be delivered…"""
-LAST_TRY = 0.6
-"""… the smallest, which is the quickest to be written, even where as much of the last one's time is left."""
+LAST_TRY, LATE_TRY = 0.6, 0.05
+"""… the smallest, which is the quickest to be written, even where as much of the last one's time is left, with so much of
+the budget beyond its end: a job that ends a little late with a file is worth more than one that ends in time with none."""
+FEWER = 0.9
+"""Of a family that was refused, only what has at most such a share of the weights is tried: others would be refused, too."""
 BLEND_S = 3.0
 """To put an ensemble together."""
 FORESEE_SHARE = 0.04
@@ -781,12 +784,13 @@ class Job:
         return winner, candidate, delivered
 
     def _following(self, runner: Runner, refused: Mapping[str, int], took_s: float, left: int) -> Candidate | None:
-        """The best model of the search that may have better luck: of a family that was `refused`, one of fewer weights than
-        there. Where only one more can be tried, of the `left` or of those that there is time for, the smallest. None where
-        none can be, or no model could have the files."""
+        """The best model of the search that may have better luck: of a family that was `refused`, one of clearly fewer
+        weights than there. Where only one more can be tried, of the `left` or of those that there is time for, the
+        smallest. None where none can be, or no model could have the files."""
         left_s = self.budget.step_deadline("deliver") - self.clock.now()
         possible = any(not entries.formats[wanted.format].lacking for wanted in self.spec.formats)
-        if not left or left_s < LAST_TRY * took_s or not possible or self.spec.search.strategy == "fixed":
+        too_late = left_s + LATE_TRY * self.spec.budget.wall_s < LAST_TRY * took_s
+        if not left or too_late or not possible or self.spec.search.strategy == "fixed":
             return None
 
         def weights(candidate: Candidate) -> int:
@@ -794,7 +798,7 @@ class Job:
 
         others = [
             c for c in self._ranking(runner)
-            if (most := refused.get(c.best.recipe.architecture.id)) is None or weights(c) < most
+            if (most := refused.get(c.best.recipe.architecture.id)) is None or weights(c) <= FEWER * most
         ]
         if left == 1 or left_s < (2 + LAST_TRY) * took_s:
             others.sort(key=weights)

@@ -76,6 +76,8 @@ class Technique:
     """The essay: what it changes, why it may help, when it hurts, how it is computed."""
     rung: Rung | None = None
     """Of the stage `compress`: how the ladder tries it. Whether it does say needs that are measured, and the user."""
+    travels: Callable[..., int] | None = None
+    """(profile, **params) → compressed bytes that a file of a model has more for this technique, for encoding its inputs."""
 
     @property
     def summary(self) -> str:
@@ -269,6 +271,7 @@ def technique(
     default: bool | Iterable[str] = False,
     order: int = 0,
     rung: Rung | None = None,
+    travels: Callable[..., int] | None = None,
 ) -> Callable[[Callable[..., TrainPlan]], Callable[..., TrainPlan]]:
     """Declares a technique. The decorated `apply(plan, *, …) -> plan` brings the essay as its docstring (or its
     module's).
@@ -297,7 +300,7 @@ def technique(
                 unsupported_formats=MappingProxyType(dict(unsupported_formats or {})), on_request=on_request, when=when,
                 cost=cost,
                 default_for=frozenset(map(Modality, kept if default is True else default or ())), order=order, apply=apply,
-                doc=_doc(apply), rung=rung,
+                doc=_doc(apply), rung=rung, travels=travels,
             )
         )
         return apply

@@ -16,7 +16,7 @@ the `DatasetInfo` alone, without a look at the data, so the server can make it i
 - length of texts: the inspection's, of a sample; length and channels of series: those of the longest one, in a table of
   steps those of the average one. vocabulary and ngrams of texts: by order of magnitude.
 - target_min: the least value of all rows.
-- heavy_tailed and target_skew stay 0: no technique's declaration may turn on them here.
+- heavy_tailed and target_skew stay 0, numeric_values empty: no technique's declaration may turn on them here.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from automl.spec.model import Json
 
 _DUPLICATES_TOGETHER = 0.2
 """Up to this share of repeated rows, copies of a row are kept in one part; beyond it they are the nature of the data."""
-_KURTOSIS_ROWS = 50_000
+_PROFILED_ROWS = 50_000
 
 
 def prepare(spec: JobSpec, task: Task, table: Table, test: Table | None, writer: Writer, key: str) -> PreparedMeta:
@@ -386,7 +386,8 @@ def _profile(
     return Profile(
         modality=Modality.TABLE, task=task, rows=len(y), numeric=numeric.shape[1], categorical=categorical.shape[1],
         cardinality_max=max(document["cardinalities"], default=0), cardinalities=tuple(document["cardinalities"]),
-        missing_fraction=missing / max(1, cells), heavy_tailed=_heavy_tailed(numeric[:_KURTOSIS_ROWS, plain]),
+        missing_fraction=missing / max(1, cells), heavy_tailed=_heavy_tailed(numeric[:_PROFILED_ROWS, plain]),
+        numeric_values=tuple(len(np.unique(x[~np.isnan(x)])) for x in numeric[:_PROFILED_ROWS].T),
         classes=len(assignment.classes),
         class_min=int(counts.min()) if len(counts) else 0,
         imbalance=float(counts.max() / counts.min()) if len(counts) else 1.0,

@@ -44,9 +44,10 @@ _STRETCH_S = 0.5
 _LATENCY_S = 1.0
 _LATENCY_RUNS, _LATENCY_LEAST_S = 200, 0.1
 """A latency is measured for as many runs, and for as long: of small models 200 are over within half a millisecond."""
-_LATENCY_ROUNDS, _LATENCY_NEAR = 3, 2.0
-"""Where a limit is passed by less than this factor, latencies are measured as often, and the least counts: what else the
-machine does makes a model slower, and nothing makes it faster."""
+_LATENCY_ROUNDS, _LATENCY_PATIENCE_S, _LATENCY_NEAR = 3, 1.5, 3.0
+"""Where a limit is passed by less than this factor, latencies are measured as often at least, for as long at least, and the
+least counts: what else the machine does makes a model slower, and nothing makes it faster. A shared core changes its speed
+by 2.5 from one half second to the next."""
 _ROUNDING = 1e-9
 """A loss that equals the tolerance but for floating-point rounding is within it."""
 
@@ -143,10 +144,13 @@ def artifact(request: dict[str, Any]) -> dict[str, Any]:
     example = rows.take(np.array([0]))
     latency, first = measure_latency(predictor, example)
     slowest = request["max_latency_ms"]
-    for _ in range(_LATENCY_ROUNDS - 1):
-        if slowest is None or not slowest < latency.median_ms < _LATENCY_NEAR * slowest:
-            break
+    rounds, patient_until = 1, time.monotonic() + _LATENCY_PATIENCE_S
+    while (
+        slowest is not None and slowest < latency.median_ms < _LATENCY_NEAR * slowest
+        and (rounds < _LATENCY_ROUNDS or time.monotonic() < patient_until)
+    ):
         latency = min(latency, measure_latency(predictor, example)[0], key=lambda one: one.median_ms)
+        rounds += 1
     peak = memory.growth_bytes()
     more_threads = [
         measure_latency(module.load(path, threads), example, threads)[0]

@@ -77,7 +77,7 @@ class Limits:
         if self.file_bytes is not None or self.memory_bytes is not None:
             known = _footprint(recipe, profile)
             if self.file_bytes is not None and (content := _file_bytes(recipe, profile, known, heavier)) is not None:
-                found["file"] = content / self.file_bytes
+                found["file"] = (content + _traveling(recipe, profile)) / self.file_bytes
             if self.memory_bytes is not None and known is not None:
                 found["memory"] = known.peak_bytes / self.memory_bytes
         if self.latency_ms is not None and (ms := self.foreseen_ms(recipe)) is not None:
@@ -172,6 +172,15 @@ def _file_bytes(recipe: Recipe, profile: Profile, known: Footprint | None, heavi
     if family.overhead is None:
         return BYTES["int8"] * heavier * weights + GRAPH_BYTES
     return weights + family.overhead(profile, **compose.complete(recipe.architecture, family.params))
+
+
+def _traveling(recipe: Recipe, profile: Profile) -> int:
+    """Bytes that the recipe's techniques add to what travels in a file."""
+    chosen = [(entries.techniques[choice.id], choice) for choice in recipe.techniques if choice.id in entries.techniques]
+    return sum(
+        technique.travels(profile, **compose.complete(choice, technique.params))
+        for technique, choice in chosen if technique.travels is not None
+    )
 
 
 def within(space: Space, recipe: Recipe, limits: Limits) -> Recipe | None:

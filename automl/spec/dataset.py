@@ -112,6 +112,8 @@ class Profile(Frozen):
     """Rows of the training part."""
     numeric: int = 0
     """Columns of the encoded numeric matrix (dates and text expanded)."""
+    numeric_values: tuple[int, ...] = ()
+    """Different values of each of these columns, in the first rows of a large set; () where it isn't known."""
     categorical: int = 0
     cardinality_max: int = 0
     cardinalities: tuple[int, ...] = ()

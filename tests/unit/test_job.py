@@ -390,6 +390,27 @@ def test_without_time_nothing_else_is_tried(tmp_path: Path) -> None:
     assert len(asked) == 1
 
 
+def test_the_smallest_is_tried_even_where_that_ends_a_little_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tried(folder: str) -> tuple[list[int], list[Event]]:
+        asked: list[int] = []
+
+        def refuses(recipe: Recipe, result: TrainResult) -> str:
+            asked.append(result.parameters)
+            return "too slow"
+
+        stage = Theatre(
+            tmp_path / folder, spec=spec(wall_s=60.0), world=World(parameters=many), refuses=refuses, deliver_s=35.0
+        )
+        return asked, stage.run()
+
+    asked, events = tried("late")
+    known = [t.parameters for t in fold(events).trials.values() if t.usable and t.origin != "final"]
+    assert asked[1:] == [min(known)]
+    assert last(events).wall_s < 1.1 * 60
+    monkeypatch.setattr(controller, "LATE_TRY", 0.0)
+    assert len(tried("in-time")[0]) == 1
+
+
 # --- the ensemble at the end -----------------------------------------------------------------------------
 
 

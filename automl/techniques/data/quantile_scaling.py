@@ -12,7 +12,8 @@ training range all look like its ends.
 
 How: `knots` quantiles of the column, half of them of its rows and half of its distinct values, become a
 piecewise-linear map (equal ones are merged, so a column with few values keeps them exactly). Normal quantiles end at
-the most extreme mid-rank, ±Φ⁻¹(1 − 1/2n). They are rounded to five decimals: the map travels in every artifact.
+the most extreme mid-rank, ±Φ⁻¹(1 − 1/2n). The map travels in every artifact: ranks are rounded to four decimals, and
+knots written with as many digits as tell them apart in the column's own precision.
 """
 
 from __future__ import annotations
@@ -26,11 +27,19 @@ from numpy.typing import NDArray
 from automl.catalog import Categorical, Component, TrainPlan, technique
 from automl.spec import Profile
 
-DECIMALS = 5
+DECIMALS = 4
+KNOT_BYTES, SHARE = 4.4, 0.8
+"""Of a knot and its rank, compressed, and of `knots` the share that a column of more values has, at least."""
 
 
 def _when(profile: Profile) -> str | None:
     return None if profile.numeric else "needs numeric columns"
+
+
+def _bytes(profile: Profile, *, output: str, knots: int) -> int:
+    """Of the map in a file, at least: a knot for each of a column's values."""
+    del output
+    return round(KNOT_BYTES * sum(min(values, SHARE * knots) for values in profile.numeric_values))
 
 
 @technique(
@@ -44,6 +53,7 @@ def _when(profile: Profile) -> str | None:
     },
     reference="arXiv:2106.11959 (section 4.4); arXiv:2410.24210",
     when=_when,
+    travels=_bytes,
 )
 def apply(plan: TrainPlan, *, output: str, knots: int) -> TrainPlan:
     return plan.extended("features", Component(f"{__name__}:operations", {"output": output, "knots": knots}))
@@ -69,6 +79,6 @@ def operations(x: NDArray[Any], y: NDArray[Any], *, output: str, knots: int) -> 
         below, up_to = np.searchsorted(column, places, "left"), np.searchsorted(column, places, "right")
         rank = (below + up_to) / (2 * len(column))
         values = 2 * rank - 1 if output == "uniform" else np.array([inverse(r) for r in rank])
-        all_knots.append(places.tolist())
+        all_knots.append([float(str(place)) for place in places.astype(x.dtype)])  # 4.6, not 4.599999904632568
         all_values.append([round(float(v), DECIMALS) for v in values])
     return [{"op": "interpolate", "knots": all_knots, "values": all_values}]

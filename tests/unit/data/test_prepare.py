@@ -63,6 +63,8 @@ def test_a_prepared_table(tmp_path):
     )
     assert profile.numeric == len(meta.preprocess["numeric"]) == data.inputs("train")["numeric"].shape[1]
     assert 0 < profile.missing_fraction < 0.1
+    columns = data.inputs("train")["numeric"].T
+    assert profile.numeric_values == tuple(len(set(x[~np.isnan(x)].tolist())) for x in columns)
     for part, rows in meta.parts.items():
         inputs = data.inputs(part)
         assert (inputs["numeric"].dtype, inputs["categorical"].dtype, data.target(part).dtype) == (

@@ -10,7 +10,7 @@ from automl.catalog.footprint import footprint
 from automl.export import companions
 from automl.search import sizing
 from automl.spec import Choice, Constraints, FormatRequest, Infeasible, Recipe, SearchSettings
-from tests.unit.search.fakes import PICTURES
+from tests.unit.search.fakes import PICTURES, TABLE
 
 SPACE = space.derive(PICTURES.task, PICTURES, SearchSettings(strategy="evolution"))
 INT8 = (FormatRequest(format="tflite", precision="int8"),)
@@ -74,6 +74,22 @@ def test_a_family_that_knows_its_files_may_have_a_weight_for_every_byte(limit):
     blind = hand.recipe(hand.complete({"architecture": "vit"}), 0)
     assert architectures["vit"].overhead is None
     assert limits.most_parameters(blind) == int((limits.file_bytes - sizing.GRAPH_BYTES) / sizing.BYTES["int8"])
+
+
+def test_what_a_technique_makes_travel_counts_as_part_of_the_file():
+    profile = TABLE.changed(numeric_values=(2, 40, *[5_000] * 6))
+    tables = space.derive(profile.task, profile, SearchSettings())
+    plain = tables.recipe(tables.complete({"architecture": "mlp", "mlp.width": 32}), 0)
+    assert all(choice.id != "quantile-scaling" for choice in plain.techniques)
+    scaled = plain.model_copy(update={
+        "techniques": (*[c for c in plain.techniques if c.id != "standardization"],
+                       Choice(id="quantile-scaling", params={"knots": 256})),
+    })
+    limits = sizing.Limits.of(Constraints(max_size_bytes=20_000), INT8, modality=profile.modality)
+    travels = round(4.4 * (2 + 40 + 6 * 0.8 * 256))
+    more = limits.shares(scaled, profile)["file"] - limits.shares(plain, profile)["file"]
+    assert more * limits.file_bytes == pytest.approx(travels, abs=1)
+    assert limits.shares(scaled, TABLE) == limits.shares(plain, TABLE)  # where nothing is known of the columns
 
 
 def test_a_network_that_turned_out_too_large_speaks_for_its_family():

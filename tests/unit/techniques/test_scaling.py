@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import zlib
+
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import preprocessing
 
+from automl.catalog import techniques
 from automl.data.encoder import apply_operations, operation_faults
+from automl.spec import Profile
 from automl.techniques.data import minmax_scaling, quantile_scaling, standardization
 
 RNG = np.random.default_rng(0)
@@ -105,6 +110,23 @@ def test_a_column_that_is_mostly_zero_keeps_its_other_values_apart():
     reference = stats.norm.ppf((np.arange(920, 1000) + 0.5) / 1000)
     # The first of them may lie between the knot at 0 and the next one.
     np.testing.assert_allclose(y[3:], reference[3:], atol=0.12)
+
+
+@pytest.mark.parametrize("knots", [32, 128])
+def test_the_map_that_travels_is_written_in_few_digits(knots):
+    """Prices to a tenth, as float32: 4.6 is 4.599999904632568 in the next wider precision."""
+    x = np.round(RNG.gamma(2, 3, (2000, 6)), 1).astype(np.float32)
+    operations = quantile_scaling.operations(x, None, output="normal", knots=knots)
+    assert all(k == round(k, 1) for column in operations[0]["knots"] for k in column)
+    exactly = [{**operations[0], "knots": [[float(np.float32(k)) for k in c] for c in operations[0]["knots"]]}]
+    np.testing.assert_allclose(apply_operations(x, operations), apply_operations(x, exactly), atol=1e-5)
+    profile = Profile(
+        modality="table", task="tabular-classification", rows=2000, numeric=6,
+        numeric_values=tuple(len(np.unique(column)) for column in x.T),
+    )
+    foreseen = techniques["quantile-scaling"].travels(profile, output="normal", knots=knots)
+    written = len(zlib.compress(json.dumps(operations, separators=(",", ":")).encode(), 9))
+    assert 0.65 * written <= foreseen <= 1.05 * written
 
 
 def test_a_column_of_few_values_keeps_them_apart_at_their_mid_ranks():
