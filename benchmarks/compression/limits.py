@@ -56,8 +56,17 @@ def means(units: list[dict[str, Any]], limit: int) -> tuple[float | None, float 
     return ours, theirs
 
 
+def differences(units: list[dict[str, Any]], limit: int) -> list[float]:
+    """Job less plain path, of each seed that has both."""
+    known = {(u["seed"], u["how"]): u["metric"] for u in units if u["limit_kb"] == limit and "fault" not in u}
+    return [known[s, "job"] - known[s, "plain"] for s, how in known if how == "job" and (s, "plain") in known]
+
+
 def table(result: dict[str, Any]) -> str:
-    lines = ["| limit | job | plain path | files of the jobs | of the plain path |", "|---|---|---|---|---|"]
+    lines = [
+        "| limit | job | plain path | job − plain (each seed) | files of the jobs | of the plain path |",
+        "|---|---|---|---|---|---|",
+    ]
     for limit in LIMITS_KB:
         ours, theirs = means(result["units"], limit)
         files = [
@@ -68,6 +77,11 @@ def table(result: dict[str, Any]) -> str:
             for how in ("job", "plain")
         ]
         shown = ["" if value is None else f"{value:.4f}" for value in (ours, theirs)]
+        if ours is not None and theirs is not None:
+            each = ", ".join(f"{d:+.4f}" for d in differences(result["units"], limit))
+            shown.append(f"{ours - theirs:+.4f} ({each})")
+        else:
+            shown.append("")
         lines.append(f"| {limit} KB | {' | '.join(shown)} | {' | '.join(files)} |")
     return "\n".join(lines)
 

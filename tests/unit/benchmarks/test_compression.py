@@ -19,7 +19,7 @@ from automl.spec import Choice
 from automl.training import prediction
 from benchmarks import rows as shared
 from benchmarks.compression import independent, limits, recovery, rows, sealed
-from benchmarks.compression.__main__ import TITLE, remark
+from benchmarks.compression.__main__ import TITLE, judged, remark
 from tests.unit.compression.conftest import trained
 from tests.unit.training import conftest as small
 
@@ -66,6 +66,23 @@ def test_a_row_is_met_only_when_all_of_it_was_run() -> None:
     assert rows.verdict([True], whole=False) is None
     assert rows.verdict([True, False], whole=False) is False
     assert rows.verdict([], whole=True) is None
+
+
+def test_fewer_seeds_may_miss_an_aim_and_do_not_meet_it() -> None:
+    assert judged({"met": True}, 1) == {"met": None}
+    assert judged({"met": False}, 1) == {"met": False}
+    assert judged({"met": True}, 3) == {"met": True}
+    assert remark({"factor": 0.5, "seeds": 3}) == "; budgets × 0.5"
+    assert remark({"factor": 1.0, "seeds": 1}) == "; a quick look, 1 seed(s)"
+
+
+def test_what_a_job_wins_over_the_plain_path_is_shown_for_each_seed() -> None:
+    units = [
+        {"limit_kb": 20, "seed": seed, "how": how, "metric": value, "bytes": 19_000}
+        for seed, ours, theirs in ((0, 0.68, 0.66), (1, 0.65, 0.66)) for how, value in (("job", ours), ("plain", theirs))
+    ]
+    assert "| 0.6650 | 0.6600 | +0.0050 (+0.0200, -0.0100) |" in limits.table({"units": units})
+    assert limits.differences(units[:3], 20) == pytest.approx([0.02])
 
 
 def test_limits_are_drawn_between_the_least_and_the_usual() -> None:
