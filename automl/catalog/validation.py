@@ -6,6 +6,7 @@ This runs in the server, so it loads nothing but the catalogue's declarations.
 from __future__ import annotations
 
 from automl.catalog import compose, devices, entries, slots
+from automl.catalog.precisions import narrowest
 from automl.spec import ColumnInfo, ColumnKind, DatasetInfo, DataSettings, JobSpec, Modality, Violation
 
 
@@ -182,7 +183,7 @@ def _search_faults(spec: JobSpec) -> list[Violation]:
         found.append(_fault("search.force", f"{id} is forced and forbidden at once", "CONTRADICTION"))
     found += compose.fixed(spec.search.parameters)[1]
     found += _forced_together(spec)
-    if spec.search.rank_by == "artifact" and not any(f.format == "tflite" for f in spec.formats):
+    if spec.search.rank_by == "artifact" and narrowest(spec.formats, "tflite") is None:
         message = "trials are ranked by a TFLite file, and none is asked for: add --format tflite:int8"
         found.append(_fault("search.rank_by", message, "FORMAT_MISSING"))
     if spec.search.strategy == "fixed" and not spec.search.recipes:

@@ -29,8 +29,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl.catalog import compose, formats, techniques
+from automl.catalog import compose, techniques
 from automl.catalog.entries import Technique
+from automl.catalog.precisions import narrowest
 from automl.catalog.rung import Rung
 from automl.compression import finetuning, twin_training
 from automl.compression.distillation import TECHNIQUE as DISTILLATION
@@ -61,7 +62,6 @@ MARGIN = 0.95
 """How far below a limit a rung aims, so that the measurement's noise doesn't undo it."""
 PRESSING = ("size", "latency", "precision")
 """Needs without whose answer something that was asked for can't be delivered."""
-NARROWEST = ("int8", "dynamic", "float16", "float32")
 WITHOUT_LIMIT_S = 3600.0
 _ROUNDING = 1e-9
 
@@ -147,8 +147,7 @@ class _Ladder:
         self.deadline, self.emit, self.done, self.honest = deadline, emit, done, honest
         self.students, self.threads, self.seed, self.delivery_s = students, threads, seed, delivery_s
         self.values, _ = compose.fixed(wish.settings.parameters)
-        asked = [f.precision for f in wish.formats if formats[f.format].model in ("tflite", "onnx")]
-        self.precision = next((p for p in NARROWEST if p in asked), "float32")
+        self.precision = narrowest(wish.formats, "tflite", "onnx") or "float32"
         self.original = candidate
         self.spare: list[Standing] = []
         """Beyond the guard, but within limits that the model so far doesn't meet."""
@@ -247,7 +246,7 @@ class _Ladder:
         shares = [1.0]
         if need == "size" and limits.max_size_bytes is not None and event.size_bytes and event.parameters:
             # What travels in the file, and the graph, stay as large.
-            a_weight = {"int8": 1.1, "dynamic": 1.05, "float16": 2.0}.get(event.precision, 4.0)
+            a_weight = {"int8": 1.1, "int16x8": 1.1, "dynamic": 1.05, "float16": 2.0}.get(event.precision, 4.0)
             weights = max(1.0, a_weight * event.parameters)
             shares.append(max(0.02, (MARGIN * limits.max_size_bytes - (event.size_bytes - weights)) / weights))
         if need == "size" and limits.max_parameters is not None and event.parameters:

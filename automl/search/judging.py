@@ -15,6 +15,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable
 
+from automl.catalog.precisions import narrowest
 from automl.execution.executor import Judge
 from automl.spec import ArtifactPoint, Constraints, FormatRequest, Recipe, Trial
 from automl.tasks import metrics
@@ -25,13 +26,11 @@ SHARE = 0.12
 FIRST_S = 3.0
 """What a measurement is taken to need before there was one."""
 RECENT = 5
-NARROWEST = ("int8", "dynamic", "float16", "float32", "int16x8")
 
 
 def precision(formats: Iterable[FormatRequest]) -> str | None:
-    """Of the file that trials are judged by; None where no TFLite file is asked for."""
-    asked = {f.precision for f in formats if f.format == "tflite"}
-    return next((p for p in NARROWEST if p in asked), None)
+    """Of the file that trials are judged by; None where no TFLite file is asked for, not even inside another format."""
+    return narrowest(formats, "tflite")
 
 
 def fits(point: ArtifactPoint | None, limits: Constraints) -> bool:

@@ -105,6 +105,30 @@ def test_the_model_is_measured_first_and_the_measurement_is_an_event(table: plan
     assert (first.size_bytes, first.latency_ms, first.recipe is not None) == (20_000, 1.0, True)
 
 
+@pytest.mark.parametrize(("formats", "precision"), [
+    ("tflite:int16x8", "int16x8"), ("tflite:int16x8 tflite", "float32"), ("onnx:int8", "int8"),
+    ("mobile:dynamic", "dynamic"), ("saved-model", "float32"),
+])
+def test_what_is_measured_is_the_narrowest_of_what_is_asked_for(
+    formats: str, precision: str, table: planted.Planted, tmp_path: pathlib.Path
+) -> None:
+    wish = {**only("compress-distillation"), "formats": tuple(FormatRequest.parse(text) for text in formats.split())}
+    _, events = climbed(table, tmp_path, World(point(0.9)), wish=wish)
+    assert [e.precision for e in events] == [precision]
+
+
+def test_a_weight_takes_a_byte_in_both_integer_precisions(pictures: planted.Planted, tmp_path: pathlib.Path) -> None:
+    """Else pruning takes four times as few weights away as the limit wants."""
+    asked = []
+    for precision in ("int8", "int16x8"):
+        world = World(point(0.90), point(0.89, size_bytes=11_000, parameters=6_000))
+        wish = {**only("structured-pruning"), "constraints": Constraints(max_size_bytes=12_000),
+                "formats": (FormatRequest(format="tflite", precision=precision),)}
+        climbed(pictures, tmp_path / precision, world, wish=wish)
+        asked += [request["settings"]["keep"] for _, request in world.requests]
+    assert asked == [pytest.approx((0.95 * 12_000 - 9_000) / 11_000, abs=1e-3)] * 2
+
+
 def test_pruning_goes_on_from_the_last_attempt_and_is_compared_with_the_original(
     table: planted.Planted, tmp_path: pathlib.Path
 ) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pathlib
+from typing import get_args
 
 import pytest
 
-from automl.catalog import validation
+from automl.catalog import precisions, validation
 from automl.execution.executor import Judge
 from automl.search import judging, selection
 from automl.spec import (
@@ -23,6 +24,7 @@ from automl.spec import (
     Trial,
 )
 from automl.spec.event import TrialEnded
+from automl.spec.job import Precision
 from automl.training.result import TrainResult
 from tests.unit.search.fakes import Theatre, World, fold, spec
 
@@ -82,6 +84,23 @@ def test_it_needs_a_tflite_file_to_rank_by() -> None:
     wanted = spec(search=BY_ARTIFACT).changed(formats=(FormatRequest(format="saved-model"),))
     info = DatasetInfo(modality=Modality.TABLE, format="csv", rows=100, columns=())
     assert "search.rank_by" in [v.field for v in validation.violations(wanted, info)]
+
+
+@pytest.mark.parametrize(("formats", "precision"), [
+    ("tflite:float32 tflite:int8 onnx", "int8"), ("mobile:int8", "int8"), ("microcontroller:int8", "int8"),
+    ("tflite:int16x8", "int16x8"), ("tflite:int16x8 mobile:float16", "float16"), ("onnx:int8 saved-model", None),
+    ("onnx:int8 tflite:dynamic", "dynamic"),
+])
+def test_any_format_whose_model_is_a_tflite_file_can_be_ranked_by(formats: str, precision: str | None) -> None:
+    asked = tuple(FormatRequest.parse(text) for text in formats.split())
+    info = DatasetInfo(modality=Modality.TABLE, format="csv", rows=100, columns=())
+    faults = [v.field for v in validation.violations(spec(search=BY_ARTIFACT).changed(formats=asked), info)]
+    assert judging.precision(asked) == precision
+    assert ("search.rank_by" in faults) == (precision is None)
+
+
+def test_every_precision_has_its_place_among_the_narrow_ones() -> None:
+    assert sorted(precisions.NARROWEST) == sorted(get_args(Precision))
 
 
 def trial(id: str, score: float, file: tuple[float, int] | None = None, family: str = "mlp", wall_s: float = 20.0) -> Trial:
