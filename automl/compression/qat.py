@@ -1,7 +1,7 @@
 """Quantisation-aware training of a candidate through tfmot: `train`, the function of a child process.
 
 The model is rebuilt in tf_keras, tfmot puts fake quantisation around every layer that it knows, the whole is trained on, and
-converted with the ranges that it learned: the int8 file of the candidate (`candidate.trained_for`). The Keras 3 model, from
+converted with the ranges that it learned: the int8 files of the candidate (`candidate.trained_for`). The Keras 3 model, from
 which all other formats are made, stays as it was: weights that were trained to be rounded and clipped are no better without.
 
 Things to know of tfmot 0.8.1, all seen here: one layer that it doesn't know fails the whole model, so only known ones are
@@ -43,6 +43,8 @@ MOVE = 1e-3
 """Of the way to a batch's range, by which a range of tfmot's moves at a step."""
 PASSES = 16
 ENTRANCE = "_entrance"
+BATCHES = (None, 1)
+"""Of the files that are written: the format `tflite` has any, `mobile` one row at a time."""
 RATE = 3e-4
 
 
@@ -88,15 +90,18 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
     _calibrate(quantised, list(_floats(model, x, CALIBRATION_ROWS).values()))
     twin_training.fit(quantised, names, x, y, prepared.meta, end=end, rate=rate)
     kept.settle()
-    content = _converted(quantised, model)
-    _check_integers(content, share)
+    # A free batch can't be fixed in the file: what computes shapes stays in it.
+    contents = {batch: _converted(quantised, model, batch) for batch in BATCHES}
+    for content in contents.values():
+        _check_integers(content, share)
 
     params = {"rate": rate}
     out = Path(request["out"])
     finetuning.rewritten(
         out, source.model, finetuning.with_technique(source.recipe, TECHNIQUE, params), source, prepared
     )
-    (out / "model-int8.tflite").write_bytes(content)
+    for batch, content in contents.items():
+        (out / candidates.trained_file("int8", batch)).write_bytes(content)
     preserved = "".join(
         f"; {what} are kept in {count}" for what, count in (("zeros", kept.zeros), ("shared values", kept.shared)) if count
     )
@@ -265,8 +270,9 @@ def _calibrate(quantised: Any, inputs: list[np.ndarray]) -> None:
             variable.assign(255.0 if "_max" in variable.name else 0.0)
 
 
-def _converted(quantised: Any, model: Any) -> bytes:
-    """The int8 flatbuffer with the ranges that were learned; inputs and outputs as `automl.export.tflite` has them."""
+def _converted(quantised: Any, model: Any, batch: int | None) -> bytes:
+    """The int8 flatbuffer with the ranges that were learned; inputs and outputs as `automl.export.tflite` has them. `batch`
+    fixes the number of rows; None leaves it free."""
     import tensorflow as tf
 
     from automl.export import tflite
@@ -277,7 +283,7 @@ def _converted(quantised: Any, model: Any) -> bytes:
             self.weights = list(quantised.variables)
 
     names = [tensor.name for tensor in model.inputs]
-    specs = {t.name: tf.TensorSpec((None, *t.shape[1:]), t.dtype, name=t.name) for t in model.inputs}
+    specs = {t.name: tf.TensorSpec((batch, *t.shape[1:]), t.dtype, name=t.name) for t in model.inputs}
     output = "prediction" if model.outputs[0].shape[-1] == 1 else "probabilities"
 
     def call(**inputs: Any) -> dict[str, Any]:

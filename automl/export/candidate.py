@@ -45,10 +45,11 @@ class Candidate:
     def model_file(self) -> Path:
         return self.path / MODEL
 
-    def trained_for(self, precision: str) -> Path | None:
-        """The TFLite flatbuffer (without companions) that compression has left for a precision: quantisation-aware training
-        knows ranges that a conversion of the model would have to guess. None where there is none."""
-        found = self.path / f"model-{precision}.tflite"
+    def trained_for(self, precision: str, batch: int | None = None) -> Path | None:
+        """The TFLite flatbuffer (without companions) that compression has left for a precision, for so many rows at a time
+        (None: any number): quantisation-aware training knows ranges that a conversion of the model would have to guess. None
+        where there is none."""
+        found = self.path / trained_file(precision, batch)
         return found if found.is_file() else None
 
     @property
@@ -67,6 +68,11 @@ class Candidate:
     def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Prepared inputs (see `PreparedDataset.inputs`) as the model takes them: fitted operations applied to tables."""
         return encode(self.preprocess, inputs)
+
+
+def trained_file(precision: str, batch: int | None = None) -> str:
+    """The name of what `Candidate.trained_for` finds."""
+    return f"model-{precision}.tflite" if batch is None else f"model-{precision}-batch-{batch}.tflite"
 
 
 def encode(preprocess: dict[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

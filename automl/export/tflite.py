@@ -102,7 +102,7 @@ def contents(
 ) -> bytes:
     """The flatbuffer of a candidate: what compression trained for this precision, else a conversion of its model. That is
     kept for the next time: the ladder measures what is delivered later, and calibration runs hundreds of rows."""
-    if (trained := source.trained_for(precision)) is not None:
+    if (trained := source.trained_for(precision, batch)) is not None:
         return trained.read_bytes()
     kept = source.path / f"converted-{precision}-{batch or 'any'}-{seed}.tflite"
     if kept.is_file():

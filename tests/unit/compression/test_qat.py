@@ -18,6 +18,7 @@ from automl.export import tflite
 from automl.training import prediction
 from tests.unit.compression.conftest import Trained
 from tests.unit.export import planted
+from tests.unit.export.test_formats import write
 
 OUTLIER = 200.0
 """Factor on one hidden unit, and its inverse behind it: the same function, and a range of activations in which the other
@@ -197,6 +198,15 @@ def test_convolutions_along_one_axis_are_trained_under_quantisation(table: plant
     found = tflite.TFLitePredictor(content, 1).predict(rows)
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
     assert np.abs(found - expected).mean() < 0.03
+
+    # The phone's file has the ranges that were learned, too, and one row at a time: no tensor's size is open.
+    artifact, _ = write(planted.Planted(table.data, tmp_path / "out"), tmp_path, "mobile", "int8")
+    phone = tflite.load(artifact, 1)
+    few = {name: values[:50] for name, values in rows.items()}
+    np.testing.assert_allclose(phone.predict(few), found[:50], atol=1 / 256)
+    [graph] = schema.ModelT.InitFromPackedBuf(artifact.read_bytes(), 0).subgraphs
+    assert [int(graph.tensors[i].shape[0]) for i in graph.inputs] == [1] * len(graph.inputs)
+    assert not [t.name for t in graph.tensors if t.shapeSignature is not None and -1 in t.shapeSignature]
 
 
 def test_what_stands_mostly_in_unknown_layers_is_not_for_it(texts: planted.Planted, tmp_path: pathlib.Path) -> None:
