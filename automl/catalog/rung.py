@@ -43,6 +43,9 @@ class Rung:
     unasked: float | None = None
     """Share of the tolerance that it may cost where no limit asks for it: 0 for what must be as good as before. None: it
     isn't tried then."""
+    carried_by: tuple[str, ...] = ()
+    """Formats ("tflite:int8") whose files alone hold what it makes: it isn't tried where none of them is asked for. Of none:
+    all files do."""
 
     def __post_init__(self) -> None:
         if unknown := set(self.needs) - NEEDS.keys():

@@ -164,6 +164,7 @@ class _Ladder:
             return self.original
         self.base = self.best = first
         self._leave_to_delivery(first.event)
+        rungs = [(technique, rung) for technique, rung in rungs if self._carried(technique, rung)]
         for number, (technique, rung) in enumerate(rungs):
             if self.spare and not {"size", "latency"} & set(rung.needs):
                 self._settle()
@@ -196,6 +197,18 @@ class _Ladder:
             and t.reason_against(self.prepared.meta.profile) is None
         ]
         return sorted(chosen, key=lambda pair: (pair[1].place, pair[0].id))
+
+    def _carried(self, technique: Technique, rung: Rung) -> bool:
+        """Whether a file that is asked for would hold what the rung makes. If none would, and it is called for, a note says
+        so."""
+        if not rung.carried_by or {str(wanted) for wanted in self.wish.formats} & set(rung.carried_by):
+            return True
+        if self._need(technique, rung) is not None:
+            self.emit(Noted(message=(
+                f"{technique.id} isn't tried: what it makes is in {' and '.join(rung.carried_by)} alone, none of which is "
+                "asked for."
+            )))
+        return False
 
     def _need(self, technique: Technique, rung: Rung) -> str | None:
         """What calls for the rung now: one of its needs, "" where the user does; None where nothing does."""

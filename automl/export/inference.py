@@ -55,6 +55,16 @@ def unroll(model: Any) -> None:
             layer.unroll = True
 
 
+def notes_on_training(source: Candidate, format: str, precision: str) -> list[str]:
+    """What people should know of a file converted from the model, though compression has trained one for the precision."""
+    if source.trained_for(precision) is None:
+        return []
+    return [
+        f"{format}:{precision}: quantised after training; the weights and ranges that quantisation-aware training learnt "
+        f"are in tflite:{precision} and mobile:{precision} alone."
+    ]
+
+
 def float_layers(model: Any) -> list[Any]:
     return [layer for layer in model._flatten_layers() if type(layer).__name__ in FLOAT_LAYERS]
 

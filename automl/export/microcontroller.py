@@ -78,12 +78,10 @@ def write(request: dict[str, Any]) -> dict[str, Any]:
     with zipfile.ZipFile(request["out"], "w") as archive:
         for name in sorted(members):
             archive.writestr(companions.entry(name), members[name])
-    notes = [f"microcontroller: {len(content):,} bytes in flash, an arena of {arena_bytes:,} bytes ({origin})."]
-    if source.trained_for(PRECISION) is not None:
-        notes.append(
-            "microcontroller: quantised after training; the ranges that quantisation-aware training learnt are in "
-            "tflite:int8 alone, whose inputs and outputs aren't integers."
-        )
+    notes = [
+        f"microcontroller: {len(content):,} bytes in flash, an arena of {arena_bytes:,} bytes ({origin}).",
+        *inference.notes_on_training(source, "microcontroller", PRECISION),
+    ]
     return {**tflite.account(source, content), "notes": notes, "limited_bytes": len(content)}
 
 

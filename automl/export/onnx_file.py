@@ -68,7 +68,7 @@ def account(source: candidates.Candidate, content: bytes, format: str, precision
     """What an exporter says of an ONNX model: weights, the share of zeros among them, notes for people."""
     weights = weight_arrays(content)
     total = sum(w.size for w in weights)
-    notes = []
+    notes = inference.notes_on_training(source, format, precision)
     if precision == "int8" and (kept := inference.float_layers(source.model)):
         kinds = sorted({type(layer).__name__ for layer in kept})
         notes.append(f"{format}:int8: {', '.join(kinds)} stay float: 8 bits don't resolve what they compute.")

@@ -11,7 +11,7 @@ from automl.catalog.rung import FEWEST_ROWS
     reference="arXiv:1712.05877; arXiv:1806.08342",
     rung=Rung(
         target="automl.compression.qat:train", place=50, needs=("precision",), shortest_s=25.0, longest_s=180.0,
-        rows=FEWEST_ROWS,
+        rows=FEWEST_ROWS, carried_by=("tflite:int8", "mobile:int8"),
     ),
 )
 def quantization_qat(plan: TrainPlan, *, rate: float) -> TrainPlan:
@@ -19,7 +19,8 @@ def quantization_qat(plan: TrainPlan, *, rate: float) -> TrainPlan:
 
     What it changes: nothing in training; where int8 is asked for and loses more than half of the tolerance by plain
     quantisation, a copy of the network is trained on with weights and activations rounded to 256 steps in each forward
-    pass, and the int8 file is made of it, with the ranges learned that way; all other files stay as they were. Why it
+    pass, and `tflite:int8` and `mobile:int8` are made of it, with the ranges learned that way; all other files stay as
+    they were, in int8 too, which a note then says, and where neither of the two is asked for it isn't tried. Why it
     may help: the weights move to where rounding hurts least, and rare large activations are clipped instead of
     stretching the range for all others. When it hurts: it takes time, and where plain quantisation loses nothing it
     wins nothing, so it is tried only on a measured loss, and kept only if the int8 file gets better. How: tfmot's 8-bit

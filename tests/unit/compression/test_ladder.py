@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from automl import catalog
 from automl.catalog import techniques
 from automl.compression import ladder
 from automl.compression.distillation import Student
@@ -319,6 +320,47 @@ def test_pruning_clustering_and_training_for_integers_go_on_from_each_other(
     ]
     assert [e.accepted for e in attempts(events)] == [True, True, True]
     assert best.name == "quantization-qat-1"
+
+
+@pytest.mark.parametrize(("formats", "tried"), [
+    ("tflite:int8", True), ("onnx mobile:int8", True), ("onnx:int8", False), ("microcontroller:int8 tflite", False),
+])
+@pytest.mark.parametrize("force", [(), ("quantization-qat",)])
+def test_training_for_integers_waits_for_a_file_that_holds_it(
+    formats: str, tried: bool, force: tuple[str, ...], table: planted.Planted, tmp_path: pathlib.Path
+) -> None:
+    world = World(point(0.85, 0.90), point(0.89, 0.90))
+    wish = {**only("quantization-qat", force=force), "formats": tuple(FormatRequest.parse(f) for f in formats.split())}
+    best, events = climbed(table, tmp_path, world, wish=wish)
+    notes = [e.message for e in events if isinstance(e, Noted)]
+    assert world.tried == ["quantization-qat"] * tried
+    assert [note for note in notes if "in tflite:int8 and mobile:int8 alone" in note] == notes
+    assert len(notes) == (not tried)
+    assert (best == table.candidate) == (not tried)
+
+
+def test_what_no_file_would_hold_leaves_its_time_to_others_and_unneeded_is_not_spoken_of(
+    table: planted.Planted, tmp_path: pathlib.Path
+) -> None:
+    given = {}
+    for formats in ("tflite:int8", "onnx:int8"):
+        world = World(point(0.85, 0.90), point(0.85, 0.90), point(0.85, 0.90), point(0.85, 0.90))
+        wish = {**only("magnitude-pruning", "quantization-qat"), "formats": (FormatRequest.parse(formats),)}
+        climbed(table, tmp_path / formats, world, wish=wish, deadline=time.monotonic() + 80)
+        given[formats] = world.requests[0][1]["time_s"]
+    qat = techniques["quantization-qat"].rung
+    assert qat is not None
+    assert given["onnx:int8"] - given["tflite:int8"] == pytest.approx(qat.shortest_s + ladder.MEASURE_S / 2, abs=0.5)
+    wish = {**only("quantization-qat"), "formats": (FormatRequest.parse("onnx:int8"),)}
+    _, events = climbed(table, tmp_path / "unneeded", World(point(0.90)), wish=wish)
+    assert [e for e in events if isinstance(e, Noted)] == []
+
+
+def test_rungs_name_files_that_there_are() -> None:
+    named = {name for technique in techniques if technique.rung is not None for name in technique.rung.carried_by}
+    assert named
+    for wanted in map(FormatRequest.parse, named):
+        assert wanted.precision in catalog.formats[wanted.format].precisions
 
 
 def test_what_the_user_forces_is_reserved_for() -> None:

@@ -95,6 +95,28 @@ def test_companions_are_read_from_every_kind_of_file(
     assert companions.read(artifact.read_bytes()) == found
 
 
+@pytest.mark.parametrize(("format", "noted"), [
+    ("onnx", True), ("browser", True), ("microcontroller", True), ("tflite", False), ("mobile", False),
+])
+def test_files_without_what_was_learnt_for_int8_say_so(
+    table: planted.Planted, tmp_path: pathlib.Path, format: str, noted: bool
+) -> None:
+    source = candidate.Candidate(table.candidate)
+    shutil.copytree(table.candidate, tmp_path / "trained")
+    for batch in (None, 1):
+        content = tflite.contents(source, table.data.path, "int8", seed=1, batch=batch)
+        (tmp_path / "trained" / candidate.trained_file("int8", batch)).write_bytes(content)
+    _, said = write(planted.Planted(table.data, tmp_path / "trained"), tmp_path, format, "int8")
+    told = [note for note in said["notes"] if "training learnt are in tflite:int8 and mobile:int8 alone" in note]
+    assert [note.partition(":int8: ")[0] for note in told] == [format] * noted
+
+
+def test_float_files_of_what_was_learnt_for_int8_have_nothing_to_say(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(table.candidate, tmp_path / "trained")
+    (tmp_path / "trained" / candidate.trained_file("int8")).write_bytes(b"not read")
+    assert write(planted.Planted(table.data, tmp_path / "trained"), tmp_path, "onnx", "float32")[1]["notes"] == []
+
+
 def test_int8_is_integer_throughout_and_takes_raw_pixels(pictures: planted.Planted, tmp_path: pathlib.Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
