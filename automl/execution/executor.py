@@ -90,7 +90,8 @@ class Work:
     """Rows to train on: "train", "train+validation", or all but a fold (see `automl.data.prepared.Part`)."""
     deadline: float | None = None
     """On the clock of `time.monotonic()` of this machine: training stops there with the best so far (PRUNED). A worker
-    that hasn't ended `grace_s` (the executor's) after it is killed: TIMED_OUT."""
+    that hasn't ended `grace_s` (the executor's) after it is killed: TIMED_OUT, or, where it was measuring its file, what its
+    training came to."""
     memory_bytes: int | None = None
     """Limit on the worker's resident memory; beyond it the attempt is ended as OOM."""
     room_bytes: int | None = None

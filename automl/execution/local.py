@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import selectors
 import signal
@@ -43,6 +44,9 @@ class _Run:
     forked: bool = False
     waiting: bool = False
     """An epoch is reported and not answered: the worker's silence is ours."""
+    trained: dict[str, Any] | None = None
+    """The worker's message with the result of its training; from then on it measures the file."""
+    measured_by: float = math.inf
     stop_by: float | None = None
     killed: tuple[Outcome, str] | None = None
     said: dict[str, Any] | None = None
@@ -296,7 +300,9 @@ class LocalExecutor:
                 times.append(run.stop_by)
             if run.work.deadline is not None:
                 times.append(run.work.deadline + self._grace_s)
-            if run.forked and not run.waiting:
+            if run.trained is not None:
+                times.append(run.measured_by)
+            elif run.forked and not run.waiting:
                 times.append(run.heard + self._silence_s)
         return times
 
@@ -308,6 +314,11 @@ class LocalExecutor:
                 self._kill(run, Outcome.PRUNED, "stopped")
             elif run.work.deadline is not None and now >= run.work.deadline + self._grace_s:
                 self._kill(run, Outcome.TIMED_OUT, f"still running {self._grace_s:g} s after its deadline")
+            elif run.trained is not None:
+                if now >= run.measured_by:
+                    wanted, limit_s = run.trained["wanted"], run.trained["limit_s"]
+                    message = f"the model can't be given as {wanted}: it wasn't written and run within {limit_s:.0f} s"
+                    self._kill(run, Outcome.UNCONVERTIBLE, message)
             elif run.forked and not run.waiting and now >= run.heard + self._silence_s:
                 self._kill(run, Outcome.TIMED_OUT, f"no sign of progress for {self._silence_s:g} s")
 
@@ -334,6 +345,9 @@ class LocalExecutor:
                 if run.killed is None:
                     run.waiting = True
                     self._reports.append(Epoch(run.work.trial, run.work.attempt, run.last))
+            elif message["kind"] == "measuring":
+                # A worker whose child converts has the same limit for it, and knows more of how that ended.
+                run.trained, run.measured_by = message, run.heard + message["limit_s"] + self._grace_s
             elif message["kind"] != "beat":
                 run.said = message
 
@@ -388,7 +402,13 @@ def _classify(run: _Run, exit: Exited | None) -> tuple[Outcome, str, TrainResult
     if exit.out_of_memory and run.work.memory_bytes is not None:
         return Outcome.OOM, f"used more than its {run.work.memory_bytes / 2**20:.0f} MiB of memory", None
     if run.killed is not None:
-        return *run.killed, None
+        outcome, message = run.killed
+        if run.trained is None or outcome is Outcome.UNCONVERTIBLE:
+            return outcome, message, None
+        # What was trained counts, measured or not.
+        result = TrainResult.from_dict(run.trained["result"])
+        message = f"it wasn't measured as {run.trained['wanted']}: {message}"
+        return outcome if outcome is Outcome.PRUNED else result.outcome, message, result
     if exit.returncode >= 0:
         return Outcome.LOST, f"the worker ended with exit code {exit.returncode} and no result", None
     name = outcomes.signal_name(-exit.returncode)

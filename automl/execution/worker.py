@@ -1,8 +1,9 @@
 """A worker: the process of one attempt at a trial. It gets its work over a channel, trains, and says how it went.
 
 The channel is a stream of JSON lines. The controller sends the work, then `{"go_on": bool}` for each epoch, and perhaps
-`{"stop": true}`; the worker sends `{"kind": "beat"}` while its steps make progress, `{"kind": "epoch"}` and then waits, and
-last `{"kind": "done"}` with the result or `{"kind": "failed"}` with an outcome.
+`{"stop": true}`; the worker sends `{"kind": "beat"}` while its steps make progress, `{"kind": "epoch"}` and then waits,
+`{"kind": "measuring"}` with the result where that is then measured as a file, and last `{"kind": "done"}` with the result or
+`{"kind": "failed"}` with an outcome.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from automl.training.result import TrainResult
 
 CRASHES = 2
 """Once may be a restart of the job."""
-CONVERSION_S = 60.0
-"""A child that converts is given at least so long."""
+CONVERSION_S, CONVERSION_TIMES = 60.0, 10.0
+"""Measuring a file is given at least so long, and so many times what it usually takes."""
 BEAT_S = 0.5
 """Least time between two beats."""
 
@@ -100,6 +101,11 @@ class Session:
             self._last_beat = now
             self.send({"kind": "beat"})
 
+    def measuring(self, result: TrainResult, wanted: str, limit_s: float) -> None:
+        """Says that the training is over, and that its file is now written and run, for so long at most: a converter may
+        hang in native code, where nothing in this process would end it."""
+        self.send({"kind": "measuring", "result": result.to_dict(), "wanted": wanted, "limit_s": limit_s})
+
     def should_stop(self) -> bool:
         """The controller wants the best so far, now. Doesn't wait."""
         while not self._stop and (b"\n" in self._pending or select.select([self._channel], [], [], 0)[0]):
@@ -121,7 +127,7 @@ def train(work: Work, session: Session, threads: int) -> TrainResult:
     left_s = math.inf if work.deadline is None else work.deadline - time.monotonic()
     if work.judge is None or not result.usable or result.score is None:
         return result
-    return _judged(work, work.judge, result) if work.judge.wants(result.score, result.wall_s, left_s) else result
+    return _judged(work, work.judge, result, session) if work.judge.wants(result.score, result.wall_s, left_s) else result
 
 
 class Unconvertible(AutoMLError):
@@ -130,21 +136,25 @@ class Unconvertible(AutoMLError):
     reason = "UNCONVERTIBLE"
 
 
-def _judged(work: Work, judge: Judge, result: TrainResult) -> TrainResult:
+def _judged(work: Work, judge: Judge, result: TrainResult, session: Session) -> TrainResult:
     """The result with what the trial's file is worth. Raises `Unconvertible`.
 
     The converter runs in this process, where TensorFlow is loaded and the model at hand: a process of its own would take
     longer than the conversion. Should it crash, the trial is started again and goes on from its last checkpoint; what has
-    ended the process `CRASHES` times is given up.
+    ended the process `CRASHES` times is given up. Should it hang, the executor ends the process as UNCONVERTIBLE.
     """
+    from automl.export import tflite
+
     mark = work.workdir / "converting"
     wanted = f"tflite:{judge.precision}"
     begun = int(mark.read_text()) if mark.is_file() else 0
     if begun >= CRASHES:
         raise Unconvertible(f"the process was ended {begun} times while the model was written as {wanted}")
     mark.write_text(str(begun + 1))
+    limit_s = max(CONVERSION_S, CONVERSION_TIMES * max(judge.needed_s, tflite.estimate_s(result.parameters)))
+    session.measuring(result, wanted, limit_s)
     try:
-        point = _measured(work, judge)
+        point = _measured(work, judge, limit_s)
     except Exception as error:
         if outcomes.means_out_of_memory(error):
             raise
@@ -154,7 +164,7 @@ def _judged(work: Work, judge: Judge, result: TrainResult) -> TrainResult:
     return result.changed(artifact=point)
 
 
-def _measured(work: Work, judge: Judge) -> ArtifactPoint:
+def _measured(work: Work, judge: Judge, limit_s: float) -> ArtifactPoint:
     import keras
 
     given: dict[str, Any] = {
@@ -162,7 +172,6 @@ def _measured(work: Work, judge: Judge) -> ArtifactPoint:
         "metric": work.metric, "seed": judge.seed, "max_size_bytes": judge.max_size_bytes,
     }
     if keras.backend.backend() != "tensorflow":
-        limit_s = max(CONVERSION_S, 10 * judge.needed_s)
         answer = children.run_in_child("automl.export.point:judge", given, timeout_s=limit_s)
         return ArtifactPoint.from_dict(answer)
     from automl.export import point

@@ -143,6 +143,28 @@ def log_and_die(work, session):
     time.sleep(60)
 
 
+def preload_judging():
+    """What a worker imports to measure a file, so that a limit of few seconds is about the measuring."""
+    from automl.execution import worker  # noqa: F401
+    from automl.export import tflite  # noqa: F401
+
+
+def judged(work, session, fault="hang"):
+    """A training that is over, and a converter with a fault."""
+    from automl.execution import worker
+
+    worker.CONVERSION_S, worker.CONVERSION_TIMES = 3.0, 0.0
+    worker._measured = {"hang": _hang_in_native_code, "crash": crash}[fault]
+    return worker._judged(work, work.judge, result(work, epochs=3), session)
+
+
+def _hang_in_native_code(work, judge, limit_s):
+    """For ever, and with the interpreter's lock, so that no thread of this process can do anything."""
+    if (work.workdir / "begun").is_fifo():
+        (work.workdir / "begun").write_text("begun")
+    ctypes.PyDLL(None).pause()
+
+
 # --- for run_in_child ---
 
 
@@ -168,7 +190,7 @@ def sleep(request):
     time.sleep(600)
 
 
-def crash(request):
+def crash(*request):
     ctypes.string_at(1)
 
 
