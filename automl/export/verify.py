@@ -206,7 +206,7 @@ def compare(
     """
     import numpy as np
 
-    from automl.tasks import metrics
+    from automl.tasks import confidence, metrics
 
     declared = metrics.get(metric)
     before = metrics.value(metric, y, expected)
@@ -228,9 +228,11 @@ def compare(
             f"{metric} is {after:.4f} on {len(y)} held-out rows, {before:.4f} for the float model: "
             f"{loss:.4f}{unit} worse, and the tolerance is {tolerance:g}"
         )
+    off = None if declared.kind == "regression" else confidence.calibration_error(y, outputs)
     return Verification(
         part=part, rows=len(y), reference_rows=reference_rows, held_out_rows=held_out_rows, metric=metric,
-        float_value=before, artifact_value=after,
+        float_value=before, artifact_value=after, interval=confidence.interval(metric, y, outputs), calibration_error=off,
+        calibration_shift=None if off is None else off - confidence.calibration_error(y, expected),
         agreement=agreement(expected, outputs), max_difference=float(np.abs(expected - outputs).max()),
         tolerance=tolerance, passed=not reason, reason=reason, latency=latency, more_threads=tuple(more_threads),
         peak_memory_bytes=peak_memory_bytes, runtime=runtime,

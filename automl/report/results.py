@@ -10,7 +10,7 @@ from automl.report import evaluation, plots
 from automl.report.markup import Markup, element, join, short
 from automl.report.quantities import count, duration, figure, number, parameter, share, size
 from automl.report.view import View, tabulate
-from automl.spec import Artifact, Latency, LatencyForeseen, Trial, Verification
+from automl.spec import Artifact, Interval, Latency, LatencyForeseen, Trial, Verification
 
 LEADERS = 12
 """Rows of the leaderboard before the fold."""
@@ -47,12 +47,13 @@ def artifacts(view: View) -> Markup | None:
                     first.metric,
                     "agreement",
                     "largest difference",
+                    "calibration error",
                     "one example",
                     "peak memory",
                     "zeros",
                 ),
                 rows,
-                numeric=(1, 2, 3, 4, 5, 6, 7),
+                numeric=(1, 2, 3, 4, 5, 6, 7, 8),
                 wide=(0,),
             )
         )
@@ -62,7 +63,16 @@ def artifacts(view: View) -> Markup | None:
             if latencies
             else ""
         )
-        parts.append(element("p", f"Agreement: {agreement}. Runtimes: {', '.join(runtimes)}.{timing}", class_="note"))
+        found = [a.verification.interval for a in view.artifacts if a.verification.interval]
+        within = f" Under {first.metric} stands its 95 % interval ({found[0].method})." if found else ""
+        off = (
+            " Calibration error: how far the likeliest class's probability is from the share of right rows, on average."
+            if any(a.verification.calibration_error is not None for a in view.artifacts)
+            else ""
+        )
+        parts.append(
+            element("p", f"Agreement: {agreement}.{within}{off} Runtimes: {', '.join(runtimes)}.{timing}", class_="note")
+        )
         if any(_foreseen(view, a) for a in view.artifacts):
             said = (
                 "Times without more words were measured on the file. Beside them stands what was foreseen before the file "
@@ -139,6 +149,14 @@ def _latency_cell(a: Artifact, foreseen: LatencyForeseen | None) -> Markup | str
     return join(measured, element("br"), element("small", f"{foreseen.median_ms:.3g} ms {how}, before"))
 
 
+def _calibration_cell(proof: Verification) -> Markup | str:
+    """The artifact's, and by how much it is off the float model's; a dash for numbers and for reports of before."""
+    if proof.calibration_error is None or proof.calibration_shift is None:
+        return "–"
+    shift = element("small", f"{proof.calibration_shift:+.2g} to float")
+    return join(f"{proof.calibration_error:.2g}", element("br"), shift)
+
+
 def _artifact_row(a: Artifact, foreseen: LatencyForeseen | None) -> tuple[object, ...]:
     v = a.verification
     loss = v.artifact_value - v.float_value
@@ -149,12 +167,16 @@ def _artifact_row(a: Artifact, foreseen: LatencyForeseen | None) -> tuple[object
         join(
             figure(v.artifact_value),
             element("br"),
+            join(element("small", f"{figure(v.interval.low)} to {figure(v.interval.high)}"), element("br"))
+            if v.interval
+            else None,
             element(
                 "small", f"{loss:+.3g} to float" if abs(loss) >= 5e-5 * max(1.0, abs(v.float_value)) else "same as float"
             ),
         ),
         share(v.agreement),
         f"{v.max_difference:.2g}",
+        _calibration_cell(v),
         _latency_cell(a, foreseen),
         size(v.peak_memory_bytes),
         share(a.sparsity) if a.sparsity else "–",
@@ -209,8 +231,8 @@ def _selection_note(view: View) -> Markup:
             "and nothing was chosen by it: trust this one."
         )
         if view.metric in SHARES_OF_ROWS:
-            low, high = wilson(finished.test, test_rows)
-            sentences.append(f"With so many rows its 95 % interval is {low:.4f} to {high:.4f}.")
+            within = Interval.of_share(finished.test, test_rows)
+            sentences.append(f"With so many rows its 95 % interval is {within.low:.4f} to {within.high:.4f}.")
         if view.validation is not None:
             gap = (view.validation - finished.test) * (1 if view.larger_is_better else -1)
             relation = "better than" if gap > 0 else "worse than" if gap < 0 else "the same as"
@@ -219,13 +241,6 @@ def _selection_note(view: View) -> Markup:
     else:
         sentences.append("The test rows have not been read yet.")
     return join(" ".join(sentences))
-
-
-def wilson(rate: float, rows: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927): sound near 0 and 1 too."""
-    centre = (rate + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z * math.sqrt(max(rate * (1 - rate), 0.0) / rows + z * z / (4 * rows * rows)) / (1 + z * z / rows)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def held_out_rows(view: View, held_out: evaluation.Classes | evaluation.Numbers | None) -> Markup | None:

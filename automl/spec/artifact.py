@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from automl.spec.job import Precision
 from automl.spec.model import Frozen
+
+_Z = 1.959963984540054
+"""The 97.5 % point of the normal distribution."""
 
 
 class Latency(Frozen):
@@ -16,6 +21,23 @@ class Latency(Frozen):
     machine: str
     warm_up: int = 0
     """Calls before the first that counts; 0 in results of versions that didn't say."""
+
+
+class Interval(Frozen):
+    """Of 95 %, within which a metric's value is by the rows that it was measured on."""
+
+    low: float
+    high: float
+    method: str
+    """"Wilson" or "bootstrap, N resamples"."""
+
+    @classmethod
+    def of_share(cls, share: float, rows: int) -> Interval:
+        """Wilson's score interval of a share of rows (Wilson 1927): sound near 0 and 1 too."""
+        spread = _Z * _Z / rows
+        centre, scale = share + spread / 2, 1 + spread
+        half = _Z * math.sqrt((share * (1 - share) + spread / 4) / rows)
+        return cls(low=max(0.0, (centre - half) / scale), high=min(1.0, (centre + half) / scale), method="Wilson")
 
 
 class Verification(Frozen):
@@ -32,6 +54,12 @@ class Verification(Frozen):
     metric: str
     float_value: float
     artifact_value: float
+    interval: Interval | None = None
+    """Of the artifact's value. None where the rows don't settle one, or time was short, and in events of older versions."""
+    calibration_error: float | None = None
+    """Of the artifact's probabilities: expected calibration error over 15 bins. None for numbers, and in such events."""
+    calibration_shift: float | None = None
+    """The artifact's calibration error less the float model's, on the same rows."""
     agreement: float
     """Share of rows with the same predicted class; for numbers, R² of the artifact against the float model."""
     max_difference: float

@@ -164,17 +164,19 @@ def get(metric: str) -> Metric:
     return METRICS[metric]
 
 
-def _checked(metric: Metric, y: Array, prediction: Array) -> tuple[Array, Array]:
+def checked(metric: str, y: Array, prediction: Array) -> tuple[Array, Array]:
+    """Both in the form that the metric takes. Raises as `value` does."""
+    declared = get(metric)
     y, prediction = np.asarray(y), np.asarray(prediction)
-    if metric.kind == "regression":
+    if declared.kind == "regression":
         prediction = prediction.reshape(-1)
         y = y.reshape(-1)
     elif prediction.ndim != 2 or prediction.shape[1] < 2:
-        raise ValueError(f"{metric.id}: expected probabilities [n, classes], got the shape {prediction.shape}")
+        raise ValueError(f"{metric}: expected probabilities [n, classes], got the shape {prediction.shape}")
     if len(y) != len(prediction) or not len(y):
-        raise ValueError(f"{metric.id}: {len(y)} targets and {len(prediction)} predictions")
+        raise ValueError(f"{metric}: {len(y)} targets and {len(prediction)} predictions")
     if not np.isfinite(prediction).all():
-        raise FloatingPointError(f"{metric.id}: predictions hold NaN or infinite values")
+        raise FloatingPointError(f"{metric}: predictions hold NaN or infinite values")
     return y, prediction
 
 
@@ -183,8 +185,7 @@ def value(metric: str, y: Array, prediction: Array) -> float:
 
     Raises `FloatingPointError` for predictions that are not finite, `ValueError` for shapes that don't fit.
     """
-    declared = get(metric)
-    return declared.function(*_checked(declared, y, prediction))
+    return get(metric).function(*checked(metric, y, prediction))
 
 
 def score(metric: str, y: Array, prediction: Array) -> float:

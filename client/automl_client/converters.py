@@ -280,7 +280,14 @@ def verification(message: model_pb.Verification) -> types.Verification:
             types.ThreadsLatency(one.threads, one.median_ms, one.p90_ms) for one in message.more_threads
         ),
         held_out_rows=message.held_out_rows,
+        interval=interval(message.interval) if message.HasField("interval") else None,
+        calibration_error=_optional(message, "calibration_error"),
+        calibration_shift=_optional(message, "calibration_shift"),
     )
+
+
+def interval(message: model_pb.Interval) -> types.Interval:
+    return types.Interval(message.low, message.high, message.method)
 
 
 def artifact(message: model_pb.Artifact) -> types.Artifact:

@@ -1,7 +1,8 @@
 """The metrics of `preprocess.json` in NumPy, their intervals, and calibration.
 
-The meaning of each metric is the engine's (`automl.tasks.metrics`); a test holds both to the same numbers. Targets `y` are
-class indices int [n] or numbers float [n]; `outputs` are probabilities [n, classes] or numbers [n, 1].
+The meaning of each is the engine's (`automl.tasks.metrics`, `automl.tasks.confidence`); a test holds both to the same
+numbers. Targets `y` are class indices int [n] or numbers float [n]; `outputs` are probabilities [n, classes] or numbers
+[n, 1].
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from automl_client.types import Interval
 
 Array = NDArray[Any]
 
@@ -107,16 +109,6 @@ METRICS: Mapping[str, Callable[[Array, Array], float]] = {
 }
 """By id. NaN for a metric that these rows don't settle."""
 OF_NUMBERS = ("r2", "rmse", "mae")
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A confidence interval of 95 %."""
-
-    low: float
-    high: float
-    method: str
-    """"Wilson" or "bootstrap, N resamples"."""
 
 
 def interval(metric: str, y: Array, outputs: Array, *, seed: int = 0, limit_s: float = 5.0) -> Interval | None:

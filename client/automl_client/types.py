@@ -371,6 +371,22 @@ class Verification:
     """The same with more threads, of formats for devices that have them."""
     held_out_rows: int = 0
     """Rows of the part: more than `rows` where time was short. 0 of an old server."""
+    interval: Interval | None = None
+    """Of `artifact_value`. None where the rows don't settle one, or time was short, and of an old server."""
+    calibration_error: float | None = None
+    """Expected calibration error of the artifact's probabilities; None for numbers and of an old server."""
+    calibration_shift: float | None = None
+    """The artifact's calibration error less the float model's, on the same rows."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval of 95 %."""
+
+    low: float
+    high: float
+    method: str
+    """"Wilson" or "bootstrap, N resamples"."""
 
 
 @dataclass(frozen=True)

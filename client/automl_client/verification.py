@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_client import errors, predictor, proofs, runtimes, scores
+from automl_client import errors, predictor, proofs, runtimes, scores, types
 
 TIMEOUT_S = 600.0
 MEMORY_BYTES = 4 << 30
@@ -92,7 +92,7 @@ class Result:
     unknown_labels: Mapping[str, int]
     metric: str
     value: float
-    interval: scores.Interval | None
+    interval: types.Interval | None
     metrics: Mapping[str, float]
     calibration_error: float | None
     latency: tuple[Mapping[str, Any], ...]

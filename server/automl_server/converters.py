@@ -455,6 +455,9 @@ def artifact(owner: names.ModelVersion, value: Artifact) -> model_pb.Artifact:
                 for one in proof.more_threads
             ],
             held_out_rows=proof.held_out_rows,
+            interval=None if proof.interval is None else model_pb.Interval(**proof.interval.to_dict()),
+            calibration_error=proof.calibration_error,
+            calibration_shift=proof.calibration_shift,
         ),
     )
 

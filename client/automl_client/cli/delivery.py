@@ -137,6 +137,7 @@ def summary(
                 "size_bytes": artifact.size_bytes,
                 "sha256": artifact.sha256,
                 "metric": artifact.verification.artifact_value if artifact.verification else None,
+                **_certainty(artifact.verification),
                 "latency_ms": artifact.verification.latency_median_ms if artifact.verification else None,
                 **_by_threads(artifact.verification),
                 **({"device_fit": output.jsonable(artifact.fit)} if artifact.fit else {}),
@@ -184,6 +185,15 @@ def how_to_return(job_id: str) -> str:
 def _of(proof: types.Verification) -> str:
     """" of 10,000" where not all rows were compared."""
     return f" of {proof.held_out_rows}" if proof.held_out_rows > proof.rows else ""
+
+
+def _certainty(proof: types.Verification | None) -> dict[str, Any]:
+    """How exactly the metric is known, and how far the probabilities are to be believed."""
+    return {
+        "interval": output.jsonable(proof.interval) if proof else None,
+        "calibration_error": proof.calibration_error if proof else None,
+        "calibration_shift": proof.calibration_shift if proof else None,
+    }
 
 
 def _by_threads(proof: types.Verification | None) -> dict[str, Any]:
@@ -247,9 +257,13 @@ def _tell(job: types.Job, got: Delivered) -> None:
         right=("size", "one example", job.metric, "against float"),
     )
     with contextlib.suppress(StopIteration):
-        first = next(one.verification for one in version.artifacts if one.verification)
+        proven, first = next((one, one.verification) for one in version.artifacts if one.verification)
+        within = "" if first.interval is None else (
+            f", which put that of {got.files[proven.id].name} between {quantities.number_text(first.interval.low)} and "
+            f"{quantities.number_text(first.interval.high)} (95 %)"
+        )
         click.echo(
-            f"\n{job.metric} on {first.rows}{_of(first)} {first.part} rows; one example on {first.threads} "
+            f"\n{job.metric} on {first.rows}{_of(first)} {first.part} rows{within}; one example on {first.threads} "
             f"thread{'' if first.threads == 1 else 's'} of {output.clean(first.machine)}."
         )
     for artifact in version.artifacts:

@@ -194,8 +194,11 @@ def _told(artifact: types.Artifact, path: Path, as_json: bool) -> None:
     click.echo(f"{path}  {quantities.size_text(artifact.size_bytes)}  sha256 {artifact.sha256}")
     if proof is not None:
         of = f" of {proof.held_out_rows:,}" if proof.held_out_rows > proof.rows else ""
+        within = "" if (found := proof.interval) is None else (
+            f" (95 %: {quantities.number_text(found.low)} to {quantities.number_text(found.high)})"
+        )
         click.echo(
-            f"{proof.metric} {quantities.number_text(proof.artifact_value)} on {proof.rows:,}{of} held-out rows, "
+            f"{proof.metric} {quantities.number_text(proof.artifact_value)}{within} on {proof.rows:,}{of} held-out rows, "
             f"{quantities.number_text(proof.float_value)} for the float model; agrees on {proof.agreement:.2%}."
         )
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$automl_protos/v1/model_service.proto\x12\tautoml.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x10\n\x08versions\x18\x04 \x01(\x05\x12\x16\n\x0elatest_version\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x03\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x0c\n\x04task\x18\x04 \x01(\t\x12\x0e\n\x06metric\x18\x05 \x01(\t\x12\x1e\n\x11validation_metric\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0btest_metric\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0brecipe_json\x18\x08 \x01(\t\x12&\n\tartifacts\x18\t \x03(\x0b\x32\x13.automl.v1.Artifact\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x0ctest_metrics\x18\x0b \x03(\x0b\x32(.automl.v1.ModelVersion.TestMetricsEntry\x1a\x32\n\x10TestMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x14\n\x12_validation_metricB\x0e\n\x0c_test_metric\"\x97\x02\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x10\n\x08\x66ilename\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x18\n\x10\x63ompressed_bytes\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x12\n\nparameters\x18\x08 \x01(\x03\x12\x10\n\x08sparsity\x18\t \x01(\x01\x12-\n\x0cverification\x18\n \x01(\x0b\x32\x17.automl.v1.Verification\x12\x12\n\nproof_json\x18\x0b \x01(\t\x12!\n\x03\x66it\x18\x0c \x01(\x0b\x32\x14.automl.v1.DeviceFit\"W\n\tDeviceFit\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x12\n\nlatency_ms\x18\x02 \x01(\x01\x12\x0c\n\x04macs\x18\x03 \x01(\x03\x12\x18\n\x10\x61\x63tivation_bytes\x18\x04 \x01(\x03\"\xbc\x03\n\x0cVerification\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0e\n\x06metric\x18\x03 \x01(\t\x12\x13\n\x0b\x66loat_value\x18\x04 \x01(\x01\x12\x16\n\x0e\x61rtifact_value\x18\x05 \x01(\x01\x12\x11\n\tagreement\x18\x06 \x01(\x01\x12\x16\n\x0emax_difference\x18\x07 \x01(\x01\x12\x11\n\ttolerance\x18\x08 \x01(\x01\x12\x1e\n\x11latency_median_ms\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0elatency_p90_ms\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07threads\x18\x0b \x01(\x05\x12\x0f\n\x07machine\x18\x0c \x01(\t\x12\x1e\n\x11peak_memory_bytes\x18\r \x01(\x03H\x02\x88\x01\x01\x12\x0f\n\x07runtime\x18\x0e \x01(\t\x12/\n\x0cmore_threads\x18\x0f \x03(\x0b\x32\x19.automl.v1.ThreadsLatency\x12\x15\n\rheld_out_rows\x18\x10 \x01(\x03\x42\x14\n\x12_latency_median_msB\x11\n\x0f_latency_p90_msB\x14\n\x12_peak_memory_bytes\"D\n\x0eThreadsLatency\x12\x0f\n\x07threads\x18\x01 \x01(\x05\x12\x11\n\tmedian_ms\x18\x02 \x01(\x01\x12\x0e\n\x06p90_ms\x18\x03 \x01(\x01\"D\n\x0fRefusedArtifact\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x11\n\tprecision\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"J\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"O\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.automl.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x17GetModelVersionResponse\x12.\n\rmodel_version\x18\x01 \x01(\x0b\x32\x17.automl.v1.ModelVersion\"\xb0\x01\n\x15\x45xportArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x16\n\x0emax_size_bytes\x18\x04 \x01(\x03\x12\x16\n\ttolerance\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\x0emax_latency_ms\x18\x06 \x01(\x01\x12\x10\n\x08retarget\x18\x07 \x01(\x08\x42\x0c\n\n_tolerance\"?\n\x16\x45xportArtifactResponse\x12%\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x13.automl.v1.Artifact\"%\n\x15\x44\x65leteModelKitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteModelKitResponse\"7\n\x17\x44ownloadArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"H\n\x18\x44ownloadArtifactResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63rc32c\x18\x03 \x01(\x07\x32\xc0\x03\n\x0cModelService\x12I\n\nListModels\x12\x1c.automl.v1.ListModelsRequest\x1a\x1d.automl.v1.ListModelsResponse\x12X\n\x0fGetModelVersion\x12!.automl.v1.GetModelVersionRequest\x1a\".automl.v1.GetModelVersionResponse\x12U\n\x0e\x45xportArtifact\x12 .automl.v1.ExportArtifactRequest\x1a!.automl.v1.ExportArtifactResponse\x12U\n\x0e\x44\x65leteModelKit\x12 .automl.v1.DeleteModelKitRequest\x1a!.automl.v1.DeleteModelKitResponse\x12]\n\x10\x44ownloadArtifact\x12\".automl.v1.DownloadArtifactRequest\x1a#.automl.v1.DownloadArtifactResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$automl_protos/v1/model_service.proto\x12\tautoml.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x10\n\x08versions\x18\x04 \x01(\x05\x12\x16\n\x0elatest_version\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x03\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x0c\n\x04task\x18\x04 \x01(\t\x12\x0e\n\x06metric\x18\x05 \x01(\t\x12\x1e\n\x11validation_metric\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0btest_metric\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0brecipe_json\x18\x08 \x01(\t\x12&\n\tartifacts\x18\t \x03(\x0b\x32\x13.automl.v1.Artifact\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x0ctest_metrics\x18\x0b \x03(\x0b\x32(.automl.v1.ModelVersion.TestMetricsEntry\x1a\x32\n\x10TestMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x14\n\x12_validation_metricB\x0e\n\x0c_test_metric\"\x97\x02\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x10\n\x08\x66ilename\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x18\n\x10\x63ompressed_bytes\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x12\n\nparameters\x18\x08 \x01(\x03\x12\x10\n\x08sparsity\x18\t \x01(\x01\x12-\n\x0cverification\x18\n \x01(\x0b\x32\x17.automl.v1.Verification\x12\x12\n\nproof_json\x18\x0b \x01(\t\x12!\n\x03\x66it\x18\x0c \x01(\x0b\x32\x14.automl.v1.DeviceFit\"W\n\tDeviceFit\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x12\n\nlatency_ms\x18\x02 \x01(\x01\x12\x0c\n\x04macs\x18\x03 \x01(\x03\x12\x18\n\x10\x61\x63tivation_bytes\x18\x04 \x01(\x03\"\xcf\x04\n\x0cVerification\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0e\n\x06metric\x18\x03 \x01(\t\x12\x13\n\x0b\x66loat_value\x18\x04 \x01(\x01\x12\x16\n\x0e\x61rtifact_value\x18\x05 \x01(\x01\x12\x11\n\tagreement\x18\x06 \x01(\x01\x12\x16\n\x0emax_difference\x18\x07 \x01(\x01\x12\x11\n\ttolerance\x18\x08 \x01(\x01\x12\x1e\n\x11latency_median_ms\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0elatency_p90_ms\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07threads\x18\x0b \x01(\x05\x12\x0f\n\x07machine\x18\x0c \x01(\t\x12\x1e\n\x11peak_memory_bytes\x18\r \x01(\x03H\x02\x88\x01\x01\x12\x0f\n\x07runtime\x18\x0e \x01(\t\x12/\n\x0cmore_threads\x18\x0f \x03(\x0b\x32\x19.automl.v1.ThreadsLatency\x12\x15\n\rheld_out_rows\x18\x10 \x01(\x03\x12%\n\x08interval\x18\x11 \x01(\x0b\x32\x13.automl.v1.Interval\x12\x1e\n\x11\x63\x61libration_error\x18\x12 \x01(\x01H\x03\x88\x01\x01\x12\x1e\n\x11\x63\x61libration_shift\x18\x13 \x01(\x01H\x04\x88\x01\x01\x42\x14\n\x12_latency_median_msB\x11\n\x0f_latency_p90_msB\x14\n\x12_peak_memory_bytesB\x14\n\x12_calibration_errorB\x14\n\x12_calibration_shift\"5\n\x08Interval\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x0e\n\x06method\x18\x03 \x01(\t\"D\n\x0eThreadsLatency\x12\x0f\n\x07threads\x18\x01 \x01(\x05\x12\x11\n\tmedian_ms\x18\x02 \x01(\x01\x12\x0e\n\x06p90_ms\x18\x03 \x01(\x01\"D\n\x0fRefusedArtifact\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x11\n\tprecision\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"J\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"O\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.automl.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x17GetModelVersionResponse\x12.\n\rmodel_version\x18\x01 \x01(\x0b\x32\x17.automl.v1.ModelVersion\"\xb0\x01\n\x15\x45xportArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x16\n\x0emax_size_bytes\x18\x04 \x01(\x03\x12\x16\n\ttolerance\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\x0emax_latency_ms\x18\x06 \x01(\x01\x12\x10\n\x08retarget\x18\x07 \x01(\x08\x42\x0c\n\n_tolerance\"?\n\x16\x45xportArtifactResponse\x12%\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x13.automl.v1.Artifact\"%\n\x15\x44\x65leteModelKitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteModelKitResponse\"7\n\x17\x44ownloadArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"H\n\x18\x44ownloadArtifactResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63rc32c\x18\x03 \x01(\x07\x32\xc0\x03\n\x0cModelService\x12I\n\nListModels\x12\x1c.automl.v1.ListModelsRequest\x1a\x1d.automl.v1.ListModelsResponse\x12X\n\x0fGetModelVersion\x12!.automl.v1.GetModelVersionRequest\x1a\".automl.v1.GetModelVersionResponse\x12U\n\x0e\x45xportArtifact\x12 .automl.v1.ExportArtifactRequest\x1a!.automl.v1.ExportArtifactResponse\x12U\n\x0e\x44\x65leteModelKit\x12 .automl.v1.DeleteModelKitRequest\x1a!.automl.v1.DeleteModelKitResponse\x12]\n\x10\x44ownloadArtifact\x12\".automl.v1.DownloadArtifactRequest\x1a#.automl.v1.DownloadArtifactResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,31 +45,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEVICEFIT']._serialized_start=930
   _globals['_DEVICEFIT']._serialized_end=1017
   _globals['_VERIFICATION']._serialized_start=1020
-  _globals['_VERIFICATION']._serialized_end=1464
-  _globals['_THREADSLATENCY']._serialized_start=1466
-  _globals['_THREADSLATENCY']._serialized_end=1534
-  _globals['_REFUSEDARTIFACT']._serialized_start=1536
-  _globals['_REFUSEDARTIFACT']._serialized_end=1604
-  _globals['_LISTMODELSREQUEST']._serialized_start=1606
-  _globals['_LISTMODELSREQUEST']._serialized_end=1680
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1682
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1761
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1763
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1801
-  _globals['_GETMODELVERSIONRESPONSE']._serialized_start=1803
-  _globals['_GETMODELVERSIONRESPONSE']._serialized_end=1876
-  _globals['_EXPORTARTIFACTREQUEST']._serialized_start=1879
-  _globals['_EXPORTARTIFACTREQUEST']._serialized_end=2055
-  _globals['_EXPORTARTIFACTRESPONSE']._serialized_start=2057
-  _globals['_EXPORTARTIFACTRESPONSE']._serialized_end=2120
-  _globals['_DELETEMODELKITREQUEST']._serialized_start=2122
-  _globals['_DELETEMODELKITREQUEST']._serialized_end=2159
-  _globals['_DELETEMODELKITRESPONSE']._serialized_start=2161
-  _globals['_DELETEMODELKITRESPONSE']._serialized_end=2185
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=2187
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=2242
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=2244
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=2316
-  _globals['_MODELSERVICE']._serialized_start=2319
-  _globals['_MODELSERVICE']._serialized_end=2767
+  _globals['_VERIFICATION']._serialized_end=1611
+  _globals['_INTERVAL']._serialized_start=1613
+  _globals['_INTERVAL']._serialized_end=1666
+  _globals['_THREADSLATENCY']._serialized_start=1668
+  _globals['_THREADSLATENCY']._serialized_end=1736
+  _globals['_REFUSEDARTIFACT']._serialized_start=1738
+  _globals['_REFUSEDARTIFACT']._serialized_end=1806
+  _globals['_LISTMODELSREQUEST']._serialized_start=1808
+  _globals['_LISTMODELSREQUEST']._serialized_end=1882
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1884
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1963
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1965
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=2003
+  _globals['_GETMODELVERSIONRESPONSE']._serialized_start=2005
+  _globals['_GETMODELVERSIONRESPONSE']._serialized_end=2078
+  _globals['_EXPORTARTIFACTREQUEST']._serialized_start=2081
+  _globals['_EXPORTARTIFACTREQUEST']._serialized_end=2257
+  _globals['_EXPORTARTIFACTRESPONSE']._serialized_start=2259
+  _globals['_EXPORTARTIFACTRESPONSE']._serialized_end=2322
+  _globals['_DELETEMODELKITREQUEST']._serialized_start=2324
+  _globals['_DELETEMODELKITREQUEST']._serialized_end=2361
+  _globals['_DELETEMODELKITRESPONSE']._serialized_start=2363
+  _globals['_DELETEMODELKITRESPONSE']._serialized_end=2387
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=2389
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=2444
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=2446
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=2518
+  _globals['_MODELSERVICE']._serialized_start=2521
+  _globals['_MODELSERVICE']._serialized_end=2969
 # @@protoc_insertion_point(module_scope)

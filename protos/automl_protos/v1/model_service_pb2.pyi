@@ -99,7 +99,7 @@ class DeviceFit(_message.Message):
     def __init__(self, device: _Optional[str] = ..., latency_ms: _Optional[float] = ..., macs: _Optional[int] = ..., activation_bytes: _Optional[int] = ...) -> None: ...
 
 class Verification(_message.Message):
-    __slots__ = ("part", "rows", "metric", "float_value", "artifact_value", "agreement", "max_difference", "tolerance", "latency_median_ms", "latency_p90_ms", "threads", "machine", "peak_memory_bytes", "runtime", "more_threads", "held_out_rows")
+    __slots__ = ("part", "rows", "metric", "float_value", "artifact_value", "agreement", "max_difference", "tolerance", "latency_median_ms", "latency_p90_ms", "threads", "machine", "peak_memory_bytes", "runtime", "more_threads", "held_out_rows", "interval", "calibration_error", "calibration_shift")
     PART_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +116,9 @@ class Verification(_message.Message):
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     MORE_THREADS_FIELD_NUMBER: _ClassVar[int]
     HELD_OUT_ROWS_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_ERROR_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_SHIFT_FIELD_NUMBER: _ClassVar[int]
     part: str
     rows: int
     metric: str
@@ -132,7 +135,20 @@ class Verification(_message.Message):
     runtime: str
     more_threads: _containers.RepeatedCompositeFieldContainer[ThreadsLatency]
     held_out_rows: int
-    def __init__(self, part: _Optional[str] = ..., rows: _Optional[int] = ..., metric: _Optional[str] = ..., float_value: _Optional[float] = ..., artifact_value: _Optional[float] = ..., agreement: _Optional[float] = ..., max_difference: _Optional[float] = ..., tolerance: _Optional[float] = ..., latency_median_ms: _Optional[float] = ..., latency_p90_ms: _Optional[float] = ..., threads: _Optional[int] = ..., machine: _Optional[str] = ..., peak_memory_bytes: _Optional[int] = ..., runtime: _Optional[str] = ..., more_threads: _Optional[_Iterable[_Union[ThreadsLatency, _Mapping]]] = ..., held_out_rows: _Optional[int] = ...) -> None: ...
+    interval: Interval
+    calibration_error: float
+    calibration_shift: float
+    def __init__(self, part: _Optional[str] = ..., rows: _Optional[int] = ..., metric: _Optional[str] = ..., float_value: _Optional[float] = ..., artifact_value: _Optional[float] = ..., agreement: _Optional[float] = ..., max_difference: _Optional[float] = ..., tolerance: _Optional[float] = ..., latency_median_ms: _Optional[float] = ..., latency_p90_ms: _Optional[float] = ..., threads: _Optional[int] = ..., machine: _Optional[str] = ..., peak_memory_bytes: _Optional[int] = ..., runtime: _Optional[str] = ..., more_threads: _Optional[_Iterable[_Union[ThreadsLatency, _Mapping]]] = ..., held_out_rows: _Optional[int] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., calibration_error: _Optional[float] = ..., calibration_shift: _Optional[float] = ...) -> None: ...
+
+class Interval(_message.Message):
+    __slots__ = ("low", "high", "method")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    method: str
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., method: _Optional[str] = ...) -> None: ...
 
 class ThreadsLatency(_message.Message):
     __slots__ = ("threads", "median_ms", "p90_ms")

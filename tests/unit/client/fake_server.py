@@ -358,6 +358,9 @@ class FakeServer(
                     threads=1,
                     machine="test",
                     runtime="fake 1",
+                    interval=model_pb.Interval(low=0.7, high=0.97, method="Wilson"),
+                    calibration_error=0.04,
+                    calibration_shift=-0.01,
                 ),
             )
         return made

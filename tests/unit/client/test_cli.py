@@ -64,6 +64,7 @@ def test_submit_brings_the_files_and_tells_a_stranger(automl, server, table, tmp
         "50 B",
         "0.02 ms",
         "-0.0100",
+        "between 0.7000 and 0.9700 (95 %)",
         "tflite int8: accuracy fell by 0.2",
         "1 completed",
         "automl predict automl-j1 NEW_DATA",
@@ -86,7 +87,12 @@ def test_the_json_line_is_the_last_and_only_one(automl, server, table, tmp_path)
     assert result["goodput"] == 0.75
     assert result["refused"] == [{"format": "tflite", "precision": "int8", "reason": "accuracy fell by 0.2"}]
     first = result["artifacts"][0]
-    assert set(first) == {"format", "precision", "path", "size_bytes", "sha256", "metric", "latency_ms"}
+    assert set(first) == {
+        "format", "precision", "path", "size_bytes", "sha256", "metric", "interval", "calibration_error",
+        "calibration_shift", "latency_ms",
+    }
+    assert first["interval"] == {"low": 0.7, "high": 0.97, "method": "Wilson"}
+    assert (first["calibration_error"], first["calibration_shift"]) == (0.04, -0.01)
     assert first["path"] == str(tmp_path / "o" / "model-float32.tflite")
     assert json.loads((tmp_path / "o" / "result.json").read_text())["artifacts"][0]["path"] == "model-float32.tflite"
 

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from automl.spec import Artifact, Latency, Verification
+from automl.spec import Artifact, Interval, Latency, Verification
 from automl_client import cli, errors, proofs, verification
 from automl_server.signing import Signer
 from tests.unit.client import tiny_artifacts
@@ -60,6 +60,7 @@ def prove(artifact, signer):
     proof = Verification(
         part="test", rows=6, metric="accuracy", float_value=0.8, artifact_value=0.8, agreement=1.0, max_difference=0.0,
         tolerance=0.01, passed=True, runtime="ai-edge-litert",
+        interval=Interval.of_share(0.8, 6), calibration_error=0.1, calibration_shift=0.02,
         latency=Latency(median_ms=0.1, p90_ms=0.2, runs=5, threads=1, machine="m"),
     )
     made = Artifact(
@@ -95,7 +96,9 @@ def test_what_is_measured_is_right(artifact, data):
 
 
 def test_a_proof_of_the_server_holds(artifact, data, signer):
-    prove(artifact, signer)
+    said = json.loads(prove(artifact, signer))["statement"]["verification"]
+    assert said["interval"]["low"] < said["artifact_value"] < said["interval"]["high"]
+    assert (said["calibration_error"], said["calibration_shift"]) == (0.1, 0.02)
     result = verification.verify(artifact, data, keys=frozenset({signer.public}))
     assert (result.faults, result.proof, result.key_known) == ((), "valid", True)
     stranger = verification.verify(artifact, data)

@@ -10,6 +10,7 @@ import pytest
 
 from automl.export import verify
 from automl.spec import Internal, Verification
+from automl_client import scores
 from tests.unit.export import planted
 from tests.unit.export.test_formats import write
 
@@ -53,6 +54,26 @@ def test_outputs_that_are_not_finite_never_pass() -> None:
     assert "1 of 4 rows are NaN" in found.reason
 
 
+def test_the_metrics_interval_and_the_shift_of_calibration_are_told() -> None:
+    """Two of four are right: Wilson's interval is 0.15 to 0.85. The float model's probabilities are 0.3 off, these 0.2."""
+    expected = [[0.8, 0.2]] * 4
+    outputs = [[0.7, 0.3]] * 4
+    found = compared("accuracy", [0, 1, 0, 1], expected, outputs, tolerance=0.0)
+    assert found.interval is not None
+    assert (found.interval.low, found.interval.high) == pytest.approx((0.1500, 0.8500), abs=1e-4)
+    assert found.calibration_error == pytest.approx(0.2)
+    assert found.calibration_shift == pytest.approx(-0.1)
+
+
+def test_numbers_have_an_interval_and_no_calibration() -> None:
+    """Of four equal errors of 0.4 every resample has the same mean."""
+    y, outputs = [0.0, 100.0, 200.0, 300.0], [[0.4], [100.4], [200.4], [300.4]]
+    found = compared("mae", y, outputs, outputs, tolerance=0.0)
+    assert found.interval is not None
+    assert (found.interval.low, found.interval.high) == pytest.approx((0.4, 0.4), abs=1e-4)
+    assert (found.calibration_error, found.calibration_shift) == (None, None)
+
+
 def test_agreement_of_numbers_is_the_r2_against_the_float_model() -> None:
     expected = np.array([[0.0], [2.0]], np.float32)
     assert verify.agreement(expected, expected) == 1.0
@@ -94,7 +115,17 @@ def test_a_sound_artifact_passes_with_its_costs(table: planted.Planted, artifact
     assert 0 < found.latency.median_ms <= found.latency.p90_ms
     assert found.latency.threads == 1
     assert found.runtime.startswith("ai-edge-litert ")
-    assert np.load(reference / "outputs.npy").shape == (200, 3)
+    outputs = np.load(reference / "outputs.npy")
+    assert outputs.shape == (200, 3)
+    # The client says the same of these outputs.
+    with np.load(reference / verify.REFERENCE) as stored:
+        y, expected = stored["y"], stored["float"]
+    within = scores.interval("accuracy", y, outputs)
+    assert found.interval is not None
+    assert (found.interval.low, found.interval.high) == pytest.approx((within.low, within.high))
+    assert found.interval.low < found.artifact_value < found.interval.high
+    assert found.calibration_error == pytest.approx(scores.calibration_error(y, outputs))
+    assert found.calibration_shift == pytest.approx(found.calibration_error - scores.calibration_error(y, expected))
 
 
 @pytest.mark.parametrize(("limit", "counts", "rounds"), [

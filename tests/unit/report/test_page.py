@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automl.report import page, results
+from automl.report import page
 from automl.report.view import View
-from automl.spec import REMEDIES, InvalidData, JobSpec, JobState
+from automl.spec import REMEDIES, Interval, InvalidData, JobSpec, JobState
 from tests.unit.report import jobs
 
 
@@ -181,10 +181,19 @@ def test_the_note_on_selection_grows_with_the_number_of_models():
     assert noise(many) > noise(few) > 0
 
 
-def test_wilson_interval_equals_published_values():
-    # Newcombe 1998 (Statistics in Medicine 17, table I), method 3 (score), 95 %.
-    assert results.wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert results.wilson(0.0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+def test_artifacts_tell_their_interval_and_calibration_and_older_ones_a_dash():
+    state, spec = jobs.job("classification")
+    before = Page(page.render(state, spec)).text
+    assert "0.9847 -0.002 to float 99.8 % 0.013 – 0.011 ms" in before
+    assert "95 % interval (" not in before
+    proof = state.artifacts["tflite-int8"].verification.changed(
+        interval=Interval(low=0.9712, high=0.9911, method="bootstrap, 400 resamples"), calibration_error=0.031,
+        calibration_shift=-0.012,
+    )
+    state.artifacts["tflite-int8"] = state.artifacts["tflite-int8"].changed(verification=proof)
+    after = Page(page.render(state, spec)).text
+    assert "0.9847 0.9712 to 0.9911 -0.002 to float 99.8 % 0.013 0.031 -0.012 to float 0.011 ms" in after
+    assert "95 % interval (bootstrap, 400 resamples)" in after
 
 
 @pytest.mark.parametrize("events", [0, 1, 4, 5, 12, 60])

@@ -92,9 +92,9 @@ def test_times_keep_their_microseconds(seconds: float) -> None:
     assert converters.timestamp(None) is None
 
 
-def test_an_artifact_keeps_its_devices_estimate_and_its_rows_on_the_wire() -> None:
+def test_an_artifact_keeps_its_devices_estimate_and_what_was_measured_on_the_wire() -> None:
     """From our type over bytes to the client's."""
-    from automl.spec import Artifact, Fit, Verification
+    from automl.spec import Artifact, Fit, Interval, Verification
     from automl_client import converters as client
     from automl_client import types
     from automl_server.resource_names import ModelVersion
@@ -102,6 +102,7 @@ def test_an_artifact_keeps_its_devices_estimate_and_its_rows_on_the_wire() -> No
     proof = Verification(
         part="test", rows=512, held_out_rows=10_000, reference_rows=512, metric="accuracy", float_value=0.9,
         artifact_value=0.89, agreement=0.98, max_difference=0.1, tolerance=0.01, passed=True, runtime="tflite-micro",
+        interval=Interval(low=0.86, high=0.914, method="Wilson"), calibration_error=0.0, calibration_shift=-0.02,
     )
     made = Artifact(
         id="tflite-int8", format="tflite", precision="int8", filename="model-int8.tflite", size_bytes=1000,
@@ -118,4 +119,10 @@ def test_an_artifact_keeps_its_devices_estimate_and_its_rows_on_the_wire() -> No
     assert found.fit == types.DeviceFit("cortex-m7", 12.5, 1_250_000, 4096)
     assert found.verification is not None
     assert (found.verification.rows, found.verification.held_out_rows) == (512, 10_000)
+    assert found.verification.interval == types.Interval(0.86, 0.914, "Wilson")
+    assert (found.verification.calibration_error, found.verification.calibration_shift) == (0.0, -0.02)
     assert received(made.changed(fit=None)).fit is None
+    told_less = proof.changed(interval=None, calibration_error=None, calibration_shift=None)
+    older = received(made.changed(verification=told_less)).verification
+    assert older is not None
+    assert (older.interval, older.calibration_error, older.calibration_shift) == (None, None, None)
