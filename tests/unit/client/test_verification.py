@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import sys
 import zipfile
 
@@ -168,9 +170,46 @@ def test_the_float_file_beside_is_compared_with(tmp_path, artifact, data):
     assert result.comparison.calibration_shift > 0.3
 
 
-def test_a_file_that_hangs_or_dies_ends_its_own_process(artifact, data, monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/bin/cat")  # never answers with an account
-    with pytest.raises(errors.Internal, match="could not be run"):
+def child(folder, monkeypatch, loading, before=":"):
+    """Makes the interpreter one in which loading an artifact does that, after a line of shell; the rest of the child is the
+    real one."""
+    program, interpreter = folder / "child.py", folder / "python"
+    program.write_text(
+        "import sys\nfrom automl_client import runtimes, trial_run\n\n\ndef load(path, threads=None):\n"
+        f"    {loading}\n\n\nruntimes.open = load\nsys.exit(trial_run.main())\n"
+    )
+    interpreter.write_text(f"#!/bin/sh\n{before}\nexec '{sys.executable}' '{program}'\n")
+    interpreter.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+
+
+def test_a_file_that_hangs_is_stopped_with_what_it_started(tmp_path, artifact, data, monkeypatch):
+    """It and a process of its own hold a pipe open, whose end comes when both are gone."""
+    os.mkfifo(tmp_path / "held")
+    pipe = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
+    child(tmp_path, monkeypatch, "__import__('threading').Event().wait()", f"exec 9> '{tmp_path}/held'; sleep 86400 &")
+    try:
+        expected = r"model-float32\.tflite was not done after 1 s, and was stopped: --timeout gives it longer"
+        with pytest.raises(errors.Internal, match=expected):
+            verification.verify(artifact, data, limits=verification.Limits(time_s=1.0))
+        assert select.select([pipe], [], [], 30.0)[0]
+        assert os.read(pipe, 1) == b""
+    finally:
+        os.close(pipe)
+
+
+def test_a_file_that_takes_all_memory_meets_its_limit(tmp_path, artifact, data, monkeypatch):
+    """What it takes is never touched, so without a limit it would have it, and fail for another reason."""
+    child(tmp_path, monkeypatch, "held = __import__('numpy').empty(3 << 30, 'uint8')\n    sys.exit('had it')")
+    with pytest.raises(errors.Internal, match="could not be run: it takes more memory than 1024 MiB: --memory allows more"):
+        verification.verify(artifact, data, limits=verification.Limits(memory_bytes=1 << 30))
+    with pytest.raises(errors.Internal, match="its process ended with code 1: had it"):
+        verification.verify(artifact, data, limits=verification.Limits(memory_bytes=None))
+
+
+def test_a_file_that_crashes_native_code_ends_its_own_process(tmp_path, artifact, data, monkeypatch):
+    child(tmp_path, monkeypatch, "__import__('ctypes').string_at(0)")
+    with pytest.raises(errors.Internal, match=r"could not be run: its process was ended by SIGSEGV \(native code crashed\)"):
         verification.verify(artifact, data)
 
 
