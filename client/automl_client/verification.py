@@ -126,7 +126,7 @@ def verify(
 
     Raises `NotFound`, `InvalidInput` and `InvalidData` for what can't be used, `Unavailable` for a runtime that isn't
     installed, `Internal` when the process that runs the artifact crashes or passes its limits. What isn't as it was proven
-    is no error but one of the result's faults.
+    is no error but one of the result's faults; `DataLoss` where it can't be run any more.
     """
     limits = limits or Limits()
     path = predictor.chosen(Path(artifact))
@@ -146,7 +146,13 @@ def verify(
             "data": str(data), "target": target, "has_header": has_header, "threads": list(threads), "rows": limits.rows,
             "time_s": 0.6 * limits.time_s, "memory_bytes": limits.memory_bytes,
         }
-        account, arrays = _child(path, request, Path(folder) / "artifact.npz", limits)
+        try:
+            account, arrays = _child(path, request, Path(folder) / "artifact.npz", limits)
+        except (errors.InvalidInput, errors.Internal) as error:
+            if sound.proof != "broken":
+                raise
+            found = " ".join(f"{fault.about}: {fault.message}" for fault in sound.faults)
+            raise errors.DataLoss(f"{path.name} is not what was proven, and doesn't run: {found} ({error})") from error
         others: Mapping[str, NDArray[Any]] | None = None
         if other is not None:
             _, others = _child(other, {**request, "threads": [1]}, Path(folder) / "other.npz", limits)

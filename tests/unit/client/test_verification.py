@@ -11,18 +11,19 @@ import zipfile
 import numpy as np
 import pytest
 
+from automl.export import companions, onnx_file
 from automl.spec import Artifact, Interval, Latency, Verification
 from automl_client import cli, errors, proofs, verification
 from automl_server.signing import Signer
 from tests.unit.client import tiny_artifacts
 
 ROWS = [(4, 2), (0, 3), (-1, 2), (5, 1), (-2, 4), (3, 0)]
+FORMATS = {".tflite": "tflite", ".onnx": "onnx", ".zip": "saved-model"}
 ENCODED = np.array([[a, b, 0] for a, b in ROWS], np.float32)
 
 
 def bundle(path, content=None, preprocess=tiny_artifacts.PREPROCESS, labels="no\nyes\n", rows=ENCODED):
-    """An artifact with all its companions."""
-    path.write_bytes(content if content is not None else tiny_artifacts.tflite())
+    """An artifact with all its companions, as export writes it."""
     samples = {
         "inputs": [{"a": float(row[0]), "b": float(row[1])} for row in rows[:3]],
         "outputs": tiny_artifacts.expected(rows[:3]).tolist(),
@@ -31,15 +32,31 @@ def bundle(path, content=None, preprocess=tiny_artifacts.PREPROCESS, labels="no\
         "preprocess.json": json.dumps(preprocess), "labels.txt": labels, "recipe.json": "{}", "model_card.md": "# card",
         "samples.json": json.dumps(samples),
     }
-    with zipfile.ZipFile(path, "a") as archive:
-        for name, text in members.items():
-            archive.writestr(name, text)
+    travelling = {name: text.encode() for name, text in members.items()}
+    if path.suffix == ".onnx":
+        path.write_bytes((content or tiny_artifacts.onnx()) + onnx_file.appendix(travelling))
+        return path
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("saved_model/saved_model.pb", content or b"a graph")
+    else:
+        path.write_bytes(content or tiny_artifacts.tflite())
+    companions.append(path, travelling)
     return path
 
 
 @pytest.fixture
 def artifact(tmp_path):
     return bundle(tmp_path / "model-float32.tflite")
+
+
+@pytest.fixture(params=[".tflite", ".onnx"])
+def either(request, tmp_path):
+    """An artifact of each runtime that needs no TensorFlow."""
+    if request.param == ".onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnx")
+    return bundle(tmp_path / f"model-float32{request.param}")
 
 
 @pytest.fixture
@@ -66,9 +83,9 @@ def prove(artifact, signer):
         latency=Latency(median_ms=0.1, p90_ms=0.2, runs=5, threads=1, machine="m"),
     )
     made = Artifact(
-        id="tflite-float32", format="tflite", precision="float32", filename=artifact.name,
-        sha256=verification._sha256(artifact), size_bytes=artifact.stat().st_size, compressed_bytes=1, parameters=6,
-        verification=proof,
+        id=f"{FORMATS[artifact.suffix]}-float32", format=FORMATS[artifact.suffix], precision="float32",
+        filename=artifact.name, sha256=verification._sha256(artifact), size_bytes=artifact.stat().st_size,
+        compressed_bytes=1, parameters=6, verification=proof,
         members=proofs.digests(proofs.members_of(artifact)),
     )
     text = signer.proof(made, job="projects/p/jobs/j", data={"dataset": "projects/p/datasets/d", "sha256": "0" * 64})
@@ -108,20 +125,21 @@ def test_a_proof_of_the_server_holds(artifact, data, signer):
     assert "isn't one of yours" in stranger.notes[0]
 
 
-def test_tampered_bytes_are_found(artifact, data, signer):
-    prove(artifact, signer)
-    content = bytearray(artifact.read_bytes())
+def test_tampered_bytes_are_found(either, data, signer):
+    prove(either, signer)
+    content = bytearray(either.read_bytes())
     weights = content.find(tiny_artifacts.WEIGHTS.tobytes())
     content[weights : weights + 4] = np.float32(0.51).tobytes()
-    artifact.write_bytes(content)
-    result = verification.verify(artifact, data)
+    either.write_bytes(content)
+    result = verification.verify(either, data)
     assert result.proof == "broken"
+    assert list(faults(result)) == ["artifact"]  # by so little that the samples would pass
     assert "the model's own bytes were changed" in faults(result)["artifact"]
 
 
-def test_a_swapped_labels_file_is_named_with_a_proof_and_without(tmp_path, artifact, data, signer):
-    text = prove(artifact, signer)
-    other = bundle(artifact, labels="yes\nno\n")
+def test_a_swapped_labels_file_is_named_with_a_proof_and_without(either, data, signer):
+    text = prove(either, signer)
+    other = bundle(either, labels="yes\nno\n")
     proofs.path_of(other).write_text(text)
     found = faults(verification.verify(other, data))
     assert "is another one than was proven" in found["labels.txt"]
@@ -130,12 +148,49 @@ def test_a_swapped_labels_file_is_named_with_a_proof_and_without(tmp_path, artif
     assert found == {"labels.txt": "doesn't belong to this model: line 1 is 'yes', and preprocess.json has 'no' there."}
 
 
-def test_another_models_preprocessing_is_named_without_a_proof(artifact, data):
+def test_another_models_preprocessing_is_named_with_a_proof_and_without(either, data, signer):
+    prove(either, signer)
     shifted = {**tiny_artifacts.PREPROCESS, "operations": [
         *tiny_artifacts.PREPROCESS["operations"], {"op": "affine", "shift": [3.0, 0.0], "scale": [2.0, 1.0]},
     ]}
-    found = faults(verification.verify(bundle(artifact, preprocess=shifted), data))
+    other = bundle(either, preprocess=shifted)
+    result = verification.verify(other, data)
+    assert result.proof == "broken"
+    told = [fault.message for fault in result.faults if fault.about == "preprocess.json"]
+    assert "is another one than was proven" in told[0]
+    proofs.path_of(other).unlink()
+    found = faults(verification.verify(other, data))
+    assert list(found) == ["preprocess.json"]
     assert "doesn't belong to this model" in found["preprocess.json"]
+
+
+@pytest.mark.parametrize(("change", "about", "message"), [
+    ({"content": b"another"}, ["artifact"], "the model's own bytes were changed, or it is another model"),
+    ({"labels": "yes\nno\n"}, ["labels.txt", "artifact"], "is another one than was proven"),
+    ({"preprocess": {**tiny_artifacts.PREPROCESS, "operations": []}}, ["preprocess.json", "artifact"], "another one than"),
+])
+def test_the_proof_of_a_saved_model_tells_what_was_changed(tmp_path, signer, change, about, message):
+    """Before it is run, which takes TensorFlow."""
+    artifact = bundle(tmp_path / "model.saved_model.zip")
+    prove(artifact, signer)
+    assert verification._bundle(artifact, frozenset()).proof == "valid"
+    found = verification._bundle(bundle(artifact, **change), frozenset())
+    assert found.proof == "broken"
+    assert [fault.about for fault in found.faults] == about
+    assert message in found.faults[0].message
+
+
+def test_changed_bytes_that_no_longer_run_are_told_as_changed(either, data, signer):
+    """Not as a fault of whoever made the file."""
+    prove(either, signer)
+    content = bytearray(either.read_bytes())
+    content[0:8] = b"\0" * 8
+    either.write_bytes(content)
+    expected = r"the model's own bytes were changed, .*: is no (TensorFlow Lite|ONNX) model"
+    with pytest.raises(errors.DataLoss, match=expected) as met:
+        verification.verify(either, data)
+    assert str(met.value).startswith(f"{either.name} is not what was proven, and doesn't run: artifact: SHA-256")
+    assert met.value.exit_code == 1
 
 
 def test_preprocessing_of_another_width_is_refused(artifact, data):

@@ -1,4 +1,4 @@
-"""Artifacts of a few hundred bytes, written without TensorFlow: a linear layer and a softmax as a TFLite flatbuffer."""
+"""Artifacts of a few hundred bytes, written without TensorFlow: a linear layer and a softmax."""
 
 from __future__ import annotations
 
@@ -133,6 +133,21 @@ def _named(name: str, tensor: int) -> schema.TensorMapT:
     made = schema.TensorMapT()
     made.name, made.tensorIndex = name.encode(), tensor
     return made
+
+
+def onnx() -> bytes:
+    """The same of 3 inputs "numeric" as an ONNX file."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["numeric", "weights"], ["product"], transB=1),
+         helper.make_node("Softmax", ["product"], ["probabilities"], axis=1)],
+        "tiny",
+        [helper.make_tensor_value_info("numeric", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])],
+        [numpy_helper.from_array(WEIGHTS, "weights")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
 def write(path: Path, content: bytes, preprocess: dict = PREPROCESS) -> Path:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import pathlib
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 
 from automl.data.prepared import PreparedDataset
 from automl.export import candidate, companions, onnx_file, tflite, verify
-from automl_client import runtimes
+from automl_client import errors, runtimes, verification
 from automl_client.predictor import Predictor
+from automl_server.signing import Signer
+from tests.unit.client.test_verification import prove
 from tests.unit.export import planted
+from tests.unit.export.test_formats import write
 
 WRITERS = {".tflite": tflite, ".onnx": onnx_file}
 
@@ -74,6 +79,30 @@ def test_no_heavy_package_is_needed_to_predict(pictures: planted.Planted, tmp_pa
     )
     done = subprocess.run([sys.executable, "-c", code, str(artifact)], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "(2, 3)", done.stderr
+
+
+@pytest.mark.slow
+def test_a_saved_model_whose_weights_were_changed_is_found(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    """TensorFlow finds the sum of the weights' file wrong; what is told is that the file isn't the one that was proven."""
+    artifact, _ = write(table, tmp_path, "saved-model", "float32")
+    data, signer = tmp_path / "rows.csv", Signer.of(tmp_path)
+    columns = planted.table_columns(np.random.default_rng(2), 40)
+    with data.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*columns, "y"])
+        writer.writerows(zip(*columns.values(), ["high", "low"] * 20))
+    prove(artifact, signer)
+    sound = verification.verify(artifact, data)
+    assert (sound.proof, sound.faults, sound.compared) == ("valid", (), 40)
+    with zipfile.ZipFile(artifact) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = next(name for name in members if "variables.data" in name)
+    members[weights] = members[weights][:100] + np.float32(0.51).tobytes() + members[weights][104:]
+    with zipfile.ZipFile(artifact, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(errors.DataLoss, match=r"is not what was proven, and doesn't run: artifact: SHA-256 .*Checksum"):
+        verification.verify(artifact, data)
 
 
 def _first(output: object) -> np.ndarray:
