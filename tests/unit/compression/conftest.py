@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from automl.compression import magnitude
 from automl.data.prepared import PreparedDataset
+from automl.export import candidate as candidates
 from automl.spec import Choice, Fidelity, Recipe
 from tests.unit.export import planted
 from tests.unit.training import conftest as small
@@ -76,3 +80,58 @@ def sums(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("sums")
     recipe = small.recipe("tabular-regression", epochs=24)
     return trained(folder, small.Case(small.make_table(folder / "prepared", "regression"), recipe))
+
+
+@dataclasses.dataclass(frozen=True)
+class Fresh:
+    """Rows that nothing was trained, stopped or chosen by, and what a model makes of them."""
+
+    rows: dict[str, np.ndarray]
+    target: np.ndarray
+
+    def probabilities(self, made: candidates.Candidate) -> np.ndarray:
+        found = made.model.predict(made.encode(self.rows), batch_size=500, verbose=0)
+        return np.asarray(found, np.float64)
+
+    def loss(self, made: candidates.Candidate) -> float:
+        """Cross-entropy."""
+        of_target = self.probabilities(made)[np.arange(len(self.target)), self.target]
+        return float(-np.log(np.maximum(of_target, 1e-7)).mean())
+
+    def accuracy(self, made: candidates.Candidate) -> float:
+        return float((self.probabilities(made).argmax(axis=1) == self.target).mean())
+
+
+def with_kernels(source: pathlib.Path, change: Callable[[np.ndarray], np.ndarray]) -> candidates.Candidate:
+    """A candidate with its large kernels changed, and nothing trained."""
+    made = candidates.Candidate(source)
+    for layer in made.model.layers:
+        if type(layer).__name__ in magnitude.PRUNED_LAYERS and np.prod(layer.kernel.shape) >= magnitude.SMALLEST_KERNEL:
+            layer.kernel.assign(change(np.asarray(layer.kernel)))
+    return made
+
+
+def faint_bars(folder: pathlib.Path, seed: int) -> Trained:
+    """A small convnet on bars that hardly stand out: unlike that of `bars`, which is sure of every picture, it has something
+    to lose."""
+    net = Choice(id="convnet", params={"width": 8, "stages": 3, "residual": False})
+    recipe = small.recipe("image-classification", Choice(id="batch-norm"), architecture=net, epochs=4).changed(seed=seed)
+    return trained(folder, small.Case(small.make_pictures(folder / "prepared", rows=3200, faint=True), recipe))
+
+
+@pytest.fixture(scope="session")
+def faint(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return faint_bars(tmp_path_factory.mktemp("faint"), 7)
+
+
+@pytest.fixture(scope="session")
+def faints(faint: Trained, tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
+    """Three networks, for what differs from one to the next."""
+    return [faint, *(faint_bars(tmp_path_factory.mktemp("faint"), seed) for seed in (8, 9))]
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
+    """Of `faint`."""
+    folder = small.make_pictures(tmp_path_factory.mktemp("fresh") / "prepared", rows=4000, seed=1, faint=True)
+    return Fresh({"image": np.load(folder / "image.npy")}, np.load(folder / "target.npy"))

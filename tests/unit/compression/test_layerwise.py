@@ -11,7 +11,7 @@ import pytest
 from automl.compression import layerwise, mixed_bits
 from automl.compression.layerwise import Choice, Layer
 from automl.export import candidate as candidates
-from tests.unit.compression.conftest import Trained
+from tests.unit.compression.conftest import Fresh, Trained
 
 
 def test_the_cost_is_the_bits_and_the_places_of_the_zeros() -> None:
@@ -75,16 +75,51 @@ def test_it_beats_equal_bits_within_the_budget(budget: float) -> None:
     assert np.median(again[-40:]) < np.median(again[: layerwise.WARM_UP])
 
 
-def test_a_network_is_changed_as_is_said(bars: Trained, tmp_path: pathlib.Path) -> None:
-    answer = layerwise.search({**bars.request(tmp_path / "out", budget=3.0, walks=60), "time_s": 300.0})
-    made, before = candidates.Candidate(tmp_path / "out"), candidates.Candidate(bars.candidate)
+@pytest.mark.xdist_group("faint")
+def test_a_network_is_changed_as_is_said_and_loses_less_than_with_equal_bits(
+    faint: Trained, fresh: Fresh, tmp_path: pathlib.Path
+) -> None:
+    answer = layerwise.search({**faint.request(tmp_path / "out", budget=3.0, walks=60), "time_s": 300.0})
+    made, before = candidates.Candidate(tmp_path / "out"), candidates.Candidate(faint.candidate)
     assert made.recipe.params_of("rl-sac") == {"budget": 3.0, "walks": 60}
-    judged = mixed_bits.judge_of(made, bars.data)()
+    judged = mixed_bits.judge_of(made, faint.data)()
     assert f"rows is {judged:.4f}" in answer["notes"][0]
     layer = max((x for x in made.model.layers if type(x).__name__ == "Conv2D"), key=lambda x: x.kernel.shape[-1])
     kernel = np.asarray(layer.kernel)
     assert max(len(np.unique(kernel[..., c])) for c in range(kernel.shape[-1])) <= 2**layerwise.MOST_BITS - 1
     assert not np.array_equal(kernel, np.asarray(before.model.get_layer(layer.name).kernel))
+    mixed_bits.round_off(faint.request(tmp_path / "equal", budget=3.0, how="uniform"))
+    lost, lost_equal = (fresh.loss(c) - fresh.loss(before) for c in (made, candidates.Candidate(tmp_path / "equal")))
+    assert lost < 0.5 * lost_equal
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("faint")
+def test_the_agent_keeps_up_with_the_sensitivity_search_and_both_beat_equal_bits(
+    faints: list[Trained], fresh: Fresh, tmp_path: pathlib.Path
+) -> None:
+    """Three networks at three budgets, judged on pictures that nothing was chosen by.
+
+    Measured with two seeds of the agent's: the networks' mean cross-entropy rises by 0.60, 0.16 and 0.16 with equal bits, by
+    0.077, 0.054 and 0.011 after the search, by 0.022, 0.013 and 0.010 after the agent. On single networks the agent is from
+    0.007 behind the search to 0.1 ahead of it.
+    """
+    lost: dict[str, dict[float, list[float]]] = {}
+    for number, network in enumerate(faints):
+        whole = fresh.loss(candidates.Candidate(network.candidate))
+        for budget in (2.5, 3.0, 3.5):
+            for way in ("uniform", "sensitivity", "agent"):
+                out = tmp_path / f"{number}-{budget}-{way}"
+                if way == "agent":
+                    layerwise.search({**network.request(out, budget=budget, walks=80), "time_s": 300.0})
+                else:
+                    mixed_bits.round_off(network.request(out, budget=budget, how=way))
+                lost.setdefault(way, {}).setdefault(budget, []).append(fresh.loss(candidates.Candidate(out)) - whole)
+    for budget, equal in lost["uniform"].items():
+        searched, agent = np.mean(lost["sensitivity"][budget]), np.mean(lost["agent"][budget])
+        assert searched < 0.6 * np.mean(equal)
+        assert agent < searched + 0.015
+    assert np.mean(list(lost["agent"].values())) < np.mean(list(lost["sensitivity"].values()))
 
 
 def test_too_few_walks_are_no_search() -> None:

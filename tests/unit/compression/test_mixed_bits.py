@@ -7,11 +7,12 @@ import itertools
 import pathlib
 
 import numpy as np
+import pytest
 
 from automl.compression import mixed_bits
 from automl.export import candidate as candidates
 from automl.export import tflite
-from tests.unit.compression.conftest import Trained
+from tests.unit.compression.conftest import Fresh, Trained
 
 
 def test_the_grid_is_symmetric_and_holds_each_channels_largest_weight() -> None:
@@ -41,19 +42,20 @@ def test_the_allotment_is_near_the_best_of_all_choices() -> None:
         assert best <= cost <= sum(table[uniform] for table in losses.values())
 
 
-def test_a_network_loses_less_than_with_equal_bits_and_its_download_shrinks(bars: Trained, tmp_path: pathlib.Path) -> None:
-    losses, files = {}, {}
-    judge_of = mixed_bits.judge_of
+@pytest.mark.xdist_group("faint")
+def test_a_network_loses_less_than_with_equal_bits_and_its_download_shrinks(
+    faint: Trained, fresh: Fresh, tmp_path: pathlib.Path
+) -> None:
+    losses = {}
     for how in ("sensitivity", "uniform"):
-        mixed_bits.round_off(bars.request(tmp_path / how, budget=4.0, how=how))
-        made = candidates.Candidate(tmp_path / how)
-        losses[how] = judge_of(made, bars.data)()
-        rows = {"image": np.asarray(bars.data.inputs("train")["image"][:50])}
-        files[how] = len(gzip.compress(tflite.convert(made.model, "int8", rows)))
-    original = candidates.Candidate(bars.candidate)
-    whole = len(gzip.compress(tflite.convert(original.model, "int8", rows)))
-    assert losses["sensitivity"] <= losses["uniform"]
-    assert files["sensitivity"] < 0.9 * whole
+        mixed_bits.round_off(faint.request(tmp_path / how, budget=3.0, how=how))
+        losses[how] = fresh.loss(candidates.Candidate(tmp_path / how))
+    original, made = candidates.Candidate(faint.candidate), candidates.Candidate(tmp_path / "sensitivity")
+    # On rows that neither was chosen by: of what equal bits lose, most is kept.
+    assert losses["sensitivity"] - fresh.loss(original) < 0.7 * (losses["uniform"] - fresh.loss(original))
+    rows = {"image": np.asarray(faint.data.inputs("train")["image"][:50])}
+    files = [len(gzip.compress(tflite.convert(c.model, "int8", rows))) for c in (original, made)]
+    assert files[1] < 0.9 * files[0]
 
 
 def test_a_swap_is_made_where_it_helps() -> None:

@@ -96,14 +96,15 @@ def make_table(path: Path, kind: str = "classification", rows: int = 600, seed: 
     )
 
 
-def make_pictures(path: Path, rows: int = 240, side: int = 12, seed: int = 0) -> Path:
-    """Grey pictures with a bright bar that lies or stands."""
+def make_pictures(path: Path, rows: int = 240, side: int = 12, seed: int = 0, *, faint: bool = False) -> Path:
+    """Grey pictures with a bright bar that lies or stands; a faint one is its own ground, only brighter."""
     rng = np.random.default_rng(seed)
-    images = rng.integers(0, 120, size=(rows, side, side, 1)).astype(np.uint8)
+    images = rng.integers(0, 200 if faint else 120, size=(rows, side, side, 1)).astype(np.uint8)
     target = rng.integers(0, 2, size=rows).astype(np.int32)
     for i in range(rows):
         place = rng.integers(1, side - 1)
-        (images[i, place] if target[i] else images[i, :, place])[:] = 230
+        bar = images[i, place] if target[i] else images[i, :, place]
+        bar[:] = bar + 55 if faint else 230
     validation = rows // 4
     task, classes = "image-classification", ("lies", "stands")
     preprocess = {
