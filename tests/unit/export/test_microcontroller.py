@@ -21,6 +21,8 @@ needs_micro = pytest.mark.skipif(not microcontroller.measurable(), reason="tflit
 SOURCES = os.environ.get("AUTOML_TFLM_SOURCES", "")
 """Folders for -I, with colons between: TensorFlow Lite Micro's sources, and the headers of flatbuffers, gemmlowp and ruy
 that they include."""
+LIBRARY = os.environ.get("AUTOML_TFLM_LIBRARY", "")
+"""Its library, to link the example with. Read here: no test sees the variables of the person who runs it."""
 
 
 @pytest.fixture(scope="module", params=["table", "pictures"])
@@ -175,10 +177,9 @@ def test_the_example_compiles_against_tensorflow_lite_micro(packed: Any, tmp_pat
     folders = [f"-I{folder}" for folder in SOURCES.split(":")]
     flags = ["-std=c++17", "-Wall", "-DTF_LITE_STATIC_MEMORY", "-DTF_LITE_DISABLE_X86_NEON"]
     subprocess.run(["g++", *flags, "-fsyntax-only", *folders, str(tmp_path / "main.cc")], check=True)
-    library = os.environ.get("AUTOML_TFLM_LIBRARY", "")
-    if library:
+    if LIBRARY:
         sources = [str(tmp_path / name) for name in ("main.cc", "model.cc")]
-        subprocess.run(["g++", *flags, *folders, *sources, library, "-o", str(tmp_path / "example")], check=True)
+        subprocess.run(["g++", *flags, *folders, *sources, LIBRARY, "-o", str(tmp_path / "example")], check=True)
         done = subprocess.run([str(tmp_path / "example")], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
         assert done.stdout.splitlines()[-1] == "as expected"
