@@ -11,6 +11,7 @@ import pytest
 from automl.catalog import architectures, compose
 from automl.search.budget import parameters
 from automl.tasks import head
+from tests.unit.export import operators
 
 SMALL = {
     "mlp": {"width": 32, "depth": 2, "frequencies": 8},
@@ -99,6 +100,7 @@ def test_every_family_becomes_an_int8_tflite_file_of_built_in_operations(family,
     built = build(family, SMALL[family])
     model = head.inference_model(built.core, META)
     content = tflite.convert(model, "int8", built.inputs)
+    assert operators.beyond_builtin(content) == []
     if (overhead := architectures[family].overhead) is not None:
         beside = overhead(built.profile, **compose.complete(built.recipe.architecture, architectures[family].params))
         assert parameters(built.recipe, built.profile) + beside == pytest.approx(len(content), rel=0.15)

@@ -13,7 +13,7 @@ import pytest
 
 from automl import catalog
 from automl.export import candidate, companions, inference, tflite, verify
-from tests.unit.export import planted
+from tests.unit.export import operators, planted
 
 ALL = [(entry.id, precision) for entry in catalog.formats for precision in entry.precisions]
 # Largest difference as a share of the outputs' spread. Integers of 8 bits resolve 1/256 of a range, in several layers.
@@ -70,12 +70,25 @@ def test_outputs_are_the_float_models(model: planted.Planted, tmp_path: pathlib.
     assert said["parameters"] == source.model.count_params()
     # What a microcontroller's needs is a note of its own.
     assert [note for note in said["notes"] if "bytes in flash" not in note] == []
+    if (flatbuffer := operators.of_artifact(artifact)) is not None:
+        assert operators.beyond_builtin(flatbuffer) == []
+    assert (flatbuffer is not None) == (format in ("tflite", "mobile", "microcontroller"))
 
     one = rows.take(np.array([3]))
     np.testing.assert_allclose(predictor.predict(one)[0], outputs[3], atol=1e-5 * spread)
     single = predictor.single(one)
     assert single is not None
     single()
+
+
+def test_an_operation_of_tensorflows_own_would_be_seen() -> None:
+    """What the checks above look for, in a file that has it: the converter is allowed to leave TensorFlow's in."""
+    import tensorflow as tf
+
+    function = tf.function(lambda x: tf.linalg.det(tf.nn.relu(x))).get_concrete_function(tf.TensorSpec((4, 4)))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    assert operators.beyond_builtin(converter.convert()) == ["FlexMatrixDeterminant"]
 
 
 @pytest.mark.parametrize(
