@@ -68,7 +68,7 @@ def techniques() -> str:
         "## Architectures\n",
     ]
     for architecture in entries.architectures:
-        out += _entry(architecture, [", ".join(sorted(architecture.modalities))])
+        out += _entry(architecture, [", ".join(sorted(architecture.modalities)), *_not_for_qat(architecture)])
     for stage in slots.STAGES:
         members = [t for t in entries.techniques if t.stage == stage]
         if members:
@@ -85,8 +85,13 @@ def techniques() -> str:
             facts += [f"needs `{other}` ({why})" for other, why in sorted(t.requires.items())]
             facts += [f"only when forced or allowed by name ({t.on_request})"] if t.on_request else []
             facts += [f"not as {name} ({why})" for name, why in sorted(t.unsupported_formats.items())]
+            facts += _not_for_qat(t)
             out += _entry(t, facts)
     return "\n".join(out)
+
+
+def _not_for_qat(entry: entries.Technique | entries.Architecture) -> list[str]:
+    return [f"not for `{entries.QAT}` ({entry.not_for_qat})"] if entry.not_for_qat else []
 
 
 def _entry(entry: entries.Technique | entries.Architecture, facts: list[str]) -> list[str]:

@@ -82,6 +82,7 @@ def _when(profile: Profile) -> str | None:
     when=_when,
     cost=1.5,
     fitted_by="automl.training.boosting:Forest",
+    not_for_qat="trees have thresholds, which gradients don't reach, and leave nothing to round",
     size=size,
 )
 def build(inputs: dict[str, Any], builder: Builder, *, rounds: int, leaves: int, depth: int, **learning: Any) -> Any:

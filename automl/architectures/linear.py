@@ -41,6 +41,7 @@ def size(profile: Profile, *, bins: int, one_hot_limit: int) -> int:
     reference="van Smeden et al., BMC Medical Research Methodology 16 (2016); Hastie and Tibshirani: Additive Models (1990)",
     cost=0.3,
     fitted_by="automl.training.linear_table:LinearTable",
+    not_for_qat="its one layer stays float in int8 files",
     size=size,
 )
 def build(inputs: dict[str, Any], builder: Builder, *, bins: int, one_hot_limit: int) -> Any:

@@ -57,6 +57,7 @@ def size(profile: Profile, *, width: int, units: int, layers: int, bidirectional
     uses=("cell", "sequence-pooling"),
     when=_short,
     size=size,
+    not_for_qat="its weights are in cells, which tfmot doesn't train under quantisation",
 )
 def build(
     inputs: dict[str, Any], builder: Builder, *, width: int, units: int, layers: int, bidirectional: bool, summary: str

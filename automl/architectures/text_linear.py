@@ -68,6 +68,7 @@ def _when(profile: Profile) -> str | None:
     when=_when,
     cost=0.5,
     fitted_by="automl.training.linear_text:LinearText",
+    not_for_qat="its weights are bytes already, and nothing is rounded in int8 files",
     size=size,
 )
 def build(inputs: dict[str, Any], builder: Builder, *, vocabulary: int, ngrams: int, pairs: int) -> Any:

@@ -70,6 +70,17 @@ def conflicts_among(ids: set[str]) -> list[tuple[str, str, str]]:
     return pairs
 
 
+def reason_against_qat(recipe: Recipe) -> str:
+    """Why a model of the recipe isn't for quantisation-aware training, by what is declared of its parts; "" where only the
+    built model can tell."""
+    if recipe.members:
+        return "not for QAT: an ensemble's networks have no outputs in common that a loss could act on"
+    family = recipe.architecture.id
+    declared = {family: entries.architectures[family].not_for_qat} if family in entries.architectures else {}
+    declared |= {c.id: entries.techniques[c.id].not_for_qat for c in recipe.techniques if c.id in entries.techniques}
+    return next((f"not for QAT: {id}: {why}" for id, why in declared.items() if why), "")
+
+
 def is_flat(choice: Choice) -> bool:
     """Whether a family with these parameters has no hidden layer."""
     if choice.id not in entries.architectures or (flat := entries.architectures[choice.id].flat) is None:

@@ -78,6 +78,9 @@ class Technique:
     """Of the stage `compress`: how the ladder tries it. Whether it does say needs that are measured, and the user."""
     travels: Callable[..., int] | None = None
     """(profile, **params) → compressed bytes that a file of a model has more for this technique, for encoding its inputs."""
+    not_for_qat: str = ""
+    """Why a model with this technique isn't trained under 8-bit quantisation (`automl.compression.qat`); "" where it may
+    be."""
 
     @property
     def summary(self) -> str:
@@ -157,6 +160,9 @@ class Architecture:
     fitted_by: str
     """"module:class" of the `automl.training.fitting.Fitting` that trains it in the place of gradient steps; its `build`
     gives the outputs themselves. "" for networks."""
+    not_for_qat: str
+    """Why its models aren't trained under 8-bit quantisation (`automl.compression.qat`), whatever their parameters; "" where
+    they may be."""
     doc: str
 
     @property
@@ -250,6 +256,8 @@ tasks: registry.Registry[Task] = registry.Registry("task type", "automl.tasks")
 formats: registry.Registry[Format] = registry.Registry("format", "automl.export")
 
 BOTH_KINDS = ("classification", "regression")
+QAT = "quantization-qat"
+"""The technique that `not_for_qat` speaks of."""
 
 
 def technique(
@@ -272,13 +280,14 @@ def technique(
     order: int = 0,
     rung: Rung | None = None,
     travels: Callable[..., int] | None = None,
+    not_for_qat: str = "",
 ) -> Callable[[Callable[..., TrainPlan]], Callable[..., TrainPlan]]:
     """Declares a technique. The decorated `apply(plan, *, …) -> plan` brings the essay as its docstring (or its
     module's).
 
     `default` names the modalities in which the technique is the default of its slot, or a switch that starts on; True
     means all that it applies to. `part` names what a switch shapes (see `slots.PARTS`). `on_request` says why the search
-    leaves it alone unless the user names it.
+    leaves it alone unless the user names it, `not_for_qat` why its models can't be trained under quantisation.
     """
     kept = tuple(modalities)
 
@@ -300,7 +309,7 @@ def technique(
                 unsupported_formats=MappingProxyType(dict(unsupported_formats or {})), on_request=on_request, when=when,
                 cost=cost,
                 default_for=frozenset(map(Modality, kept if default is True else default or ())), order=order, apply=apply,
-                doc=_doc(apply), rung=rung, travels=travels,
+                doc=_doc(apply), rung=rung, travels=travels, not_for_qat=not_for_qat,
             )
         )
         return apply
@@ -353,10 +362,12 @@ def architecture(
     elastic: bool = False,
     fitted_by: str = "",
     lacks: Iterable[str] = (),
+    not_for_qat: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares an architecture family by its `build(inputs, builder, **params)`; the essay is its module's docstring. With a
     `blueprint` the size follows from it. `fitted_by` names what trains a family that isn't trained by gradient steps,
-    `lacks` the parts that it hasn't of those that networks have."""
+    `lacks` the parts that it hasn't of those that networks have, `not_for_qat` says why its models can't be trained under
+    quantisation."""
 
     used = frozenset(uses) | (frozenset() if fitted_by else frozenset({slots.STEPS, slots.HIDDEN}) - frozenset(lacks))
     if size is None and blueprint is not None:
@@ -375,7 +386,7 @@ def architecture(
                 id=id, modalities=frozenset(map(Modality, modalities)), params=MappingProxyType(dict(params)),
                 reference=reference, when=when, cost=cost, provides=frozenset(provides), uses=used, flat=flat,
                 conversion=factor, build=build, size=size, overhead=overhead, blueprint=blueprint, drawings=drawings,
-                relaxation=relaxation, paths=paths, elastic=elastic, fitted_by=fitted_by,
+                relaxation=relaxation, paths=paths, elastic=elastic, fitted_by=fitted_by, not_for_qat=not_for_qat,
                 doc=_essay(build),
             )
         )

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl.catalog import compose, techniques
-from automl.catalog.entries import Technique
+from automl.catalog.entries import QAT, Technique
 from automl.catalog.precisions import narrowest
 from automl.catalog.rung import Rung
 from automl.compression import finetuning, twin_training
@@ -276,6 +276,9 @@ class _Ladder:
     ) -> Compressed | None:
         """Runs a rung and measures what it gives. None where it wasn't begun."""
         began = time.monotonic()
+        if technique.id == QAT and (against := compose.reason_against_qat(candidates.Candidate(self.best.folder).recipe)):
+            self.emit(Noted(message=f"{technique.id} is left out: {against}."))
+            return None
         time_s = self._time_s(rung, need, later)
         shortest_s = self._shortest_s(rung)
         if time_s < shortest_s:

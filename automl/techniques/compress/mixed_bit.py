@@ -12,6 +12,7 @@ from automl.catalog import Categorical, Float, Rung, TrainPlan, technique
     rung=Rung(
         target="automl.compression.mixed_bits:round_off", place=45, needs=(), shortest_s=15.0, longest_s=180.0,
     ),
+    not_for_qat="training on would move the weights off their grids of fewer bits",
 )
 def mixed_bit(plan: TrainPlan, *, budget: float, how: str) -> TrainPlan:
     """Mixed bits: each layer's weights get as few bits as it bears, `budget` of them on average.

@@ -11,6 +11,7 @@ from automl.catalog import Float, Int, Rung, TrainPlan, technique
     rung=Rung(
         target="automl.compression.layerwise:search", place=46, needs=(), shortest_s=30.0, longest_s=600.0,
     ),
+    not_for_qat="training on would move the weights off their grids of fewer bits",
     conflicts={"mixed-bit": "both round each layer's weights to grids of their own"},
 )
 def rl_sac(plan: TrainPlan, *, budget: float, walks: int) -> TrainPlan:

@@ -60,10 +60,14 @@ class CatalogService(catalog_service_pb2_grpc.CatalogServiceServicer):
 
 
 def _conflicts() -> dict[str, dict[str, str]]:
-    """Conflicts by id, both ways; they are declared on one side."""
+    """Conflicts by id, both ways, with what isn't for QAT; they are declared on one side."""
     both: dict[str, dict[str, str]] = {}
     for technique in entries.techniques:
         for other, why in technique.conflicts.items():
             both.setdefault(technique.id, {})[other] = why
             both.setdefault(other, {}).setdefault(technique.id, why)
+    for entry in (*entries.techniques, *entries.architectures):
+        if entry.not_for_qat:
+            both.setdefault(entry.id, {})[entries.QAT] = entry.not_for_qat
+            both.setdefault(entries.QAT, {})[entry.id] = entry.not_for_qat
     return both

@@ -51,6 +51,10 @@ async def test_conflicts_are_told_on_both_sides(server: Served) -> None:
     conflicts = {t.id: dict(t.conflicts) for t in listed}
     assert any(conflicts.values())
     assert all(id in conflicts[other] for id, others in conflicts.items() for other in others if other in conflicts)
+    told = {id: others["quantization-qat"] for id, others in conflicts.items() if "quantization-qat" in others}
+    declared = {e.id: e.not_for_qat for e in (*entries.techniques, *entries.architectures) if e.not_for_qat}
+    assert told == declared == conflicts["quantization-qat"]
+    assert "boosted-trees" in told
 
 
 async def test_lists_come_in_pages(server: Served) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from automl import catalog
-from automl.catalog import techniques
+from automl.catalog import architectures, techniques
 from automl.compression import ladder
 from automl.compression.distillation import Student
 from automl.export import candidate as candidates
@@ -361,6 +361,31 @@ def test_rungs_name_files_that_there_are() -> None:
     assert named
     for wanted in map(FormatRequest.parse, named):
         assert wanted.precision in catalog.formats[wanted.format].precisions
+
+
+@pytest.mark.parametrize(("changes", "why"), [
+    ({"architecture": Choice(id="boosted-trees")}, architectures["boosted-trees"].not_for_qat),
+    ({"techniques": (Choice(id="mixed-bit"),)}, techniques["mixed-bit"].not_for_qat),
+    ({"members": (Recipe(task="tabular-classification", architecture=Choice(id="mlp"), seed=1),)}, "an ensemble"),
+])
+def test_what_is_declared_not_for_it_isnt_trained_under_quantisation(
+    table: planted.Planted, tmp_path: pathlib.Path, changes: dict[str, Any], why: str
+) -> None:
+    """It is left out with the reason, before a process is started, and the ladder goes on."""
+    shutil.copytree(table.candidate, tmp_path / "declared")
+    recipe = Recipe(task="tabular-classification", architecture=Choice(id="mlp")).changed(**changes)
+    (tmp_path / "declared" / "recipe.json").write_bytes(recipe.canonical_json())
+    both = ("quantization-qat", "weight-clustering")
+    world = World(point(0.8, 0.9), point(0.8, 0.9))
+    _, events = climbed(
+        planted.Planted(table.data, tmp_path / "declared"), tmp_path / "out", world,
+        wish={"settings": SearchSettings(allow=both, force=both)},
+    )
+    assert "quantization-qat" not in world.tried
+    assert "weight-clustering" in world.tried
+    (note,) = [e.message for e in events if isinstance(e, Noted) and "quantization-qat" in e.message]
+    assert note.startswith("quantization-qat is left out: not for QAT: ")
+    assert why in note
 
 
 def test_what_the_user_forces_is_reserved_for() -> None:
