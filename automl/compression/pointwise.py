@@ -1,9 +1,12 @@
-"""Dense layers with a normalisation behind them as convolutions of 1 × 1, for quantisation-aware training.
+"""Dense layers as convolutions of 1 × 1, for quantisation-aware training: on places, and with a normalisation behind them.
 
 A normalisation scales each unit by its own factor. TFLite's converter folds that into the integer kernel of a convolution,
 which has a scale for each channel; a fully connected layer that was trained under quantisation has one scale for the whole
 kernel, so there the converter folds into floats and leaves the kernel float, four times as large, without a word (seen
 with TensorFlow 2.21; a scale for each unit makes it fail). On pictures of one pixel both compute the same.
+
+On the places of a picture, or of its windows, tf_keras computes a dense layer between two reshapes that ask for the batch's
+size, at which the converter fails; as a convolution it needs none. (On steps `single_row` does that.)
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ KEEP_SHAPE = frozenset({"Activation", "ReLU", "LeakyReLU", "Dropout"})
 
 
 def rewritten(model: Any) -> Any:
-    """The Keras 3 model with such pairs as convolutions, its weights taken over; `model` itself where it has none."""
+    """The Keras 3 model with these as convolutions, its weights taken over; `model` itself where it has none."""
     import keras
 
     pairs = {layer.name for layer in model.layers if _normalised(layer)}
-    if not pairs:
+    on_places = {layer.name for layer in model.layers if type(layer).__name__ == "Dense" and len(layer.output.shape) == 4}
+    if not pairs | on_places:
         return model
     norms = {_following(layer).name for layer in model.layers if layer.name in pairs}
     pixels: set[int] = set()
@@ -28,6 +32,10 @@ def rewritten(model: Any) -> Any:
         config = layer.get_config()
         if layer.name in pairs:
             return keras.layers.Conv2D(layer.units, 1, use_bias=layer.use_bias, name=layer.name)
+        if layer.name in on_places:
+            return keras.layers.Conv2D(
+                layer.units, 1, activation=layer.activation, use_bias=layer.use_bias, name=layer.name
+            )
         if layer.name in norms:
             config["axis"] = -1
         return type(layer).from_config(config)
@@ -48,7 +56,7 @@ def rewritten(model: Any) -> Any:
     made = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for layer in model.layers:
         weights = layer.get_weights()
-        if layer.name in pairs:
+        if layer.name in pairs | on_places:
             weights[0] = weights[0][None, None]
         made.get_layer(layer.name).set_weights(weights)
     return made

@@ -1,9 +1,11 @@
-"""Convolutions along one axis as convolutions of pictures of one row, for quantisation-aware training.
+"""What computes along one axis as convolutions of pictures of one row, for quantisation-aware training.
 
 tfmot knows Conv2D and DepthwiseConv2D, and folds a normalisation behind them; it knows no Conv1D, no separable or depthwise
-convolution along one axis, and no pooling there. TensorFlow and TFLite compute these as pictures of height 1 anyway, so the
-network is written so: [b, steps, c] becomes [b, 1, steps, c] in front of the first of them and stays that through what
-doesn't mind (normalisation, activations, sums, concatenation); what else comes gets its steps back.
+convolution along one axis, and no pooling there. Dense layers on each step it knows, but tf_keras computes them between two
+reshapes that ask for the batch's size, and the converter leaves such a kernel float (seen with TensorFlow 2.21). TensorFlow
+and TFLite compute all of these as pictures of height 1 anyway, so the network is written so: [b, steps, c] becomes
+[b, 1, steps, c] in front of the first of them and stays that through what doesn't mind (normalisation, activations, sums,
+concatenation); what else comes gets its steps back.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ KEEP_ROW = frozenset({"Activation", "ReLU", "LeakyReLU", "Dropout", "Add", "Mult
 
 
 def rewritten(model: Any) -> Any:
-    """The Keras 3 model with its convolutions along one axis as pictures', its weights taken over; `model` itself where it
-    has none."""
+    """The Keras 3 model with its convolutions and dense layers along one axis as pictures', its weights taken over; `model`
+    itself where it has none."""
     import keras
 
-    if not any(type(layer).__name__ in CONVOLUTIONS for layer in model.layers):
+    on_steps = {layer.name for layer in model.layers if _on_steps(layer)}
+    if not on_steps:
         return model
     rows: set[int] = set()
     """Tensors that are pictures of one row."""
@@ -34,7 +37,7 @@ def rewritten(model: Any) -> Any:
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         kind = type(layer).__name__
-        if kind in CONVOLUTIONS or kind in POOLINGS:
+        if layer.name in on_steps or kind in POOLINGS:
             parts = _as_picture(keras, layer)
             made_of[layer.name] = [part for part in parts if part.weights or type(part).__name__.endswith("Conv2D")]
             x = args[0]
@@ -62,12 +65,18 @@ def rewritten(model: Any) -> Any:
     for layer in model.layers:
         if not layer.weights:
             continue
-        if type(layer).__name__ in CONVOLUTIONS:
+        if layer.name in on_steps:
             _take_over(layer, made_of[layer.name])
         else:
             place = made_of.get(layer.name) or [made.get_layer(layer.name)]
             place[0].set_weights(layer.get_weights())
     return made
+
+
+def _on_steps(layer: Any) -> bool:
+    """Whether the layer computes along one axis with weights: a convolution, or a dense layer on each step."""
+    kind = type(layer).__name__
+    return kind in CONVOLUTIONS or (kind == "Dense" and len(layer.output.shape) == 3)
 
 
 def _with_steps(keras: Any, picture: Any) -> Any:
@@ -95,6 +104,10 @@ def _as_picture(keras: Any, layer: Any) -> list[Any]:
     if kind in POOLINGS:
         pooling = layers.MaxPooling2D if kind == "MaxPooling1D" else layers.AveragePooling2D
         return [pooling((1, layer.pool_size[0]), (1, layer.strides[0]), layer.padding, name=layer.name)]
+    if kind == "Dense":
+        return [layers.Conv2D(
+            layer.units, 1, activation=layer.activation, use_bias=layer.use_bias, name=layer.name
+        )]
     (size,), (step,), (apart,) = layer.kernel_size, layer.strides, layer.dilation_rate
     padding, parts = layer.padding, []
     if padding == "causal":
@@ -123,7 +136,7 @@ def _take_over(layer: Any, parts: list[Any]) -> None:
     """A convolution's weights into the layers that compute it: kernels get an axis of one row."""
     values = layer.get_weights()
     convolutions = [part for part in parts if type(part).__name__.endswith("Conv2D")]
-    kernels = [value[None] for value in values[: len(convolutions)]]
+    kernels = [value.reshape((1,) * (4 - value.ndim) + value.shape) for value in values[: len(convolutions)]]
     for number, (part, kernel) in enumerate(zip(convolutions, kernels, strict=True)):
         last = number == len(convolutions) - 1
         part.set_weights([kernel, *values[len(convolutions) :]] if last else [kernel])

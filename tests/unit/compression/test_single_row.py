@@ -41,6 +41,16 @@ def test_each_convolution_alone(layer: Any) -> None:
     assert not any(type(one).__name__ in single_row.CONVOLUTIONS for one in made.layers)
 
 
+def test_a_dense_layer_on_each_step_is_a_convolution() -> None:
+    """Of one place; what stands on whole rows stays dense."""
+    x = keras.Input((17, 4))
+    y = L.Dense(5, use_bias=False)(L.Dense(6, activation="gelu")(x))
+    model = keras.Model(x, L.Dense(3, name="last")(L.GlobalAveragePooling1D()(y)))
+    spread(model)
+    made = same(model)
+    assert [type(layer).__name__ for layer in made.layers if layer.weights] == ["Conv2D", "Conv2D", "Dense"]
+
+
 @pytest.mark.parametrize("steps", [17, None])
 def test_a_network_stays_one_row_between_its_convolutions(steps: int | None) -> None:
     x = keras.Input((steps, 4))
