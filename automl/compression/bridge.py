@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from automl import layers
 from automl.export import candidate as candidates
 from automl.spec import AutoMLError
 
@@ -146,8 +147,9 @@ class _Twins:
             return twins.Foreign(layer, name=name)
         known = getattr(self.tf_keras.layers, kind, None)
         if not type(layer).__module__.startswith("keras.") or kind == "Lambda" or known is None:
+            why = f": it is {layers.NEVER_DELIVERED[kind]}" if own and kind in layers.NEVER_DELIVERED else ""
             raise Unconvertible(
-                f"{layer.name}: tf_keras has no layer {kind}, and none stands for it in automl.compression.twins"
+                f"{layer.name}: tf_keras has no layer {kind}, and none stands for it in automl.compression.twins{why}"
             )
         try:
             twin = known(**{**_config(layer, known), "name": name})

@@ -46,3 +46,15 @@ LAYERS = (
     "automl.layers.trees:DecisionTrees",
     "automl.layers.trees:CategoryLevels",
 )
+
+_FOLDED = "folded away before the model leaves training"
+_SEARCHED = "of the one network that a search by relaxation trains, which is never delivered"
+_PRETRAINED = "of the network that learns to tell replaced words, of which the encoder alone is kept"
+NEVER_DELIVERED = {
+    **dict.fromkeys(("KernelWrapper", "WeightNorm", "WeightStandardization", "SpectralNorm", "Shakeout"), _FOLDED),
+    **dict.fromkeys(("DropBlock", "GaussianBottleneck"), _FOLDED),
+    **dict.fromkeys(("FrontChannels", "Mixture"), _SEARCHED),
+    **dict.fromkeys(("HiddenTokens", "AtPlaces", "TiedWords", "ReplacedTokens", "DetectionLoss"), _PRETRAINED),
+    "QuasiRecurrent": "a cell in a `Recurrence`, whose twin runs it",
+}
+"""All other layers, by the class, with the reason why none stands in a delivered model by itself: none has a twin."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import pkgutil
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,13 @@ from automl.catalog import TrainPlan, architectures, techniques
 from automl.compression import bridge
 from automl.spec import Choice, Modality, Profile, Recipe
 from automl.tasks import head
+from tests.unit.layers import test_listed
 
 bridge.load()
 
 import keras  # noqa: E402 — behind `load`, which keeps the order of imports
+
+from automl.compression import twins  # noqa: E402 — likewise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +138,50 @@ def test_squeeze_excite_and_residual_forms() -> None:
     bridge.build(*built("mlp", "gelu", "batch-norm", residual=True))
 
 
-def test_all_of_the_projects_layers_are_known() -> None:
-    from automl.compression import twins
+@pytest.mark.parametrize("name", test_listed.LAYERS)
+def test_each_layer_of_the_project_has_an_equal_twin(name: str) -> None:
+    """Behind a name of its own for each input, with its weights moved from where they start."""
+    given, arrays = test_listed.LAYERS[name]
+    layer = type(given).from_config(given.get_config())
+    rows = {f"given_{n}": array for n, array in enumerate(arrays)}
+    inputs = {n: keras.Input(array.shape[1:], dtype=array.dtype.name, name=n) for n, array in rows.items()}
+    tensors = list(inputs.values())
+    output = layer(tensors[0] if len(tensors) == 1 else tensors)
+    model = keras.Model(inputs, output)
+    layer.set_weights([w + np.arange(w.size).reshape(w.shape).astype(w.dtype) % 3 for w in layer.get_weights()])
+    made = bridge.build(model, rows, tolerance=np.inf)
+    found = np.asarray(made.twin([rows[t.name] for t in model.inputs], training=False))
+    np.testing.assert_allclose(found, np.asarray(model(rows, training=False)), rtol=1e-5, atol=1e-6)
+    assert made.twin.count_params() == model.count_params()
 
-    assert {name.partition(":")[2] for name in own_layers.LAYERS} == twins.OWN
+
+def defined() -> dict[str, type]:
+    """Every layer that the modules of `automl.layers` define for Keras to save, by its name."""
+    modules = [importlib.import_module(f"automl.layers.{m.name}") for m in pkgutil.iter_modules(own_layers.__path__)]
+    return {
+        name: one for module in modules for name, one in vars(module).items()
+        if isinstance(one, type) and issubclass(one, keras.layers.Layer) and one.__module__ == module.__name__
+        and not name.startswith("_")
+    }
+
+
+def test_every_layer_has_a_twin_or_a_reason() -> None:
+    """The twins are those that the test above has built."""
+    found, without = defined(), own_layers.NEVER_DELIVERED
+    assert set(found) - set(test_listed.LAYERS) == set(without)
+    assert twins.OWN == test_listed.LISTED
+    assert {name for name, one in found.items() if hasattr(one, "folded")} == {
+        name for name, why in without.items() if "folded" in why
+    }
+
+
+def test_a_layer_that_is_never_delivered_is_refused_with_the_reason() -> None:
+    from automl.layers import noise
+
+    inputs = keras.Input((4, 4, 2), name="numeric")
+    model = keras.Model({"numeric": inputs}, noise.DropBlock(name="holes")(inputs))
+    with pytest.raises(bridge.Unconvertible, match=r"holes: tf_keras has no layer DropBlock.*folded away"):
+        bridge.build(model, {"numeric": np.ones((2, 4, 4, 2), np.float32)})
 
 
 def test_weights_go_there_and_back() -> None:
