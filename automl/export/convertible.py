@@ -40,6 +40,14 @@ LEAST_S = 10.0
 """With less time a space's families aren't tried: a child would hardly have begun."""
 ONE_S = 45.0
 """For one format and precision, before its converter counts as hanging."""
+LEAST_RANGE, LEAST_DEVIATION, MOST_CERTAIN = 1e-6, 0.05, 0.99
+"""Outputs of which a difference says something: of a number the range over rows; of probabilities the deviation over rows,
+as a share of 1/classes, and the median of the largest, which is 1 where softmax says nothing but 1 and 0."""
+SETTLED_ROWS = 64
+"""By which an untrained network's scales are set."""
+LEAST_VARIATION = 1e-2
+"""Of a logit over rows, as a share of the largest logit, for it to be scaled up: of less float32's rounding would become a
+difference."""
 FLOAT_DIFFERENCE = 1e-3
 """Of a float32 file's outputs from the network's, as a share of their spread: more means another function."""
 
@@ -75,7 +83,8 @@ def tried(
     recipe: Recipe, prepared: PreparedDataset, formats: Sequence[FormatRequest], *, run_in_child: RunInChild,
     deadline: float | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """For each of `formats` (as text, "tflite:int8") {"reason": "" when it works, "size_bytes", "difference", "seconds"}.
+    """For each of `formats` (as text, "tflite:int8") {"reason": "" when it works, "size_bytes", "difference", "seconds",
+    "vacuous": "" or why the difference says nothing}.
 
     Those for which no time was left until `deadline` (monotonic) are absent.
     """
@@ -168,12 +177,13 @@ def try_all(request: dict[str, Any]) -> dict[str, Any]:
         source, inputs = _untrained(recipe, prepared, Path(name))
         rows = {key: np.asarray(value[:ROWS]) for key, value in inputs.items()}
         expected = np.asarray(source.model(source.encode(rows), training=False), np.float32)
+        vacuous = vacuous_reason(expected)
         for wanted in map(FormatRequest.from_dict, request["formats"]):
             say({"format": str(wanted)})
             began = time.monotonic()
             try:
                 size, difference = _one(source, prepared, wanted, Path(name), expected)
-                said: dict[str, Any] = {"reason": "", "size_bytes": size, "difference": difference}
+                said: dict[str, Any] = {"reason": "", "size_bytes": size, "difference": difference, "vacuous": vacuous}
             except Exception as error:  # noqa: BLE001 — whatever a converter raises is the answer.
                 said = {"reason": _sentence(error)}
             say({"format": str(wanted), **said, "seconds": round(time.monotonic() - began, 2)})
@@ -182,26 +192,86 @@ def try_all(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _untrained(recipe: Recipe, prepared: PreparedDataset, folder: Path) -> Any:
-    """A candidate with the weights that a training would begin with, and some of the data's rows."""
+    """A candidate with the weights that a training would begin with, and some of the data's rows.
+
+    Where no difference from its outputs would say anything the network is settled (see `_settle`). A family that a library
+    fits is fitted, which takes a second: nothing else fills its tables. Where the few rows lack a class it can't be, and its
+    outputs are the same for all rows.
+    """
+    import numpy as np
+
     from automl.architectures import model as architectures
     from automl.catalog import compose
     from automl.data import miniature
     from automl.export import candidate as candidates
     from automl.spec import Fidelity
     from automl.tasks import head
-    from automl.training import samples
+    from automl.training import samples, trainer
 
     meta = prepared.meta
     small = miniature.write(prepared, folder / "data", miniature.Rows(train=300, validation=ROWS, test=ROWS))
+    of_each = meta.kind != "classification" or len(np.unique(small.target("train"))) == meta.profile.classes
+    if catalog.architectures[recipe.architecture.id].fitted_by and of_each:
+        fitted = folder / "fitted"
+        trainer.train(
+            recipe, small, fidelity=Fidelity(epochs=recipe.epochs), metric=str(meta.preprocess["metric"]), workdir=fitted,
+            on_epoch=lambda measured: True,
+        )
+        return candidates.Candidate(fitted), small.inputs("test")
     plan = compose.plan_of(recipe, meta.profile).replace(precision="float32", resampling=None)
     shown = samples.load(small, plan, "train", Fidelity(epochs=1), recipe.seed)
     core = architectures.build_core(recipe, plan, meta.profile, shown.preprocess, shown.shown)
+    settling = {name: array[:SETTLED_ROWS] for name, array in shown.shown.items()}
+    if vacuous_reason(np.asarray(head.inference_model(core, meta)(settling, training=False))):
+        _settle(core, settling)
     path = folder / "candidate"
     path.mkdir()
     head.inference_model(core, meta).save(path / candidates.MODEL)
     (path / "preprocess.json").write_text(json.dumps(shown.preprocess), encoding="utf-8")
     (path / "recipe.json").write_bytes(recipe.canonical_json())
     return candidates.Candidate(path), small.inputs("test")
+
+
+def vacuous_reason(outputs: Any) -> str:
+    """Why no difference from these outputs [n, outputs] would say anything; "" for outputs of ordinary spread."""
+    import numpy as np
+
+    if outputs.shape[1] == 1:
+        return "" if float(np.ptp(outputs)) > LEAST_RANGE else "the network gives every row the same number"
+    deviation, least = float(outputs.std(axis=0).max()), LEAST_DEVIATION / outputs.shape[1]
+    if deviation < least:
+        return f"the network's probabilities deviate by {deviation:.2g} over rows, expected at least {least:.2g}"
+    certainty = float(np.median(outputs.max(axis=1)))
+    if certainty > MOST_CERTAIN:
+        return f"the network's largest probabilities have the median {certainty:.4f}, expected at most {MOST_CERTAIN:g}"
+    return ""
+
+
+def _settle(core: Any, inputs: dict[str, Any]) -> None:
+    """Gives an untrained core the scales that a trained one has, so that a difference of outputs says something.
+
+    Batch normalisations begin with a mean of 0 and a variance of 1, which normalises nothing: behind the residual branches
+    of a transformer logits are some hundreds, softmax says 1 or 0, and a file of any precision agrees or says the opposite.
+    They get the statistics of `inputs`. Other logits hardly vary, and anything agrees with a constant: the last layer is
+    scaled and shifted so that each output has mean 0 and deviation 1 over the rows.
+    """
+    import keras
+    import numpy as np
+
+    from automl.layers import averagers
+    from automl.tasks import head
+
+    if normalizations := averagers.batch_normalizations(core):
+        averagers.reestimate(core, normalizations, lambda: iter([inputs]))
+    if not any(layer.name == head.LOCATION for layer in core.layers):
+        return
+    last = core.get_layer(head.LOCATION)
+    outputs = np.asarray(keras.Model(core.input, last.output)(inputs, training=False), np.float64)
+    middle = outputs.mean(axis=tuple(range(outputs.ndim - 1)))
+    deviation = outputs.std(axis=0).reshape(-1, outputs.shape[-1]).mean(axis=0)
+    deviation = np.where(deviation > LEAST_VARIATION * np.abs(outputs).max(), deviation, 1.0)
+    kernel, bias = last.get_weights()
+    last.set_weights([kernel / deviation, (bias - middle) / deviation])
 
 
 def _one(source: Any, prepared: PreparedDataset, wanted: FormatRequest, folder: Path, expected: Any) -> tuple[int, float]:
@@ -232,7 +302,7 @@ def _one(source: Any, prepared: PreparedDataset, wanted: FormatRequest, folder: 
         raise ValueError(f"the file gives outputs {list(outputs.shape)}, the network {list(expected.shape)}")
     if not np.isfinite(outputs).all():
         raise ValueError("the file's outputs are NaN or infinite")
-    spread = 1.0 if expected.shape[1] > 1 else max(float(np.ptp(expected)), 1e-6)
+    spread = 1.0 if expected.shape[1] > 1 else max(float(np.ptp(expected)), LEAST_RANGE)
     difference = float(np.abs(outputs - expected).max()) / spread
     if wanted.precision == "float32" and difference > FLOAT_DIFFERENCE:
         raise ValueError(f"the file computes something else: its outputs differ by {difference:.2g} of their range")

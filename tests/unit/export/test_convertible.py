@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import pathlib
 import time
+import types
 from typing import Any
 
+import numpy as np
 import pytest
 
 from automl.catalog import space as spaces
@@ -98,6 +101,8 @@ def test_an_untrained_network_is_written_and_run(texts: planted.Planted) -> None
     assert found["tflite:float32"]["difference"] < 1e-4
     assert found["onnx:int8"]["reason"] == ""
     assert found["onnx:int8"]["size_bytes"] < found["tflite:float32"]["size_bytes"]
+    assert 0 < found["onnx:int8"]["difference"] < 0.1
+    assert found["tflite:float32"]["vacuous"] == found["onnx:int8"]["vacuous"] == ""
     assert "takes no integer inputs" in found["tflite:int16x8"]["reason"]
 
 
@@ -122,16 +127,109 @@ def test_what_is_known_is_looked_up(texts: planted.Planted, monkeypatch: pytest.
     assert of_space()["text-bag"]["onnx"] == "tried now"
 
 
-def test_the_page_is_the_table_of_the_stored_answers() -> None:
-    """`python docs/conversions.py --check` also names what has never been tried."""
-    import importlib.util
+def test_an_untrained_core_gets_the_scales_of_a_trained_one() -> None:
+    import keras
 
+    x = np.random.default_rng(0).normal([3, -20], [5, 0.1], (64, 2)).astype(np.float32)
+    inputs = keras.Input((2,), name="numeric")
+    normalization = keras.layers.BatchNormalization(epsilon=0.0)
+    features = keras.layers.Dense(8, kernel_initializer=keras.initializers.RandomNormal(stddev=40, seed=1))
+    for outputs in (
+        keras.layers.Dense(3, name="logits", bias_initializer=keras.initializers.Constant(500.0)),
+        keras.layers.EinsumDense("bmf,mfo->bmo", output_shape=(4, 3), bias_axes="o", name="logits"),
+    ):
+        hidden = features(normalization(inputs))
+        if isinstance(outputs, keras.layers.EinsumDense):
+            hidden = keras.layers.Reshape((4, 2))(hidden)
+        core = keras.Model({"numeric": inputs}, outputs(hidden), name="core")
+        before = np.asarray(core({"numeric": x}, training=False))
+        convertible._settle(core, {"numeric": x})
+        np.testing.assert_allclose(normalization.moving_mean, x.mean(axis=0), rtol=1e-4)
+        np.testing.assert_allclose(normalization.moving_variance, x.var(axis=0), rtol=1e-3)
+        assert normalization.momentum == 0.99
+        after = np.asarray(core({"numeric": x}, training=False), np.float64).reshape(len(x), -1, 3)
+        assert np.abs(after.mean(axis=(0, 1))).max() < 1e-3
+        np.testing.assert_allclose(after.std(axis=0).mean(axis=0), 1.0, rtol=1e-3)
+        assert not np.allclose(before.reshape(after.shape), after, atol=1)
+
+
+def test_a_logit_that_hardly_varies_is_not_scaled_up() -> None:
+    """Scaled to deviation 1, the rounding of the large part that all rows have in common would be a difference."""
+    import keras
+
+    inputs = keras.Input((2,), name="numeric")
+    last = keras.layers.Dense(2, name="logits")
+    core = keras.Model({"numeric": inputs}, last(inputs), name="core")
+    last.set_weights([np.array([[1.0, 1e-3], [0.0, 0.0]], np.float32), np.array([0.0, 700.0], np.float32)])
+    x = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
+    convertible._settle(core, {"numeric": x})
+    kernel, bias = last.get_weights()
+    np.testing.assert_allclose(kernel[0], [1.0, 1e-3])
+    assert abs(float(x.mean(axis=0)[0] * 1e-3 + bias[1])) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ([[0.2, 0.3, 0.5], [0.5, 0.3, 0.2], [0.1, 0.8, 0.1]], ""),
+        ([[0.2, 0.3, 0.5], [0.2, 0.3, 0.5]], "deviate by 0 over rows, expected at least 0.017"),
+        ([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.5, 0.5]], "have the median 1.0000, expected at most 0.99"),
+        ([[3.0], [3.5]], ""),
+        ([[3.0], [3.0]], "gives every row the same number"),
+    ],
+)
+def test_outputs_of_which_a_difference_says_nothing(outputs: list[list[float]], said: str) -> None:
+    found = convertible.vacuous_reason(np.asarray(outputs, np.float32))
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+def test_what_a_library_fits_is_fitted(texts: planted.Planted, tmp_path: pathlib.Path) -> None:
+    """A forest or a table of words begins with nothing in it: any file would agree."""
+    space = spaces.derive("text-classification", texts.data.meta.profile, SearchSettings(force=("text-linear",)))
+    recipe = space.recipe(space.complete({"architecture": "text-linear"}), 0)
+    source, inputs = convertible._untrained(recipe, texts.data, tmp_path)
+    rows = {name: np.asarray(value) for name, value in inputs.items()}
+    assert convertible.vacuous_reason(np.asarray(source.model(source.encode(rows), training=False))) == ""
+
+
+def test_rows_that_lack_a_class_are_no_fault_of_the_network(
+    texts: planted.Planted, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be fitted on them, and what converts is asked all the same."""
+    monkeypatch.setattr(type(texts.data), "target", lambda self, part: np.zeros(self.count(part), np.int32))
+    space = spaces.derive("text-classification", texts.data.meta.profile, SearchSettings(force=("text-linear",)))
+    recipe = space.recipe(space.complete({"architecture": "text-linear"}), 0)
+    source, inputs = convertible._untrained(recipe, texts.data, tmp_path)
+    outputs = np.asarray(source.model(source.encode({name: np.asarray(value) for name, value in inputs.items()})))
+    assert np.ptp(outputs) == 0
+
+
+def test_an_untrained_transformer_of_pictures_is_not_saturated(tmp_path: pathlib.Path) -> None:
+    """Without statistics its batch normalisations do nothing, and the residual branches add up to logits of hundreds."""
+    module = conversions()
+    data = module.data_set("image", tmp_path)
+    space = spaces.derive("image-classification", data.meta.profile, SearchSettings(force=("vit",)))
+    recipe = space.recipe(space.complete({"architecture": "vit"}), 0)
+    source, inputs = convertible._untrained(recipe, data, tmp_path / "work")
+    rows = {name: np.asarray(value) for name, value in inputs.items()}
+    assert convertible.vacuous_reason(np.asarray(source.model(source.encode(rows), training=False))) == ""
+
+
+def conversions() -> types.ModuleType:
+    """The script that tries them all."""
     path = pathlib.Path(__file__).parents[3] / "docs" / "conversions.py"
     spec = importlib.util.spec_from_file_location("conversions", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_the_table_of_the_stored_answers() -> None:
+    """`python docs/conversions.py --check` also names what has never been tried."""
+    module = conversions()
     stored = json.loads(convertible.KNOWN.read_text())
     assert module.PAGE.read_text() == module.page(stored)
     asked = {f"{one.format}:{one.precision}" for one in module.wanted()}
