@@ -227,10 +227,66 @@ def conversions() -> types.ModuleType:
     return module
 
 
-def test_the_page_is_the_table_of_the_stored_answers() -> None:
-    """`python docs/conversions.py --check` also names what has never been tried."""
+def test_everything_declared_has_been_tried_and_the_page_is_its_table() -> None:
     module = conversions()
     stored = json.loads(convertible.KNOWN.read_text())
-    assert module.PAGE.read_text() == module.page(stored)
     asked = {f"{one.format}:{one.precision}" for one in module.wanted()}
-    assert all(set(answers) <= asked for answers in stored["answers"].values())
+    assert stored["answers"].keys() == {f"{modality}/{family}" for modality, family in module.pairs()}
+    assert {key: answers.keys() for key, answers in stored["answers"].items()} == dict.fromkeys(stored["answers"], asked)
+    assert module.PAGE.read_text() == module.page(stored)
+    assert module.faults() == []
+
+
+def test_the_page_shows_differences_and_marks_the_large_ones() -> None:
+    module = conversions()
+    names = [f"{one.format}:{one.precision}" for one in module.wanted()]
+    answers = {name: {"reason": "", "size_bytes": 2000, "difference": 2e-7} for name in names}
+    answers["tflite:int8"] = {"reason": "", "size_bytes": 3000, "difference": 0.5}
+    answers["onnx:int8"] = {"reason": "no kernel"}
+    answers["browser:int8"] = {"reason": "", "size_bytes": 4000}
+    page = module.page({"versions": {}, "answers": {"image/vit": answers}})
+    cells = dict(zip(names, page.split("| image | vit | ")[1].split("\n")[0].removesuffix(" |").split(" | ")))
+    assert cells.pop("tflite:int8") == "3 KB, **0.5**"
+    assert cells.pop("onnx:int8") == "[1]"
+    assert cells.pop("browser:int8") == "4 KB"
+    assert set(cells.values()) == {"2 KB, 2e-7"}
+    assert "\n1. no kernel\n" in page
+
+
+def test_what_cannot_be_tried_here_keeps_its_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """It used to become "the server lacks", in a table that jobs elsewhere look up."""
+    module = conversions()
+    monkeypatch.setenv("AUTOML_ONNXRUNTIME_WEB", str(tmp_path))  # no runtime for browsers there
+    before = {
+        "browser:float32": {"reason": "", "size_bytes": 4, "difference": 0.25}, "browser:int8": {"reason": "no kernel"},
+        "onnx:int8": {"reason": "", "size_bytes": 3, "difference": 0.5},
+    }
+    kept = module._untriable(before)
+    assert kept == {"browser:float32": {"reason": "", "size_bytes": 4}, "browser:int8": {"reason": "no kernel"}}
+    asked: list[str] = []
+
+    def tried(recipe: Recipe, prepared: Any, formats: list[FormatRequest], **more: Any) -> dict[str, dict[str, Any]]:
+        asked.extend(map(str, formats))
+        return {str(one): {"reason": "no kernel"} for one in formats}
+
+    monkeypatch.setattr(convertible, "tried", tried)
+    monkeypatch.setattr(convertible, "KNOWN", tmp_path / "known.json")
+    monkeypatch.setattr(module, "PAGE", tmp_path / "page.md")
+    found = module.answers("linear", {"table/linear": kept})
+    assert asked == [str(one) for one in module.wanted() if one.format != "browser"]
+    assert {name: answer for name, answer in found["table/linear"].items() if name in kept} == kept
+
+
+def test_a_network_whose_differences_say_nothing_is_not_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    module = conversions()
+    monkeypatch.setattr(convertible, "KNOWN", tmp_path / "known.json")
+    monkeypatch.setattr(module, "PAGE", tmp_path / "page.md")
+
+    def tried(recipe: Recipe, prepared: Any, formats: list[FormatRequest], **more: Any) -> dict[str, dict[str, Any]]:
+        return {str(one): {"reason": "", "size_bytes": 1, "difference": 0.0, "vacuous": "flat"} for one in formats}
+
+    monkeypatch.setattr(convertible, "tried", tried)
+    assert module.answers("linear", {}) == {}
+    assert list(tmp_path.iterdir()) == []
