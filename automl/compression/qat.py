@@ -121,6 +121,8 @@ def faked(source: Any, x: Mapping[str, np.ndarray]) -> Fake:
 
     from automl.export import tflite
 
+    if loops := [layer.name for layer in source._flatten_layers() if hasattr(layer, "unroll")]:
+        raise NotForQat(f"not for QAT: {loops[0]} takes its steps in a loop, at which the converter fails in integers")
     plain = tflite.with_float_pictures(source)
     model = single_row.rewritten(pointwise.rewritten(plain))
     rows = _floats(model, x, CHECK_ROWS)
@@ -348,7 +350,6 @@ def converted(fake: Fake, batch: int | None = None) -> bytes:
     def call(**inputs: Any) -> dict[str, Any]:
         return {output: quantised([inputs[name] for name in names], training=False)}
 
-    inference.unroll(model)  # Its layers are those inside the twin's `Foreign` ones.
     module = Inference()
     with tempfile.TemporaryDirectory(prefix="automl-qat-") as folder:
         with _dilations_named():

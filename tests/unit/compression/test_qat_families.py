@@ -50,3 +50,26 @@ def test_a_family_can_be_trained_under_quantisation_or_says_why_not(family: str)
     expected = np.asarray(fake.twin([rows[name].astype(types[name]) for name in fake.inputs], training=False))
     found = tflite.TFLitePredictor(qat.converted(fake), 1).predict(rows)
     assert np.abs(found - expected).mean() < 0.03
+
+
+def test_a_recurrence_among_other_layers_is_refused_before_any_training() -> None:
+    genotype = architectures["nas-sequence"].params["genotype"]
+    words = str(genotype.default).split(".")
+    words[0] = "gru"
+    model, rows = built("nas-sequence", "relu", "batch-norm", width=8, genotype=".".join(words))
+    with pytest.raises(qat.NotForQat, match="in a loop"):
+        qat.faked(model, rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "ids"), [
+    *(("fcn", ("relu", norm)) for norm in ("layer-norm", "group-norm")),
+    *(("fcn", (activation, "batch-norm")) for activation in ("swish", "gelu", "hard-swish", "prelu", "leaky-relu")),
+    *(("resnet", ("relu", "batch-norm", part)) for part in ("squeeze-excite", "deformable-conv", "dilated-conv")),
+    ("mlp", ("relu", "layer-norm")),
+], ids=str)
+def test_what_techniques_put_into_a_network_leaves_its_kernels_integers(family: str, ids: tuple[str, ...]) -> None:
+    model, rows = built(family, *ids, **SMALL[family])
+    fake = qat.faked(model, rows)
+    integers = sum(w.size for w in tflite.weight_arrays(qat.converted(fake)) if w.dtype == np.int8)
+    assert integers >= 0.98 * fake.kernels > 0
