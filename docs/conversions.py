@@ -39,10 +39,9 @@ than 0.04 (16 bits) and 0.085 (8 bits) of most; depthwise convolutions, whose ch
 that is to be seen. Refused is none: trained models lose less or more, and jobs measure it."""
 WAVERING = (
     "TFLite's converter wavers at `series/recurrent` for microcontrollers: in about half of its runs on the same network\n"
-    "it leaves SPLIT float, and the file is refused. The answer is that of a run which came through."
+    "it leaves SPLIT float. It is asked up to six times."
 )
-"""Not to be told from the answers: of 14 conversions in two processes 7 were refused. Were that the answer, no job for a
-microcontroller would try the family."""
+"""Not to be told from the answers: 7 of 14 conversions in two processes."""
 TASKS = {
     "table": "tabular-classification", "image": "image-classification", "text": "text-classification",
     "series": "timeseries-classification",

@@ -54,6 +54,33 @@ def test_every_tensor_is_an_integer_and_every_operation_known(packed: Any) -> No
     assert set(members(artifact)) == {"model.h", "model.cc", "main.cc", "model.tflite", *companions.NAMES}
 
 
+@pytest.mark.parametrize(("floats", "asked", "refused"), [
+    ([[], []], 1, ""),
+    ([["SPLIT", "QUANTIZE"], [], []], 2, ""),
+    ([["CAST"], ["CAST"]], 1, "CAST would stay float"),
+    ([["SPLIT"]] * 9, microcontroller.ATTEMPTS, "SPLIT would stay float"),
+])
+def test_a_converter_that_wavers_is_asked_again(
+    floats: list[list[str]], asked: int, refused: str, table: planted.Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leaves float in one run and not in another; what it always does is refused at once."""
+    file = microcontroller.contents(candidate.Candidate(table.candidate), table.data.path, 0)
+    given, converted = iter(floats), []
+
+    def convert(*args: Any, **kwargs: Any) -> bytes:
+        converted.append(kwargs["integer_only"])
+        return file
+
+    monkeypatch.setattr(microcontroller.tflite, "convert", convert)
+    monkeypatch.setattr(microcontroller, "_float_operations", lambda content: next(given))
+    if refused:
+        with pytest.raises(inference.Unconvertible, match=refused):
+            microcontroller.contents(candidate.Candidate(table.candidate), table.data.path, 0)
+    else:
+        assert microcontroller.contents(candidate.Candidate(table.candidate), table.data.path, 0) == file
+    assert converted == [True] * asked
+
+
 def test_weights_lie_at_multiples_of_16(packed: Any) -> None:
     content = members(packed[1])["model.tflite"]
     model = _flatbuffer.model_of(content)
