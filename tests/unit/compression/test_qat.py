@@ -183,6 +183,7 @@ def test_pictures_come_in_as_bytes(bars: Trained, tmp_path: pathlib.Path) -> Non
     assert agreement > 0.9
 
 
+@pytest.mark.slow
 def test_convolutions_along_one_axis_are_trained_under_quantisation(table: planted.Planted, tmp_path: pathlib.Path) -> None:
     """With hardly any rate the file has to answer as the network did that it is made of."""
     folder = tmp_path / "convolved"
