@@ -50,9 +50,10 @@ def run(
 
 
 def page(
-    title: str, known: Mapping[str, ModuleType], folder: Path, remark: Callable[[dict[str, Any]], str] = lambda result: ""
+    title: str, known: Mapping[str, ModuleType], folder: Path, remark: Callable[[dict[str, Any]], str] = lambda result: "",
+    judged: Callable[[dict[str, Any]], dict[str, Any]] = lambda result: result,
 ) -> str:
-    """Every row's newest result for people; `remark` stands behind the time that it took."""
+    """Every row's newest result for people, as it is `judged` today; `remark` stands behind the time that it took."""
     lines = [f"# {title}"]
     for name, row in known.items():
         files = sorted(folder.glob(f"{name}-*.json"), key=lambda file: json.loads(file.read_text(encoding="utf-8"))["taken"])
@@ -60,7 +61,7 @@ def page(
         if not files:
             lines.append("Not run yet.")
             continue
-        result: dict[str, Any] = json.loads(files[-1].read_text(encoding="utf-8"))
+        result = judged(json.loads(files[-1].read_text(encoding="utf-8")))
         about = result["machine"]
         lines += [
             f"{ {True: 'Met', False: 'Missed', None: 'Not done yet'}[result['met']] }. Commit {result['commit'][:10]}, "

@@ -31,9 +31,9 @@ def remark(result: dict[str, Any]) -> str:
     return said + (f"; a quick look, {result['seeds']} seed(s)" if result["seeds"] < SEEDS else "")
 
 
-def judged(figures: dict[str, Any], seeds: int) -> dict[str, Any]:
-    """The figures, met only where the seeds are as many as they should be."""
-    return {**figures, "met": None} if figures["met"] and seeds < SEEDS else figures
+def judged(result: dict[str, Any]) -> dict[str, Any]:
+    """The result, met only where the seeds are as many as they should be."""
+    return {**result, "met": None} if result["met"] and result["seeds"] < SEEDS else result
 
 
 def main() -> int:
@@ -55,10 +55,10 @@ def main() -> int:
             given.data, given.work, ends, given.seeds, given.factor, tuple(given.sets), about["commit"],
             lambda line: print(line, flush=True),
         )
-        return {"factor": given.factor, "seeds": given.seeds, **judged(row.measure(what), given.seeds)}
+        return judged({"factor": given.factor, "seeds": given.seeds, **row.measure(what)})
 
     met = shared.run(known, given.only or known, rows.RESULTS, measured)
-    (rows.RESULTS / "README.md").write_text(shared.page(TITLE, known, rows.RESULTS, remark), encoding="utf-8")
+    (rows.RESULTS / "README.md").write_text(shared.page(TITLE, known, rows.RESULTS, remark, judged), encoding="utf-8")
     return 0 if met else 1
 
 
