@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl.catalog import compose, techniques
 from automl.catalog.entries import QAT, Technique
-from automl.catalog.precisions import narrowest
+from automl.catalog.precisions import BYTES, narrowest
 from automl.catalog.rung import Rung
 from automl.compression import finetuning, twin_training
 from automl.compression.distillation import TECHNIQUE as DISTILLATION
@@ -259,8 +259,7 @@ class _Ladder:
         shares = [1.0]
         if need == "size" and limits.max_size_bytes is not None and event.size_bytes and event.parameters:
             # What travels in the file, and the graph, stay as large.
-            a_weight = {"int8": 1.1, "int16x8": 1.1, "dynamic": 1.05, "float16": 2.0}.get(event.precision, 4.0)
-            weights = max(1.0, a_weight * event.parameters)
+            weights = max(1.0, BYTES[event.precision] * event.parameters)
             shares.append(max(0.02, (MARGIN * limits.max_size_bytes - (event.size_bytes - weights)) / weights))
         if need == "size" and limits.max_parameters is not None and event.parameters:
             shares.append(limits.max_parameters / event.parameters)

@@ -75,6 +75,11 @@ def trained_file(precision: str, batch: int | None = None) -> str:
     return f"model-{precision}.tflite" if batch is None else f"model-{precision}-batch-{batch}.tflite"
 
 
+def trained_files(folder: Path) -> list[str]:
+    """The names of all of these in a candidate's folder."""
+    return sorted(file.name for file in folder.glob(trained_file("*")))
+
+
 def encode(preprocess: dict[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Prepared inputs as the model takes them: tables through the fitted operations of their preprocess.json."""
     return dict(raw.of(preprocess).prepared(preprocess, inputs))

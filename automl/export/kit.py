@@ -1,7 +1,7 @@
 """What is kept of a delivered model so that another artifact can be made of it later: a zip with the candidate and a few
 rows of its data.
 
-    candidate/model.keras, preprocess.json, recipe.json, result.json
+    candidate/model.keras, preprocess.json, recipe.json, result.json, and the files that quantisation-aware training made
     data/            a prepared data set in miniature: rows to calibrate with, rows for samples, held-out rows to verify on
     supernet/        weights.npz and space.json of the supernet that other networks can be cut out of, where there is one
     delivery.json    the metric and the tolerance of the job
@@ -46,7 +46,7 @@ def pack(
     with tempfile.TemporaryDirectory(prefix="automl-kit-") as folder:
         data = miniature.write(prepared, Path(folder) / "data", rows)
         with zipfile.ZipFile(temporary, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-            for name in _CANDIDATE:
+            for name in (*_CANDIDATE, *candidates.trained_files(candidate)):
                 archive.writestr(companions.entry(f"candidate/{name}"), (candidate / name).read_bytes())
             for file in sorted(path for path in data.path.rglob("*") if path.is_file()):
                 archive.writestr(companions.entry(f"data/{file.relative_to(data.path).as_posix()}"), file.read_bytes())

@@ -12,6 +12,7 @@ from automl.catalog import compose, entries
 from automl.catalog.domains import Categorical, Int
 from automl.catalog.footprint import Footprint, footprint
 from automl.catalog.genotypes import dimension
+from automl.catalog.precisions import BYTES
 from automl.catalog.space import Assignment, Dimension, Space
 from automl.export import companions
 from automl.search.budget import parameters
@@ -19,9 +20,6 @@ from automl.search.sampler import assignment_of
 from automl.spec import Constraints, FormatRequest, Infeasible, Profile, Recipe
 from automl.spec.recipe import ParameterValue
 
-BYTES = {"float32": 4.0, "float16": 2.0, "dynamic": 1.05, "int8": 1.1, "int16x8": 1.1}
-"""A weight in a file of that precision; biases and scales of quantised ones stay wider. What a family knows of its files
-goes before that."""
 GRAPH_BYTES = 1_500
 """Of a file beside its weights and what travels with it, at least."""
 EIGHT_BITS = ("int8", "dynamic")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from typing import Any
 
@@ -13,6 +12,7 @@ from automl.catalog import compose, entries, space
 from automl.compression import bridge
 from automl.spec import Recipe, SearchSettings
 from tests.property.test_recipes import BUILT, PREPROCESS, data, small
+from tests.unit.compression.test_bridge import Target
 
 bridge.load()
 
@@ -21,17 +21,6 @@ import keras  # noqa: E402 — behind `load`, which keeps the order of imports
 ROWS, SHAKES = 16, 8
 HALF = 2e-3
 """Where the network computes with numbers of 16 bits: half a step of theirs."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """What the output of an inference model is told."""
-
-    kind: str
-    target_mean: float = 20.0
-    target_std: float = 5.0
-    target_min: float = 1.0
-    target_max: float = 60.0
 
 
 def sampled(name: str, seed: int, family: str = "") -> Recipe:

@@ -27,6 +27,8 @@ from automl.compression import twins  # noqa: E402 — likewise
 
 @dataclasses.dataclass(frozen=True)
 class Target:
+    """What the output of an inference model is told."""
+
     kind: str
     target_mean: float = 20.0
     target_std: float = 5.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shutil
 import zipfile
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from automl.data import miniature
 from automl.execution import again, children
-from automl.export import kit
+from automl.export import candidate, kit
 from automl.spec import Internal
 from tests.unit.export import planted
 
@@ -67,6 +68,22 @@ def test_another_artifact_is_verified_on_the_kept_rows(
     none = again.make({**request, "precision": "", "max_size_bytes": 100})
     assert [one["precision"] for one in none["refused"]] == ["float32", "float16", "dynamic", "int8"]
     assert "at most 100 bytes were asked for" in none["refused"][0]["reason"]
+
+
+def test_what_was_trained_for_integers_is_kept(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    """A later export would else be quantised after training, from weights that weren't."""
+    shutil.copytree(table.candidate, tmp_path / "trained")
+    for batch, content in ((None, b"of any number"), (1, b"of one row")):
+        (tmp_path / "trained" / candidate.trained_file("int8", batch)).write_bytes(content)
+    (tmp_path / "trained" / "converted-int8-any-0.tflite").write_bytes(b"can be made again")
+    kit.pack(tmp_path / "trained", table.data, tmp_path / "model.kit.zip", metric="accuracy", tolerance=0.05)
+    kit.unpack(tmp_path / "model.kit.zip", tmp_path / "kept")
+    kept = candidate.Candidate(tmp_path / "kept" / "candidate")
+    for batch, content in ((None, b"of any number"), (1, b"of one row")):
+        found = kept.trained_for("int8", batch)
+        assert found is not None
+        assert found.read_bytes() == content
+    assert not list(kept.path.glob("converted*"))
 
 
 def test_a_damaged_kit_is_told(kept: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from automl.architectures import vgg
 from automl.catalog import architectures, space
 from automl.catalog.footprint import footprint
+from automl.catalog.precisions import BYTES
 from automl.export import companions
 from automl.search import sizing
 from automl.spec import Choice, Constraints, FormatRequest, Infeasible, Recipe, SearchSettings
@@ -73,7 +74,7 @@ def test_a_family_that_knows_its_files_may_have_a_weight_for_every_byte(limit):
     assert sizing.parameters(made, PICTURES) + statistics <= limits.most_parameters(made)
     blind = hand.recipe(hand.complete({"architecture": "vit"}), 0)
     assert architectures["vit"].overhead is None
-    assert limits.most_parameters(blind) == int((limits.file_bytes - sizing.GRAPH_BYTES) / sizing.BYTES["int8"])
+    assert limits.most_parameters(blind) == int((limits.file_bytes - sizing.GRAPH_BYTES) / BYTES["int8"])
 
 
 def test_what_a_technique_makes_travel_counts_as_part_of_the_file():
@@ -110,7 +111,7 @@ def test_what_turned_out_too_heavy_is_expected_within_its_file_afterwards():
     """Of a family that doesn't know its files: they are judged by its weights."""
     hand = space.derive(PICTURES.task, PICTURES, SearchSettings())
     made = hand.recipe(hand.complete({"architecture": "vit"}), 0)
-    limit = int(1.001 * sizing.BYTES["int8"] * sizing.parameters(made, PICTURES)) + 10_000
+    limit = int(1.001 * BYTES["int8"] * sizing.parameters(made, PICTURES)) + 10_000
     limits = sizing.Limits.of(Constraints(max_size_bytes=limit), INT8, modality=PICTURES.modality)
     built = int(1.05 * limits.most_parameters(made))
     known = limits.after(made, PICTURES, built)
