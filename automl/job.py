@@ -698,7 +698,7 @@ class Job:
             self.ledger.note(f"Nothing is compressed beyond quantisation: {max(0.0, available):.0f} s are left for it.")
             return candidate
         share = LIMITED_SHARE if self._limited else COMPRESS_SHARE
-        usual_s = 1.2 * self.engine.compress_estimate_s(self.spec.search.force)
+        usual_s = 1.2 * self.engine.compress_estimate_s(self.spec.formats, self.spec.search.force)
         deadline = min(
             self.budget.step_deadline("compress"), self.clock.now() + max(usual_s, share * self.spec.budget.wall_s)
         )
@@ -933,8 +933,8 @@ class Job:
         share; and what the rungs take that the user forces."""
         if self.spec.search.strategy == "fixed":
             return 0.0
-        usual, total = self.engine.compress_estimate_s(), self.spec.budget.wall_s
-        forced = self.engine.compress_estimate_s(self.spec.search.force) - usual
+        usual, total = self.engine.compress_estimate_s(self.spec.formats), self.spec.budget.wall_s
+        forced = self.engine.compress_estimate_s(self.spec.formats, self.spec.search.force) - usual
         if forced > 0:
             return float(min(usual + forced, FORCED_SHARE * total))
         # Networks are made small enough beforehand; how fast they are is less sure, and compression may still help.

@@ -4,7 +4,7 @@ ladder (`automl.compression.ladder`)."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from automl.spec.recipe import ParameterValue
 
@@ -50,3 +50,7 @@ class Rung:
     def __post_init__(self) -> None:
         if unknown := set(self.needs) - NEEDS.keys():
             raise ValueError(f"a rung for {sorted(unknown)}: there are {', '.join(NEEDS)}")
+
+    def held(self, formats: Iterable[object]) -> bool:
+        """Whether a file of one of these formats (as people write them) would hold what the rung makes."""
+        return not self.carried_by or not {str(wanted) for wanted in formats}.isdisjoint(self.carried_by)

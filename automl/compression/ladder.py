@@ -129,11 +129,14 @@ def compress(
     return ladder.climb()
 
 
-def estimate_s(forced: Sequence[str] = ()) -> float:
+def estimate_s(formats: Sequence[FormatRequest], forced: Sequence[str] = ()) -> float:
     """Seconds to reserve: the measurement that comes first, the rung that is tried whatever it shows, with time to recover,
-    and those that the user wants."""
+    and those that the user wants and a file of the formats would hold."""
     usual = [t.rung.shortest_s for t in techniques if t.rung is not None and "download" in t.rung.needs]
-    wanted = [t.rung for t in techniques if t.rung is not None and t.id in forced and "download" not in t.rung.needs]
+    wanted = [
+        t.rung for t in techniques
+        if t.rung is not None and t.id in forced and "download" not in t.rung.needs and t.rung.held(formats)
+    ]
     return MEASURE_S + 1.5 * max(usual, default=0.0) + sum(SAFETY * (r.shortest_s + MEASURE_S / 2) for r in wanted)
 
 
@@ -201,7 +204,7 @@ class _Ladder:
     def _carried(self, technique: Technique, rung: Rung) -> bool:
         """Whether a file that is asked for would hold what the rung makes. If none would, and it is called for, a note says
         so."""
-        if not rung.carried_by or {str(wanted) for wanted in self.wish.formats} & set(rung.carried_by):
+        if rung.held(self.wish.formats):
             return True
         if self._need(technique, rung) is not None:
             self.emit(Noted(message=(

@@ -52,6 +52,7 @@ class Engine:
     """(candidate, prepared, spec=…, metric=…, out=…, run_in_child=…, deadline=…, emit=…, done=events of an earlier run,
     honest=…, shrunk=(recipe, weights) → recipe or None, speed=recipe → `Speed`, threads=…, seed=…) → candidate."""
     compress_estimate_s: Callable[..., float]
+    """(formats, techniques that are forced) → seconds."""
     deliver: Callable[..., list[Any]]
     deliver_estimate_s: Callable[..., float]
     """(formats, recipe, profile, parameters=…, rows=…, slots=…) → seconds on a busy machine; without recipe: of a plain
@@ -134,10 +135,10 @@ def product() -> Engine:
 
         return Path(ladder.compress(candidate, prepared, wish=wish, students=student, **more))
 
-    def compress_estimate_s(forced: Sequence[str] = ()) -> float:
+    def compress_estimate_s(formats: Any, forced: Sequence[str] = ()) -> float:
         from automl.compression import ladder
 
-        return ladder.estimate_s(forced)
+        return ladder.estimate_s(formats, forced)
 
     def deliver(*args: Any, **more: Any) -> list[Any]:
         from automl.export import deliver as delivery

@@ -1,7 +1,7 @@
 """The final fit: the winner once more with the validation rows among its training rows.
 
 From scratch with the winner's recipe and its best epoch, when the time that is reserved allows it; else the winner's own
-weights are trained on for a few epochs at a tenth of the rate; else the winner stays as it is. Nothing new can
+weights are trained on for a few epochs at a lower rate; else the winner stays as it is. Nothing new can
 be measured afterwards (the validation rows are seen), so the result is kept only if it is at least as good on them as the
 winner was: a training that went astray shows there.
 """
@@ -60,5 +60,5 @@ def plan(winner: Candidate, speed: Speed, available_s: float, rows: int, validat
     return Plan(
         "continue", recipe, Fidelity(epochs=more), whole.total_s(more) * SAFETY,
         f"A final fit from scratch takes {scratch_s:.0f} s, {available_s:.0f} s are left: the winner goes on for {more} "
-        "epochs on training and validation rows, at a tenth of its rate.",
+        "epochs on training and validation rows, at a lower rate.",
     )

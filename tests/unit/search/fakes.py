@@ -426,7 +426,7 @@ class Theatre:
         return Engine(
             prepare=prepare, executor=executor, predictions=predictions, blend=blend, compress=compress, deliver=deliver,
             deliver_estimate_s=lambda *a, **k: self.deliver_s,
-            compress_estimate_s=lambda forced=(): 6.0 + 50.0 * ("rl-sac" in forced),
+            compress_estimate_s=lambda formats, forced=(): 6.0 + 50.0 * ("rl-sac" in forced),
             score=self.score, found=self.found, foresight=lambda device, profile, formats, cache: None,
             convertible=lambda space, prepared, formats, **more: self.conversions,
             keep=lambda candidate, prepared, out, **more: None,

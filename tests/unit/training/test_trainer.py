@@ -199,7 +199,7 @@ class TestGoingOn:
         final = run(classification, tmp_path / "final", 2, part="train+validation", continue_from=tmp_path / "search")
         assert final.validation_seen
         assert (final.resumed_epoch, final.epochs_done, final.best_epoch) == (0, 2, 2)
-        # From the search's weights at a tenth of the rate, not from scratch.
+        # From the search's weights at a lower rate, not from scratch.
         assert final.measurements[0].train_loss < search.measurements[1].train_loss
         assert final.measurements[0].learning_rate == pytest.approx(search.measurements[0].learning_rate / 10)
         assert (tmp_path / "final/preprocess.json").read_text() == (tmp_path / "search/preprocess.json").read_text()
