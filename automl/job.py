@@ -41,7 +41,7 @@ from automl.search import (
     sizing,
     strategies,
 )
-from automl.search.budget import Budget, Speeds, reserve_shares
+from automl.search.budget import Budget, Speeds, paceable, reserve_shares
 from automl.search.control import Cancelled, Control, listen
 from automl.search.engine import Engine, Workers
 from automl.search.genotypes import PORTFOLIO_SHARE
@@ -556,7 +556,8 @@ class Job:
             return own
         interrupted = [t for t in self.state.trials.values() if t.origin == "final" and t.outcome is None]
         trial = runner.train(
-            Proposal(plan.recipe, plan.fidelity, "final", slots=slots), part="train+validation",
+            Proposal(plan.recipe, plan.fidelity, "final", slots=slots, paced=paceable(plan.recipe, prepared.meta.profile)),
+            part="train+validation",
             deadline=self.budget.step_deadline("final"), init_from=own if plan.how == "continue" else None,
             trial=interrupted[-1].id if interrupted else None, attempt=interrupted[-1].attempt + 1 if interrupted else 1,
         )

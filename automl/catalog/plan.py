@@ -160,6 +160,8 @@ class TrainPlan:
     """`make(peak=float, steps=int, steps_per_epoch=int) -> keras LearningRateSchedule | keras.callbacks.Callback`.
     `steps` is the recipe's whole training; a callback reads `logs["score"]` (larger is better) at the end of each
     epoch."""
+    schedule_by_score: bool = False
+    """The schedule is such a callback."""
     averaging: Component | None = None
     """`make(epochs=int, steps_per_epoch=int) -> averager`; after each epoch the trainer calls
     `averager.after_epoch(model, epoch from 1, batches) -> list of arrays as of model.get_weights() | None`, and what it
@@ -180,6 +182,13 @@ class TrainPlan:
     """Epochs without a better score after which the trial stops; None never. Best weights are always kept."""
     tags: frozenset[str] = frozenset()
     """Facts techniques leave for each other and for export: "batch-statistics", "soft-targets", "no-int8"…"""
+
+    @property
+    def paceable(self) -> bool:
+        """Whether it may be carried out in fewer epochs than it was made for (`automl.training.pacing`): nothing but the
+        rate turns on the length of the training, and the rate on the step."""
+        of_length = self.averaging or self.pretraining or self.optimizer_options.get("gradient_accumulation_steps")
+        return self.schedule is not None and not self.schedule_by_score and not of_length
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""

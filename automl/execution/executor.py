@@ -92,6 +92,8 @@ class Work:
     """On the clock of `time.monotonic()` of this machine: training stops there with the best so far (PRUNED). A worker
     that hasn't ended `grace_s` (the executor's) after it is killed: TIMED_OUT, or, where it was measuring its file, what its
     training came to."""
+    pace: float | None = None
+    """On the same clock: the training is paced to end by then (see `train(pace=…)`)."""
     memory_bytes: int | None = None
     """Limit on the worker's resident memory; beyond it the attempt is ended as OOM."""
     room_bytes: int | None = None

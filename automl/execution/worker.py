@@ -38,7 +38,8 @@ def to_json(work: Work) -> dict[str, Any]:
     return {
         "trial": work.trial, "attempt": work.attempt, "recipe": work.recipe.to_dict(), "fidelity": work.fidelity.to_dict(),
         "prepared": str(work.prepared), "metric": work.metric, "workdir": str(work.workdir), "part": work.part,
-        "deadline": work.deadline, "memory_bytes": work.memory_bytes, "room_bytes": work.room_bytes, "slots": work.slots,
+        "deadline": work.deadline, "pace": work.pace, "memory_bytes": work.memory_bytes, "room_bytes": work.room_bytes,
+        "slots": work.slots,
         "init_from": None if work.init_from is None else str(work.init_from), "batch_scale": work.batch_scale,
         "entry": work.entry, "settings": dict(work.settings),
         "judge": None if work.judge is None else dataclasses.asdict(work.judge),
@@ -121,7 +122,7 @@ def train(work: Work, session: Session, threads: int) -> TrainResult:
     result = trainer.train(
         work.recipe, PreparedDataset.open(work.prepared), fidelity=work.fidelity, part=work.part,
         metric=work.metric, workdir=work.workdir, on_epoch=session.epoch, deadline=work.deadline, threads=threads,
-        continue_from=work.init_from, batch_scale=work.batch_scale,
+        continue_from=work.init_from, pace=work.pace, batch_scale=work.batch_scale,
         memory_bytes=work.room_bytes, beat=session.beat, should_stop=session.should_stop,
     )
     left_s = math.inf if work.deadline is None else work.deadline - time.monotonic()

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 from automl.catalog.space import Space
 from automl.search import portfolio, sizing
-from automl.search.budget import SAFETY, Outlook, parameters
+from automl.search.budget import SAFETY, Outlook, paceable, parameters
 from automl.search.evolution import Evolution
 from automl.search.prune import MISTIMED
 from automl.search.sampler import NOT_EVIDENCE, Proposal, Sampler, evidence, recipe_seed, seed64
@@ -50,6 +50,9 @@ STRETCH = 1.6
 """… and the last training of a slot takes at most as many times its wished epochs…"""
 PICTURES = 4.0
 """… which both are this for pictures."""
+EAGER = 1.25
+"""Of the epochs that there seems to be room for, a training that is paced may have as many times: it has those that the
+clock turns out to have room for."""
 LONGER = 1.3
 """A leader is trained anew where there is room for as many times its epochs."""
 LEAST = 0.2
@@ -243,10 +246,9 @@ class Auto(Sampler):
             room = outlook.speed(recipe).epochs_within(outlook.remaining_s / SAFETY)
             if not place and room >= self._few * wish:
                 return None  # the best has time for more than that later
-            epochs = min(room, math.ceil(self._stretch * wish))
-            if epochs >= LONGER * had[portfolio.kind(recipe)]:
-                longer = recipe.model_copy(update={"epochs": epochs})
-                return Proposal(longer, Fidelity(epochs=epochs), "finalist", fits=True)
+            most = math.ceil(self._stretch * wish)
+            if min(room, most) >= LONGER * had[portfolio.kind(recipe)]:
+                return self._filling(recipe, room, most, "finalist")
         return None
 
     def _refined(self, trial: str, outlook: Outlook) -> Proposal | None:
@@ -299,8 +301,16 @@ class Auto(Sampler):
         share = least * min(1.0, ROWS_AN_EPOCH / max(1, self.space.profile.rows))
         if room < max(1, math.ceil(share * wish)):
             return None
-        epochs = wish if room >= self._few * wish else min(room, math.ceil(self._stretch * wish))
-        return Proposal(recipe.model_copy(update={"epochs": epochs}), Fidelity(epochs=epochs), origin, fits=True)
+        if room >= self._few * wish:
+            return Proposal(recipe, Fidelity(epochs=wish), origin, fits=True)
+        return self._filling(recipe, room, math.ceil(self._stretch * wish), origin)
+
+    def _filling(self, recipe: Recipe, room: int, most: int, origin: str) -> Proposal:
+        """The recipe with all epochs that there is room for, at most so many; paced where that can be done."""
+        paced = paceable(recipe, self.space.profile)
+        epochs = min(most, math.ceil(EAGER * room) if paced else room)
+        timed = recipe.model_copy(update={"epochs": epochs})
+        return Proposal(timed, Fidelity(epochs=epochs), origin, fits=True, paced=paced)
 
 
 def spread_to(recipe: Recipe, outlook: Outlook, seconds: float, most: int) -> int:

@@ -243,6 +243,13 @@ class Speeds:
         return Speed(setup_s, self._work(recipe) * self._places(), False)
 
 
+def paceable(recipe: Recipe, profile: Profile) -> bool:
+    """Whether a training's epochs may be fitted to the clock while it runs (`automl.training.pacing`): of pictures, whose
+    trainings are the longest, where its plan allows it."""
+    pictures = profile.image_shape is not None and not entries.architectures[recipe.architecture.id].fitted_by
+    return pictures and compose.plan_of(recipe, profile).paceable
+
+
 def cost(recipe: Recipe) -> float:
     """The declared factor on an epoch's time of everything in the recipe."""
     factor = 1.0

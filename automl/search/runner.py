@@ -16,7 +16,7 @@ from types import MappingProxyType
 from automl.catalog.space import Space
 from automl.execution.executor import Ended, Epoch, Executor, Judge, Work
 from automl.search import sizing
-from automl.search.budget import Budget, Clock, Outlook, Speeds, planned
+from automl.search.budget import TAIL_S, Budget, Clock, Outlook, Speeds, planned
 from automl.search.control import Control
 from automl.search.judging import Judging
 from automl.search.ledger import Ledger
@@ -195,6 +195,8 @@ class Runner:
         left = trial.fidelity.epochs - (trial.measurements[-1].epoch if trial.measurements else 0)
         speed = self.speeds.predict(trial.recipe, trial.slots)
         needed_s = left * speed.epoch_s * trial.fidelity.data_fraction
+        if (pace := self._works[trial.id].pace) is not None:
+            needed_s = min(needed_s, max(speed.epoch_s, pace - self.clock.now()))  # its last epoch is running
         return needed_s <= self.budget.remaining_s() - self.budget.reserved("final")
 
     def _fill(self, sampler: Sampler, first: Sequence[Recipe]) -> str:
@@ -304,7 +306,7 @@ class Runner:
     ) -> Trial:
         """Runs one trial outside the search and waits for its end. `go_on` is asked after each epoch. Raises `Cancelled`."""
         id = trial or self._new_id()
-        self._start(proposal, id, attempt, part=part, deadline=deadline, init_from=init_from)
+        self._start(proposal, id, attempt, part=part, deadline=deadline, pace=deadline - TAIL_S, init_from=init_from)
         while self.state.trials[id].outcome is None:
             self._commands()
             if self.control.finish:
@@ -345,16 +347,18 @@ class Runner:
 
     def _start(
         self, proposal: Proposal, trial: str, attempt: int, *, part: str = "train", deadline: float | None = None,
-        init_from: Path | None = None,
+        pace: float | None = None, init_from: Path | None = None,
     ) -> None:
         if proposal.resume is not None:
             init_from = self.place.folder(proposal.resume)
         entry, settings = self._supernets.special(proposal.recipe, proposal.origin)
+        if proposal.paced and pace is None:
+            pace = self.clock.now() + self.budget.search_remaining_s() - TAIL_S
         deadline = self.budget.step_deadline("final") if deadline is None else deadline
         work = Work(
             trial=trial, attempt=attempt, recipe=proposal.recipe, fidelity=proposal.fidelity, prepared=self.place.prepared,
             metric=self.place.metric, workdir=self.place.folder(trial), part=part, memory_bytes=self.place.memory_bytes,
-            deadline=deadline, init_from=init_from,
+            deadline=deadline, pace=pace if proposal.paced else None, init_from=init_from,
             batch_scale=0.5 if trial in self._halved else 1.0, judge=None if entry else self._judge(proposal), entry=entry,
             settings=settings, slots=self._held(proposal.slots),
         )
@@ -363,7 +367,7 @@ class Runner:
         self.ledger.emit(
             TrialStarted(
                 trial=trial, attempt=attempt, recipe=proposal.recipe, fidelity=proposal.fidelity, origin=proposal.origin,
-                slot=self.executor.taken, slots=work.slots,
+                slot=self.executor.taken, slots=work.slots, paced=proposal.paced,
             )
         )
         if self._sampler is not None:
@@ -396,7 +400,7 @@ class Runner:
                 ),
                 None,
             )
-            proposal = Proposal(trial.recipe, trial.fidelity, trial.origin, resume, slots=held)
+            proposal = Proposal(trial.recipe, trial.fidelity, trial.origin, resume, slots=held, paced=trial.paced)
             self._start(proposal, trial.id, trial.attempt + 1)
 
     @property
@@ -452,7 +456,8 @@ class Runner:
         if work.deadline is not None and last.epoch < trial.fidelity.epochs:
             speed = self.speeds.predict(trial.recipe, trial.slots)
             left_s = work.deadline - self.clock.now()
-            if trial.origin not in (*NOT_EVIDENCE, "fixed", "user") and mistimed(trial, speed.epoch_s, left_s):
+            timed = not trial.paced and trial.origin not in (*NOT_EVIDENCE, "fixed", "user")
+            if timed and mistimed(trial, speed.epoch_s, left_s):
                 return MISTIMED
             if self.clock.now() + 0.8 * speed.epoch_s * trial.fidelity.data_fraction > work.deadline:
                 return "the next epoch would end after the time for it"
@@ -493,8 +498,8 @@ class Runner:
             self._waiting.append(trial.id)
             return
         self._start(
-            Proposal(trial.recipe, trial.fidelity, trial.origin, slots=min(old.slots, free)), trial.id, trial.attempt + 1,
-            part=old.part, deadline=old.deadline, init_from=old.init_from,
+            Proposal(trial.recipe, trial.fidelity, trial.origin, slots=min(old.slots, free), paced=trial.paced), trial.id,
+            trial.attempt + 1, part=old.part, deadline=old.deadline, pace=old.pace, init_from=old.init_from,
         )
 
     def _finish(
@@ -511,6 +516,7 @@ class Runner:
                 trial=trial, attempt=attempt, outcome=outcome, message=message, wall_s=wall_s, step_s=step_s,
                 score=score, artifact=usable.artifact if usable is not None else None,
                 best_epoch=result.best_epoch if result is not None else None,
+                epochs=result.schedule_epochs if result is not None else None,
                 parameters=result.parameters or None if result is not None else None,
             )
         )

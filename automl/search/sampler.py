@@ -61,6 +61,8 @@ class Proposal:
     """Id of an ended trial of the same recipe with fewer epochs, whose checkpoint is continued."""
     fits: bool = False
     """The epochs were chosen to fill the time that is left: they are not to be changed again."""
+    paced: bool = False
+    """They are the most that it may have, and are fitted to the time that is left while it runs (`budget.paceable`)."""
     slots: int = 1
     """That it is to hold, with their cores; see `Outlook.spread`."""
 

@@ -82,6 +82,8 @@ class TrialStarted(Frozen):
     slot: int
     slots: int = 1
     """That it holds, from `slot` on as far as they are free."""
+    paced: bool = False
+    """See `Trial.paced`."""
 
 
 class TrialMeasured(Frozen):
@@ -101,6 +103,8 @@ class TrialEnded(Frozen):
     """Of the float model; where the search ranks by artifacts, what the artifact scores, foreseen where it wasn't
     measured."""
     best_epoch: int | None = None
+    epochs: int | None = None
+    """That its schedule had in the end, where it was paced: its recipe is one of as many."""
     parameters: int | None = None
     artifact: ArtifactPoint | None = None
     wall_s: float
@@ -348,7 +352,7 @@ class JobState(pydantic.BaseModel):
                 before = self.trials.get(started.trial)
                 self.trials[started.trial] = Trial(
                     id=started.trial, recipe=started.recipe, fidelity=started.fidelity, origin=started.origin,
-                    slots=started.slots,
+                    slots=started.slots, paced=started.paced,
                     attempt=started.attempt, measurements=before.measurements if before is not None else (),
                     wall_s=before.wall_s if before is not None else 0.0, step_s=before.step_s if before is not None else 0.0,
                 )
@@ -357,6 +361,7 @@ class JobState(pydantic.BaseModel):
             case TrialEnded() as ended:
                 trial = self.trials.get(ended.trial)
                 if trial is not None and ended.attempt >= trial.attempt:
+                    trial = trial if ended.epochs is None else trial.of_epochs(ended.epochs)
                     self.trials[ended.trial] = trial.model_copy(
                         update={
                             "outcome": ended.outcome, "message": ended.message, "best_epoch": ended.best_epoch,

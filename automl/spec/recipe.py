@@ -61,6 +61,11 @@ class Recipe(Frozen):
         return model.digest(self.to_dict())
 
     @property
+    def lineage(self) -> str:
+        """The identity but for the number of epochs."""
+        return self.changed(epochs=1).identity
+
+    @property
     def single(self) -> tuple[Recipe, ...]:
         """Every member as a recipe of its own; the recipe alone where it is no ensemble."""
         return (self.model_copy(update={"members": ()}), *self.members)

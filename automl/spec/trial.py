@@ -96,6 +96,9 @@ class Trial(Frozen):
     attempt: int = 1
     slots: int = 1
     """That it holds while it runs, with their cores."""
+    paced: bool = False
+    """Its epochs are fitted to the clock while it runs: it has at most those of its recipe, and its schedule is carried to
+    the end all the same. Once it has ended, recipe and fidelity have the epochs that there were."""
     outcome: Outcome | None = None
     message: str = ""
     measurements: tuple[Measurement, ...] = ()
@@ -110,6 +113,12 @@ class Trial(Frozen):
     """Of the model as float32 weights: 4 × parameters."""
     wall_s: float = 0.0
     step_s: float = 0.0
+
+    def of_epochs(self, epochs: int) -> Trial:
+        """The same as a training of so many epochs."""
+        return self.model_copy(
+            update={"recipe": self.recipe.changed(epochs=epochs), "fidelity": self.fidelity.changed(epochs=epochs)}
+        )
 
     @property
     def usable(self) -> bool:

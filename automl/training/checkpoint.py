@@ -35,6 +35,8 @@ class Position(Frozen):
     version: int = VERSION
     recipe: str
     """Identity."""
+    lineage: str = ""
+    """Identity but for the epochs; "" of checkpoints from before there was one."""
     part: str
     metric: str
     fidelity: Fidelity

@@ -30,6 +30,8 @@ class TrainResult(Frozen):
     fidelity: Fidelity
     epochs_done: int
     """Whole epochs over all attempts and continuations."""
+    schedule_epochs: int | None = None
+    """That the schedule had in the end, where it was paced; `recipe` is one of as many."""
     best_epoch: int | None = None
     """Epoch (counted from 1) whose weights the candidate holds; None when no epoch was evaluated."""
     score: float | None = None

@@ -33,7 +33,7 @@ from automl.catalog import TrainPlan, architectures, compose
 from automl.data.prepared import PreparedDataset
 from automl.spec import Fidelity, InvalidInput, Measurement, Outcome, Recipe
 from automl.tasks import head, metrics
-from automl.training import backends, candidate, checkpoint, pretraining, profile, rates, samples
+from automl.training import backends, candidate, checkpoint, pacing, pretraining, profile, rates, samples
 from automl.training.batches import Batch, Batches, one_hot, prefetched
 from automl.training.engine import Engine
 from automl.training.given import Given
@@ -54,8 +54,8 @@ LONG_STEP_S = 1.0
 CHECKPOINT_S = 5.0
 """Least time between two checkpoints: short epochs are cheaper to repeat than to save."""
 WARM_RATE = 0.3
-"""Factor on the learning rate of a training that begins from another's weights: of small picture networks that went on for one
-to four epochs on the validation rows too, 0.3 was better than 0.1 on fresh rows in six pairs of six, by .001 to .007."""
+"""Factor on the learning rate of a training that begins from another's weights: of small picture networks that went on for
+one to four epochs on the validation rows too, 0.3 was better than 0.1 on fresh rows in six pairs of six, by .001 to .007."""
 EVALUATION_BATCH = 1024
 PRETRAINING_SEED = 0x9E3779B9
 """Sets the seeds of what pretraining throws away apart from the core's."""
@@ -75,6 +75,7 @@ def train(
     on_epoch: Callable[[Measurement], bool],
     part: str = "train",
     deadline: float | None = None,
+    pace: float | None = None,
     resume: bool = True,
     threads: int = 1,
     continue_from: Path | None = None,
@@ -89,6 +90,9 @@ def train(
     `on_epoch` is called after each epoch's evaluation; False ends the training (PRUNED), with the best epoch's weights.
     `deadline` (`time.monotonic()`) and `should_stop` end it within an epoch, too: what is best by then is kept, and if
     nothing has been evaluated yet, the weights of the moment are. `beat` is called while steps make progress.
+    `pace` (on the same clock) fits the schedule to the time (`automl.training.pacing`), where the recipe's plan is
+    `paceable`: it ends by then, with as many of `fidelity.epochs` as there is room for, and is the training of a recipe of
+    as many.
 
     With `resume` a checkpoint in `workdir` of the same recipe is gone on from: after a crash, and, with a larger
     `fidelity.epochs`, to promote a trial; `on_epoch` hears of the new epochs only. The schedule always spans the recipe's
@@ -122,7 +126,7 @@ def train(
             )
         return found
     training = _Training(
-        recipe, prepared, fidelity, metric, Path(workdir), on_epoch, part, deadline, batch_scale, memory_bytes, beat,
+        recipe, prepared, fidelity, metric, Path(workdir), on_epoch, part, deadline, pace, batch_scale, memory_bytes, beat,
         should_stop, given or Given(),
     )
     with _globals_restored():
@@ -200,8 +204,9 @@ def _certainty(values: dict[str, float]) -> float:
 class _Training:
     def __init__(
         self, recipe: Recipe, prepared: PreparedDataset, fidelity: Fidelity, metric: str, workdir: Path,
-        on_epoch: Callable[[Measurement], bool], part: str, deadline: float | None, batch_scale: float,
-        memory_bytes: int | None, beat: Callable[[], None], should_stop: Callable[[], bool], given: Given,
+        on_epoch: Callable[[Measurement], bool], part: str, deadline: float | None, paced_to: float | None,
+        batch_scale: float, memory_bytes: int | None, beat: Callable[[], None], should_stop: Callable[[], bool],
+        given: Given,
     ):
         self.given = given
         self.recipe, self.prepared, self.fidelity, self.part = recipe, prepared, fidelity, part
@@ -210,6 +215,9 @@ class _Training:
         self.workdir = workdir
         self.on_epoch, self.beat, self.should_stop = on_epoch, beat, should_stop
         self.deadline = math.inf if deadline is None else deadline
+        self.paced_to = paced_to
+        self.pace: pacing.Pace | None = None
+        self.schedule_epochs: int | None = None
         self.batch_scale, self.memory_bytes = batch_scale, memory_bytes
         self.profile: StepProfile | None = None
         self.clock = _Clock()
@@ -260,6 +268,7 @@ class _Training:
                 self._settle_rate(point)
         with self.clock.on("build"):
             self._build()
+            self.pace = self._paced()
             if (refusal := self._refusal()) is not None:
                 return self._result(Outcome.OVERSIZE, refusal)
             self.engine = self._engine(self.optimizer)
@@ -268,6 +277,8 @@ class _Training:
         outcome, message = self._epochs()
         if outcome is Outcome.NAN or self.best.epoch is None:
             return self._result(outcome, message)
+        if self.pace is not None and not self.warm and outcome is Outcome.COMPLETED:
+            self._settle_epochs(self.epochs_done)
         with self.clock.on("checkpoint"):
             self._save()
         with self.clock.on("export"):
@@ -284,6 +295,10 @@ class _Training:
         if resume and (found := checkpoint.read(self.workdir)) is not None:
             if found.position.recipe == self.recipe.identity and found.position.part == self.part:
                 return found, found.position.warm, True
+            position, ours = found.position, (self.recipe.lineage, self.part)
+            if self.paced_to is not None and (position.lineage, position.part) == ours:
+                self._settle_epochs(found.position.epochs_done)  # It had come to its end.
+                return found, False, True
             _log.warning("the checkpoint in %s is of another recipe or part and counts as absent", self.workdir.name)
         if continue_from is None:
             return None, False, False
@@ -293,6 +308,11 @@ class _Training:
         if found.position.recipe != self.recipe.identity:
             raise InvalidInput.at("continue_from", f"{Path(continue_from).name} holds another recipe's training")
         return found, found.position.part != self.part, False
+
+    def _settle_epochs(self, epochs: int) -> None:
+        """The training was one of so many epochs."""
+        self.recipe, self.fidelity = self.recipe.changed(epochs=epochs), self.fidelity.changed(epochs=epochs)
+        self.schedule_epochs = epochs
 
     def _seed(self) -> None:
         """Everything that draws from a global generator; our own parts have generators and seeds of their own."""
@@ -361,6 +381,17 @@ class _Training:
             params={"epochs": self.fidelity.epochs, "steps": self.batches.steps, "verbose": 0},
         )
         self.each_step = any(_overrides(c, "on_train_batch_begin", "on_train_batch_end") for c in self.callbacks)
+
+    def _paced(self) -> pacing.Pace | None:
+        """What fits the schedule to the clock; None where nothing does."""
+        if self.paced_to is None or not self.plan.paceable or self.plan.epochs != self.fidelity.epochs:
+            return None
+        return pacing.Pace(self.paced_to, self.deadline, self.plan.epochs, self.batches.steps, time.monotonic())
+
+    @property
+    def _iterations(self) -> Any:
+        """The step at which the optimizer reads its schedule."""
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer)._iterations
 
     def _core(self, plan: TrainPlan) -> keras.Model:
         if self.given.network is not None:
@@ -452,6 +483,8 @@ class _Training:
         """Runs what is left of the trial's epochs and says how it ended."""
         self.hooks.on_train_begin()
         self._trace()
+        if self.pace is not None:
+            self.pace.go_on(int(np.asarray(self._iterations.value)), time.monotonic())
         try:
             for epoch in range(self.epochs_done + 1, self.fidelity.epochs + 1):
                 self.hooks.on_epoch_begin(epoch - 1)
@@ -463,11 +496,16 @@ class _Training:
                     return Outcome.PRUNED, str(stop)
                 measurement = self._measure(epoch, loss)
                 self.epochs_done = epoch
+                if self.pace is not None:
+                    self.pace.after(epoch, time.monotonic())
+                    self._iterations.assign(self.pace.done)
                 if time.monotonic() - self.saved_at >= CHECKPOINT_S:
                     with self.clock.on("checkpoint"):
                         self._save()
                 with self.clock.on("report"):
                     go_on = self.on_epoch(measurement)
+                if self.pace is not None and epoch >= self.pace.epochs:
+                    return Outcome.COMPLETED, ""
                 if not go_on:
                     return Outcome.PRUNED, f"stopped after epoch {epoch}"
                 if self.plan.patience is not None and self.best.stale >= self.plan.patience:
@@ -557,6 +595,8 @@ class _Training:
             raise _Stopped(f"the deadline came in epoch {epoch}")
         if self.should_stop():
             raise _Stopped(f"stopped in epoch {epoch}")
+        if self.pace is not None:
+            self._iterations.assign(self.pace.position(epoch, done))
         self.hooks.on_train_batch_begin(done)
         start = time.monotonic()
         with self.clock.on("steps"):
@@ -630,11 +670,11 @@ class _Training:
         """Writes a checkpoint of the last whole epoch."""
         state = {} if self.averager is None else self.averager.state()
         position = checkpoint.Position(
-            recipe=self.recipe.identity, part=self.part, metric=self.metric.id, fidelity=self.fidelity, warm=self.warm,
-            epochs_done=self.epochs_done, steps_per_epoch=self.batches.steps, best_epoch=self.best.epoch,
-            best_score=self.best.score if self.best.epoch is not None else None, best_averaged=self.best.averaged,
-            stale=self.best.stale, measurements=tuple(self.measurements), callbacks=tuple(map(_plain_state, self.callbacks)),
-            rate_found=self.rate_found,
+            recipe=self.recipe.identity, lineage=self.recipe.lineage, part=self.part, metric=self.metric.id,
+            fidelity=self.fidelity, warm=self.warm, epochs_done=self.epochs_done, steps_per_epoch=self.batches.steps,
+            best_epoch=self.best.epoch, best_score=self.best.score if self.best.epoch is not None else None,
+            best_averaged=self.best.averaged, stale=self.best.stale, measurements=tuple(self.measurements),
+            callbacks=tuple(map(_plain_state, self.callbacks)), rate_found=self.rate_found,
         )
         checkpoint.write(self.workdir, checkpoint.Checkpoint(
             position, _values(self.core.variables), _values(self.optimizer.variables), self.best.weights,
@@ -663,7 +703,7 @@ class _Training:
         if position.steps_per_epoch != self.batches.steps:
             # Another fidelity or batch size: the schedule stands where these many epochs of it would end.
             steps = position.epochs_done * self.batches.steps
-            getattr(self.optimizer, "inner_optimizer", self.optimizer)._iterations.assign(steps)
+            self._iterations.assign(steps)
         if self.averager is not None and point.averager:
             self.averager.restore(point.averager)
         for callback, state in zip(self.callbacks, position.callbacks, strict=False):
@@ -695,7 +735,8 @@ class _Training:
             values = metrics.evaluate(self.meta.task, self.samples.validation_target, self._best_predictions())
         return TrainResult(
             outcome=outcome, message=message, recipe=self.recipe.identity, part=self.part, metric=self.metric.id,
-            fidelity=self.fidelity, epochs_done=self.epochs_done, best_epoch=self.best.epoch if values else None,
+            fidelity=self.fidelity, epochs_done=self.epochs_done, schedule_epochs=self.schedule_epochs,
+            best_epoch=self.best.epoch if values else None,
             score=self.best.score if values else None, validation=values, validation_seen=self._validation_seen,
             averaged=self.best.averaged, parameters=parameters, size_bytes=4 * parameters,
             batch_size=self.batches.batch_size, measurements=tuple(self.measurements), resumed_epoch=self.resumed_epoch,

@@ -24,7 +24,8 @@ LEAST = 1e-3
     reference="Goodfellow, Bengio, Courville: Deep Learning (2016), section 8.3.1",
 )
 def apply(plan: TrainPlan, *, patience: int, factor: float) -> TrainPlan:
-    return plan.replace(schedule=Component(f"{__name__}:make", {"patience": patience, "factor": factor}))
+    made = Component(f"{__name__}:make", {"patience": patience, "factor": factor})
+    return plan.replace(schedule=made, schedule_by_score=True)
 
 
 def make(*, peak: float, steps: int, steps_per_epoch: int, patience: int, factor: float) -> Any:

@@ -42,6 +42,7 @@ from automl.spec import (
     Verification,
 )
 from automl.spec.event import ArtifactMade, ArtifactRefused
+from automl.training.pacing import Pace
 from automl.training.result import RESULT_FILE, TrainResult
 
 TABLE = Profile(
@@ -134,6 +135,7 @@ class _Run:
     best: float | None = None
     best_epoch: int | None = None
     stopped: bool = False
+    pace: Pace | None = None
 
 
 class FakeExecutor:
@@ -184,6 +186,10 @@ class FakeExecutor:
             run.epoch = int(mark.read_text())
         elif work.init_from is not None and (work.init_from / "epochs").is_file() and work.part == "train":
             run.epoch = int((work.init_from / "epochs").read_text())
+        if work.pace is not None:
+            last = math.inf if work.deadline is None else work.deadline
+            run.pace = Pace(work.pace, last, work.fidelity.epochs, 1, now + self._world.setup_s)
+            run.pace.go_on(run.epoch, now + self._world.setup_s)
         self._runs[work.trial] = run
         self.started.append(work)
         self.most_at_once = max(self.most_at_once, len(self._runs))
@@ -209,7 +215,8 @@ class FakeExecutor:
         if run is None or run.work.attempt != attempt or not run.waiting:
             return False
         run.waiting = False
-        if run.epoch >= (ROUNDS if run.work.entry == ENTRY else 1 if run.work.entry else run.work.fidelity.epochs):
+        epochs = run.work.fidelity.epochs if run.pace is None else run.pace.epochs
+        if run.epoch >= (ROUNDS if run.work.entry == ENTRY else 1 if run.work.entry else epochs):
             self._end(run, Outcome.COMPLETED)
         elif not go_on:
             self._end(run, Outcome.PRUNED)
@@ -244,6 +251,8 @@ class FakeExecutor:
             self._end(run, failure)
             return
         run.epoch += 1
+        if run.pace is not None:
+            run.pace.after(run.epoch, self._clock.now())
         share = run.epoch / work.recipe.epochs * work.fidelity.data_fraction
         score = worth(work.recipe) * (1 - math.exp(-4 * share))
         if work.part != "train" and work.init_from is not None:
@@ -268,6 +277,8 @@ class FakeExecutor:
         work = run.work
         del self._runs[work.trial]
         usable = outcome in (Outcome.COMPLETED, Outcome.PRUNED) and run.best is not None
+        paced = run.epoch if run.pace is not None and outcome == Outcome.COMPLETED and work.part == "train" else None
+        recipe = work.recipe if paced is None else work.recipe.changed(epochs=paced)
         result = None
         wall = self._clock.now() - run.began
         point = None
@@ -283,15 +294,16 @@ class FakeExecutor:
             seen = work.part != "train"
             score = None if run.best is None else run.best + (0.01 if seen else 0.0)
             result = TrainResult(
-                outcome=outcome, recipe=work.recipe.identity, part=work.part, metric=work.metric, fidelity=work.fidelity,
-                epochs_done=run.epoch, best_epoch=run.best_epoch if usable else None, score=score if usable else None,
+                outcome=outcome, recipe=recipe.identity, part=work.part, metric=work.metric, fidelity=work.fidelity,
+                epochs_done=run.epoch, schedule_epochs=paced, best_epoch=run.best_epoch if usable else None,
+                score=score if usable else None,
                 validation={"roc-auc": score} if usable and score is not None else {}, validation_seen=seen, artifact=point,
                 parameters=self._world.parameters(work.recipe), size_bytes=4 * self._world.parameters(work.recipe),
             )
         if usable and result is not None:
             work.workdir.mkdir(parents=True, exist_ok=True)
             (work.workdir / RESULT_FILE).write_text(result.model_dump_json())
-            (work.workdir / "recipe.json").write_bytes(work.recipe.canonical_json())
+            (work.workdir / "recipe.json").write_bytes(recipe.canonical_json())
         message = "" if outcome in (Outcome.COMPLETED, Outcome.PRUNED) else f"planted {outcome}"
         self._reports.append(
             Ended(

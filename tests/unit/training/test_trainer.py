@@ -201,7 +201,7 @@ class TestGoingOn:
         assert (final.resumed_epoch, final.epochs_done, final.best_epoch) == (0, 2, 2)
         # From the search's weights at a lower rate, not from scratch.
         assert final.measurements[0].train_loss < search.measurements[1].train_loss
-        assert final.measurements[0].learning_rate == pytest.approx(search.measurements[0].learning_rate / 10)
+        assert final.measurements[0].learning_rate == pytest.approx(search.measurements[0].learning_rate * trainer.WARM_RATE)
         assert (tmp_path / "final/preprocess.json").read_text() == (tmp_path / "search/preprocess.json").read_text()
 
     def test_a_folder_to_continue_from_must_fit(self, classification: Any, tmp_path: Path) -> None:
@@ -210,6 +210,74 @@ class TestGoingOn:
         run(classification, tmp_path / "other", 1, recipe=classification.recipe.changed(seed=8))
         with pytest.raises(InvalidInput, match="another recipe"):
             run(classification, tmp_path / "work", continue_from=tmp_path / "other")
+
+
+class TestPacing:
+    """Under a schedule, and with the time over from the beginning: a second epoch brings it to its end."""
+
+    def paced(self, case: Any, folder: Path, change_plan: Callable[..., None], **more: Any) -> result.TrainResult:
+        cosine = Component("automl.techniques.schedule.decays:make", {"name": "cosine", "final": 0.0})
+        change_plan(schedule=cosine, epochs=20)
+        more = {"pace": time.monotonic() - 1.0, "recipe": case.recipe.changed(epochs=20), **more}
+        return run(case, folder, 20, **more)
+
+    def test_a_schedule_is_carried_to_its_end_in_the_epochs_that_there_is_room_for(
+        self, classification: Any, tmp_path: Path, change_plan: Callable[..., None]
+    ) -> None:
+        outcome = self.paced(classification, tmp_path / "work", change_plan)
+        assert (outcome.outcome, outcome.epochs_done, outcome.schedule_epochs) == (Outcome.COMPLETED, 2, 2)
+        first, last = (m.learning_rate for m in outcome.measurements)
+        peak = compose.plan_of(classification.recipe, classification.data.meta.profile).learning_rate
+        # The second epoch is all that is left: 19 of 20 parts of half a wave.
+        assert first == pytest.approx(peak * (1 + np.cos(np.pi / 20)) / 2, rel=0.01)
+        assert last < 0.1 * peak  # Within a call of several steps the schedule runs at its own pace.
+        # What was trained is a recipe of two epochs.
+        assert json.loads((tmp_path / "work/recipe.json").read_text())["epochs"] == 2
+        assert outcome.recipe == classification.recipe.changed(epochs=2).identity
+        assert outcome.fidelity.epochs == 2
+
+    def test_with_time_enough_nothing_changes(
+        self, classification: Any, tmp_path: Path, change_plan: Callable[..., None]
+    ) -> None:
+        ample = self.paced(classification, tmp_path / "ample", change_plan, pace=time.monotonic() + 3600.0)
+        plain = self.paced(classification, tmp_path / "plain", change_plan, pace=None)
+        assert log(ample.measurements) == log(plain.measurements)
+        assert (ample.schedule_epochs, plain.schedule_epochs) == (20, None)
+
+    def test_a_training_that_was_killed_goes_on_where_its_schedule_stood(
+        self, classification: Any, tmp_path: Path, change_plan: Callable[..., None], every_epoch: None
+    ) -> None:
+        whole = self.paced(classification, tmp_path / "whole", change_plan)
+        with pytest.raises(Killed):
+            self.paced(classification, tmp_path / "work", change_plan, on_epoch=kill_at(1, []))
+        # It doesn't know the epochs of before: the third is its second and last.
+        again = self.paced(classification, tmp_path / "work", change_plan)
+        assert (again.resumed_epoch, again.epochs_done) == (1, 3)
+        assert again.measurements[0].learning_rate == whole.measurements[0].learning_rate
+        assert again.measurements[1].learning_rate < again.measurements[0].learning_rate
+        assert again.measurements[2].learning_rate < 0.1 * again.measurements[0].learning_rate
+        # Of one that had ended, nothing is left.
+        ended = self.paced(classification, tmp_path / "work", change_plan)
+        assert (ended.resumed_epoch, ended.epochs_done, ended.schedule_epochs) == (3, 3, 3)
+        assert (ended.recipe, ended.score) == (again.recipe, again.score)
+
+    def test_a_final_fit_is_a_continuation_of_the_recipe_that_was_carried_out(
+        self, classification: Any, tmp_path: Path, change_plan: Callable[..., None]
+    ) -> None:
+        self.paced(classification, tmp_path / "search", change_plan)
+        final = self.paced(
+            classification, tmp_path / "final", change_plan, part="train+validation", continue_from=tmp_path / "search",
+            recipe=classification.recipe.changed(epochs=2), fidelity=Fidelity(epochs=3),
+        )
+        assert (final.epochs_done, final.schedule_epochs, final.validation_seen) == (2, None, True)
+
+    @pytest.mark.parametrize("of_length", [
+        {"schedule": None}, {"schedule_by_score": True}, {"averaging": Component("planted_plan:nothing")},
+    ])
+    def test_what_turns_on_its_length_isnt_paceable(self, of_length: dict[str, Any]) -> None:
+        plan = TrainPlan(schedule=Component("automl.techniques.schedule.decays:make", {"name": "cosine", "final": 0.0}))
+        assert plan.paceable
+        assert not plan.replace(**of_length).paceable
 
 
 class TestStopping:
