@@ -181,14 +181,15 @@ class TrainPlan:
     patience: int | None = None
     """Epochs without a better score after which the trial stops; None never. Best weights are always kept."""
     tags: frozenset[str] = frozenset()
-    """Facts techniques leave for each other and for export: "batch-statistics", "soft-targets", "no-int8"…"""
+    """Facts techniques leave for each other and for export: "batch-statistics", "counts-steps", "no-int8"…"""
 
     @property
     def paceable(self) -> bool:
         """Whether it may be carried out in fewer epochs than it was made for (`automl.training.pacing`): nothing but the
         rate turns on the length of the training, and the rate on the step."""
         of_length = self.averaging or self.pretraining or self.optimizer_options.get("gradient_accumulation_steps")
-        return self.schedule is not None and not self.schedule_by_score and not of_length
+        counted = "counts-steps" in self.tags  # The optimizer does something at every so many.
+        return self.schedule is not None and not (self.schedule_by_score or of_length or counted)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""

@@ -7,8 +7,9 @@ What it does turns on how many full trainings the clock allows:
   are trained again under other seeds, so that the winner is chosen by a mean and not by luck.
 - **Few** (pictures, big tables): under a short clock one good recipe trained to the end beats nine half-trained ones. The
   architecture's speed is probed on a sliver of the data (which also gives a first usable model at once); then every slot
-  trains the strongest recipe that is left, with exactly as many epochs as the clock has room for, so that its schedule
-  completes. Where a slot hasn't room for enough epochs and cores help, one training has several slots.
+  trains the strongest recipe that is left, with as many epochs as the clock has room for, so that its schedule completes (of
+  pictures they are fitted to the clock while it runs). Where a slot hasn't room for enough epochs and cores help, one
+  training has several slots.
 
 Pictures gain from epochs for longer than from other recipes: their clock is short for longer, and where it wasn't, the
 leaders are trained anew towards the end, with as many epochs as there is room for.

@@ -246,8 +246,9 @@ class Speeds:
 def paceable(recipe: Recipe, profile: Profile) -> bool:
     """Whether a training's epochs may be fitted to the clock while it runs (`automl.training.pacing`): of pictures, whose
     trainings are the longest, where its plan allows it."""
-    pictures = profile.image_shape is not None and not entries.architectures[recipe.architecture.id].fitted_by
-    return pictures and compose.plan_of(recipe, profile).paceable
+    if profile.image_shape is None or compose.violations(recipe, profile):
+        return False
+    return not entries.architectures[recipe.architecture.id].fitted_by and compose.plan_of(recipe, profile).paceable
 
 
 def cost(recipe: Recipe) -> float:

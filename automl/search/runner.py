@@ -98,6 +98,8 @@ class Runner:
         self._said: Json = None
         self._ending: dict[str, str] = {}
         """Trials told to stop, and why."""
+        self._heard: dict[str, float] = {}
+        """When a trial last told of an epoch."""
         self._halved: set[str] = set()
         self._works: dict[str, Work] = {}
         self._waiting: list[str] = []
@@ -196,7 +198,10 @@ class Runner:
         speed = self.speeds.predict(trial.recipe, trial.slots)
         needed_s = left * speed.epoch_s * trial.fidelity.data_fraction
         if (pace := self._works[trial.id].pace) is not None:
-            needed_s = min(needed_s, max(speed.epoch_s, pace - self.clock.now()))  # its last epoch is running
+            # Behind that time its last epoch is running, if any.
+            now = self.clock.now()
+            rest_s = speed.epoch_s - (now - self._heard.get(trial.id, now))
+            needed_s = min(needed_s, max(0.0, rest_s, pace - now))
         return needed_s <= self.budget.remaining_s() - self.budget.reserved("final")
 
     def _fill(self, sampler: Sampler, first: Sequence[Recipe]) -> str:
@@ -435,6 +440,7 @@ class Runner:
             self.executor.answer(report.trial, report.attempt, False)
             return
         self.ledger.emit(TrialMeasured(trial=report.trial, attempt=report.attempt, measurement=report.measurement))
+        self._heard[report.trial] = self.clock.now()
         if self._works[report.trial].entry:
             self.executor.answer(report.trial, report.attempt, True)  # nothing was trained: neither slow nor hopeless
             return

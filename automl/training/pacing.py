@@ -18,7 +18,7 @@ RECENT = 2
 class Pace:
     """Where a schedule stands, and how many epochs are left to carry it out. Times are of `time.monotonic()`."""
 
-    def __init__(self, ends: float, last: float, epochs: int, steps: int, began: float):
+    def __init__(self, ends: float, last: float, epochs: int, steps: int):
         """`ends`: the last epoch should end by then. `last`: what ends later is lost. `epochs` of `steps` at most."""
         self._ends, self._last, self._most, self._steps = ends, last, epochs, steps
         self.epochs = epochs
@@ -26,11 +26,16 @@ class Pace:
         self._at = 0.0
         """Share of the schedule behind the epochs that are done."""
         self._times: list[float] = []
-        self._began = began
+        self._began = 0.0
 
-    def go_on(self, iterations: int, began: float) -> None:
-        """Stands where a checkpoint did."""
-        self._at, self._began = min(1.0, iterations / (self._most * self._steps)), began
+    def begin(self, done: int, iterations: int, now: float, epoch_s: float | None = None) -> None:
+        """Stands behind so many epochs, where an optimizer's step does. `epoch_s` is what an epoch takes by its first
+        steps."""
+        self._at, self._began = min(1.0, iterations / (self._most * self._steps)), now
+        if self._at >= 1.0 and done:
+            self.epochs = done
+        elif epoch_s is not None:
+            self.epochs = done + max(1, self._room(done, now, epoch_s))
 
     @property
     def done(self) -> int:
@@ -51,8 +56,11 @@ class Pace:
         if epoch >= self.epochs:
             return
         recent = self._times[-RECENT:]
-        epoch_s = sum(recent) / len(recent)
+        self.epochs = epoch + self._room(epoch, now, sum(recent) / len(recent))
+
+    def _room(self, done: int, now: float, epoch_s: float) -> int:
+        """How many of the epochs that are left there is time for."""
         room = math.floor((self._ends - now) / max(epoch_s, 1e-6))
         if room < 1 and now + epoch_s < self._last:
             room = 1  # Weights at a high rate are worth less than a little lateness.
-        self.epochs = epoch + min(self._most - epoch, max(0, room))
+        return min(self._most - done, max(0, room))

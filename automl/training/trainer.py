@@ -9,7 +9,7 @@
 
 Everything here is NumPy and Keras; `training.engine` chooses the backend's module, and only `backend_tensorflow`
 imports TensorFlow. A training is repeatable: with the same recipe, data and fidelity it gives the same measurements, also
-when it was killed and went on from a checkpoint.
+when it was killed and went on from a checkpoint; but for one that is paced by the clock (`training.pacing`).
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ HELD_BYTES = 2**30
 """Training inputs up to this are handed to the backend whole."""
 PREFETCH = 2
 LONG_STEP_S = 1.0
+TELLING_S = 0.02
+"""A step that takes as long tells how long an epoch will take."""
 CHECKPOINT_S = 5.0
 """Least time between two checkpoints: short epochs are cheaper to repeat than to save."""
 WARM_RATE = 0.3
@@ -278,7 +280,7 @@ class _Training:
         if outcome is Outcome.NAN or self.best.epoch is None:
             return self._result(outcome, message)
         if self.pace is not None and not self.warm and outcome is Outcome.COMPLETED:
-            self._settle_epochs(self.epochs_done)
+            self._settle_epochs(self.pace.epochs)
         with self.clock.on("checkpoint"):
             self._save()
         with self.clock.on("export"):
@@ -297,7 +299,7 @@ class _Training:
                 return found, found.position.warm, True
             position, ours = found.position, (self.recipe.lineage, self.part)
             if self.paced_to is not None and (position.lineage, position.part) == ours:
-                self._settle_epochs(found.position.epochs_done)  # It had come to its end.
+                self._settle_epochs(found.position.fidelity.epochs)  # It had come to its end.
                 return found, False, True
             _log.warning("the checkpoint in %s is of another recipe or part and counts as absent", self.workdir.name)
         if continue_from is None:
@@ -386,7 +388,7 @@ class _Training:
         """What fits the schedule to the clock; None where nothing does."""
         if self.paced_to is None or not self.plan.paceable or self.plan.epochs != self.fidelity.epochs:
             return None
-        return pacing.Pace(self.paced_to, self.deadline, self.plan.epochs, self.batches.steps, time.monotonic())
+        return pacing.Pace(self.paced_to, self.deadline, self.plan.epochs, self.batches.steps)
 
     @property
     def _iterations(self) -> Any:
@@ -484,7 +486,11 @@ class _Training:
         self.hooks.on_train_begin()
         self._trace()
         if self.pace is not None:
-            self.pace.go_on(int(np.asarray(self._iterations.value)), time.monotonic())
+            # Of small steps, one by itself says little of many.
+            epoch_s = self.step_estimate_s * self.batches.steps if self.step_estimate_s >= TELLING_S else None
+            self.pace.begin(self.epochs_done, int(np.asarray(self._iterations.value)), time.monotonic(), epoch_s)
+            if self.epochs_done >= self.pace.epochs:
+                return Outcome.COMPLETED, ""  # It was killed behind its last epoch.
         try:
             for epoch in range(self.epochs_done + 1, self.fidelity.epochs + 1):
                 self.hooks.on_epoch_begin(epoch - 1)
@@ -702,8 +708,8 @@ class _Training:
         _assign(self.optimizer.variables, point.optimizer)
         if position.steps_per_epoch != self.batches.steps:
             # Another fidelity or batch size: the schedule stands where these many epochs of it would end.
-            steps = position.epochs_done * self.batches.steps
-            self._iterations.assign(steps)
+            before = int(np.asarray(self._iterations.value))
+            self._iterations.assign(round(before * self.batches.steps / position.steps_per_epoch))
         if self.averager is not None and point.averager:
             self.averager.restore(point.averager)
         for callback, state in zip(self.callbacks, position.callbacks, strict=False):

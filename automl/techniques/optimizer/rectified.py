@@ -63,7 +63,8 @@ def lookahead(plan: TrainPlan, *, interval: int, share: float) -> TrainPlan:
 
 
 def _ahead(plan: TrainPlan, interval: int, share: float) -> TrainPlan:
-    return plan.extended("optimizer_wrappers", Component(f"{__name__}:ahead", {"interval": interval, "share": share}))
+    made = Component(f"{__name__}:ahead", {"interval": interval, "share": share})
+    return plan.extended("optimizer_wrappers", made).tagged("counts-steps")
 
 
 def ahead(optimizer: Any, *, interval: int, share: float) -> Any:

@@ -188,8 +188,8 @@ class FakeExecutor:
             run.epoch = int((work.init_from / "epochs").read_text())
         if work.pace is not None:
             last = math.inf if work.deadline is None else work.deadline
-            run.pace = Pace(work.pace, last, work.fidelity.epochs, 1, now + self._world.setup_s)
-            run.pace.go_on(run.epoch, now + self._world.setup_s)
+            run.pace = Pace(work.pace, last, work.fidelity.epochs, 1)
+            run.pace.begin(run.epoch, run.epoch, now + self._world.setup_s)
         self._runs[work.trial] = run
         self.started.append(work)
         self.most_at_once = max(self.most_at_once, len(self._runs))

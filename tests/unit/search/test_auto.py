@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 
 from automl.catalog import space
-from automl.search import auto, portfolio, sizing, strategies
+from automl.search import auto, budget, portfolio, sizing, strategies
 from automl.search.budget import Outlook, Speed, parameters
 from automl.search.selection import ranking
-from automl.spec import Fidelity, Measurement, Outcome, Recipe, SearchSettings, Trial
+from automl.spec import Choice, Fidelity, Measurement, Outcome, Recipe, SearchSettings, Trial
 from tests.unit.search.fakes import PICTURES
 
 ROWS = PICTURES.model_copy(update={"rows": 20_000})
@@ -132,6 +132,14 @@ def test_what_the_limits_make_smaller_is_timed_in_the_size_that_is_trained():
     room = proposal.fidelity.epochs / auto.EAGER
     assert room > 2 * WISH
     assert outlook.speed(proposal.recipe).total_s(room - 1) <= outlook.remaining_s
+
+
+def test_a_recipe_of_the_users_that_cant_be_built_is_proposed_as_it_is():
+    broken = STARTS["convnet"].model_copy(update={"architecture": Choice(id="convnot")})
+    sampler = strategies.make("auto", SPACE, 1, [broken])
+    proposals = [p for n in range(9) if (p := sampler.ask(f"t{n}", clock(3.0 * WISH * 10.0))) is not None]
+    assert proposals
+    assert not budget.paceable(broken, ROWS)
 
 
 @pytest.mark.parametrize("trainings", [0.95, 0.6, 0.35, 0.23, 0.1])

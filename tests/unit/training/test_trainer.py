@@ -261,6 +261,13 @@ class TestPacing:
         assert (ended.resumed_epoch, ended.epochs_done, ended.schedule_epochs) == (3, 3, 3)
         assert (ended.recipe, ended.score) == (again.recipe, again.score)
 
+    def test_one_that_stopped_by_itself_was_a_part_of_the_schedule_that_it_was_given(
+        self, classification: Any, tmp_path: Path, change_plan: Callable[..., None]
+    ) -> None:
+        change_plan(patience=1, learning_rate=0.0)
+        outcome = self.paced(classification, tmp_path / "work", change_plan, pace=time.monotonic() + 3600.0)
+        assert (outcome.epochs_done, outcome.schedule_epochs) == (2, 20)
+
     def test_a_final_fit_is_a_continuation_of_the_recipe_that_was_carried_out(
         self, classification: Any, tmp_path: Path, change_plan: Callable[..., None]
     ) -> None:
@@ -273,6 +280,7 @@ class TestPacing:
 
     @pytest.mark.parametrize("of_length", [
         {"schedule": None}, {"schedule_by_score": True}, {"averaging": Component("planted_plan:nothing")},
+        {"tags": frozenset({"counts-steps"})},
     ])
     def test_what_turns_on_its_length_isnt_paceable(self, of_length: dict[str, Any]) -> None:
         plan = TrainPlan(schedule=Component("automl.techniques.schedule.decays:make", {"name": "cosine", "final": 0.0}))
