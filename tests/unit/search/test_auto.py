@@ -135,11 +135,13 @@ def test_what_the_limits_make_smaller_is_timed_in_the_size_that_is_trained():
 
 
 def test_a_recipe_of_the_users_that_cant_be_built_is_proposed_as_it_is():
-    broken = STARTS["convnet"].model_copy(update={"architecture": Choice(id="convnot")})
+    twice = (*STARTS["convnet"].techniques, Choice(id="sgd-momentum"))  # an optimizer beside the one that it has
+    broken = STARTS["convnet"].model_copy(update={"techniques": twice})
     sampler = strategies.make("auto", SPACE, 1, [broken])
     proposals = [p for n in range(9) if (p := sampler.ask(f"t{n}", clock(3.0 * WISH * 10.0))) is not None]
     assert proposals
     assert not budget.paceable(broken, ROWS)
+    assert not budget.paceable(broken.model_copy(update={"architecture": Choice(id="unknown")}), ROWS)
 
 
 @pytest.mark.parametrize("trainings", [0.95, 0.6, 0.35, 0.23, 0.1])

@@ -215,9 +215,11 @@ class TestGoingOn:
 class TestPacing:
     """Under a schedule, and with the time over from the beginning: a second epoch brings it to its end."""
 
-    def paced(self, case: Any, folder: Path, change_plan: Callable[..., None], **more: Any) -> result.TrainResult:
+    def paced(
+        self, case: Any, folder: Path, change_plan: Callable[..., None], plan: dict[str, Any] | None = None, **more: Any
+    ) -> result.TrainResult:
         cosine = Component("automl.techniques.schedule.decays:make", {"name": "cosine", "final": 0.0})
-        change_plan(schedule=cosine, epochs=20)
+        change_plan(schedule=cosine, epochs=20, **(plan or {}))
         more = {"pace": time.monotonic() - 1.0, "recipe": case.recipe.changed(epochs=20), **more}
         return run(case, folder, 20, **more)
 
@@ -264,8 +266,8 @@ class TestPacing:
     def test_one_that_stopped_by_itself_was_a_part_of_the_schedule_that_it_was_given(
         self, classification: Any, tmp_path: Path, change_plan: Callable[..., None]
     ) -> None:
-        change_plan(patience=1, learning_rate=0.0)
-        outcome = self.paced(classification, tmp_path / "work", change_plan, pace=time.monotonic() + 3600.0)
+        still = {"patience": 1, "learning_rate": 0.0}
+        outcome = self.paced(classification, tmp_path / "work", change_plan, still, pace=time.monotonic() + 3600.0)
         assert (outcome.epochs_done, outcome.schedule_epochs) == (2, 20)
 
     def test_a_final_fit_is_a_continuation_of_the_recipe_that_was_carried_out(
