@@ -699,10 +699,11 @@ class Job:
             self.ledger.note(f"Nothing is compressed beyond quantisation: {max(0.0, available):.0f} s are left for it.")
             return candidate
         share = LIMITED_SHARE if self._limited else COMPRESS_SHARE
-        usual_s = 1.2 * self.engine.compress_estimate_s(self.spec.formats, self.spec.search.force)
-        deadline = min(
-            self.budget.step_deadline("compress"), self.clock.now() + max(usual_s, share * self.spec.budget.wall_s)
-        )
+        usual_s = self.engine.compress_estimate_s(self.spec.formats)
+        deadline = self.budget.step_deadline("compress")
+        if self.engine.compress_estimate_s(self.spec.formats, self.spec.search.force) <= usual_s:
+            # What isn't asked for may not take all that is left; what the user forces may.
+            deadline = min(deadline, self.clock.now() + max(1.2 * usual_s, share * self.spec.budget.wall_s))
         try:
             chosen = self._meanwhile(
                 lambda: self.engine.compress(

@@ -352,7 +352,8 @@ class _Ladder:
         return max(rung.shortest_s, MEASURE_S / 2 + (finetuning.SETUP_S + rung.rows * row_s) / (1 - twin_training.TAIL))
 
     def _time_s(self, rung: Rung, need: str, later: Sequence[tuple[Technique, Rung]]) -> float:
-        """Seconds for the rung: all that is left where a need calls for it, else what leaves the others theirs."""
+        """Seconds for the rung: all that is left where a need calls for it, but for what the user wants behind it; else what
+        leaves the others theirs."""
         left_s = (self.deadline - time.monotonic()) / SAFETY - MEASURE_S / 2
         if left_s == math.inf:
             return min(rung.longest_s, WITHOUT_LIMIT_S)
@@ -360,7 +361,11 @@ class _Ladder:
         pressing = sum(r.shortest_s + MEASURE_S / 2 for r, n in needs if n in PRESSING)
         if need in (*PRESSING, "ensemble", ""):
             # One network in the place of several is worth more than a smaller download of them.
-            return min(rung.longest_s, left_s - pressing)
+            left_s -= pressing
+            wanted = [r.shortest_s + MEASURE_S / 2 for r, n in needs if n == ""]
+            fair = max(left_s / (1 + len(wanted)), left_s - 2 * sum(wanted)) if need == "" else left_s - sum(wanted)
+            # Where there isn't time for all that is wanted, the first has it.
+            return min(rung.longest_s, left_s if left_s - sum(wanted) < rung.shortest_s else fair)
         # What nothing presses for leaves the others, which are tried by default, their time.
         kept = sum(r.shortest_s + MEASURE_S / 2 for r, n in needs if n is not None and n not in PRESSING)
         waiting = sum(n is not None for _, n in needs)

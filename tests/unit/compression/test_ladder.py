@@ -322,6 +322,24 @@ def test_pruning_clustering_and_training_for_integers_go_on_from_each_other(
     assert best.name == "quantization-qat-1"
 
 
+@pytest.mark.parametrize(("left_s", "shares"), [(120.0, True), (45.0, False)])
+def test_what_the_user_wants_leaves_time_for_what_else_he_wants(
+    left_s: float, shares: bool, table: planted.Planted, tmp_path: pathlib.Path
+) -> None:
+    """Clustering took all that was left, and quantisation-aware training behind it had nothing."""
+    two = ("weight-clustering", "quantization-qat")
+    world = World(point(0.9), point(0.9), point(0.9))
+    wish = {"settings": SearchSettings(allow=two, force=two)}
+    climbed(table, tmp_path, world, wish=wish, deadline=time.monotonic() + left_s)
+    qat = techniques["quantization-qat"].rung
+    assert qat is not None
+    usable_s = left_s / ladder.SAFETY - ladder.MEASURE_S / 2
+    given_s = {id: asked["time_s"] for id, asked in world.requests}
+    # Where there isn't time for both, the first has it.
+    assert given_s["weight-clustering"] == pytest.approx(usable_s / 2 if shares else usable_s, abs=0.5)
+    assert usable_s / 2 > qat.shortest_s or not shares
+
+
 @pytest.mark.parametrize(("formats", "tried"), [
     ("tflite:int8", True), ("onnx mobile:int8", True), ("onnx:int8", False), ("microcontroller:int8 tflite", False),
 ])
