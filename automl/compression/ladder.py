@@ -54,6 +54,8 @@ MEASURE_S = 8.0
 """Of a measurement beside other work; an idle machine takes half of it, and predictions may take half."""
 GRACE = 1.5
 """A rung keeps its time by itself; one that doesn't is ended at so many times it."""
+RECOVER = 1.5
+"""What is reserved for a rung, in what it takes at least: networks have to recover from what is done to them."""
 SAFETY = 1.2
 """A rung is given its share of the time divided by this."""
 TWIN_STEPS = 2.5
@@ -137,7 +139,9 @@ def estimate_s(formats: Sequence[FormatRequest], forced: Sequence[str] = ()) -> 
         t.rung for t in techniques
         if t.rung is not None and t.id in forced and "download" not in t.rung.needs and t.rung.held(formats)
     ]
-    return MEASURE_S + 1.5 * max(usual, default=0.0) + sum(SAFETY * (r.shortest_s + MEASURE_S / 2) for r in wanted)
+    return MEASURE_S + RECOVER * max(usual, default=0.0) + sum(
+        RECOVER * SAFETY * (r.shortest_s + MEASURE_S / 2) for r in wanted
+    )
 
 
 class _Ladder:
