@@ -370,13 +370,16 @@ class _Ladder:
             fair = max(left_s / (1 + len(wanted)), left_s - 2 * sum(wanted)) if need == "" else left_s - sum(wanted)
             # Where there isn't time for all that is wanted, the first has it.
             return min(rung.longest_s, left_s if left_s - sum(wanted) < rung.shortest_s else fair)
-        # What nothing presses for leaves the others, which are tried by default, their time.
-        kept = sum(r.shortest_s + MEASURE_S / 2 for r, n in needs if n is not None and n not in PRESSING)
+        # What nothing presses for leaves the others, which are tried by default, their time, and what is wanted more of it.
+        kept = sum(
+            (r.shortest_s + MEASURE_S / 2) * (RECOVER if n == "" else 1.0)
+            for r, n in needs if n is not None and n not in PRESSING
+        )
         waiting = sum(n is not None for _, n in needs)
         left_s -= pressing
         if left_s - kept < rung.shortest_s:
             return 0.0
-        return min(rung.longest_s, max(left_s / (1 + waiting), left_s - 2 * kept))
+        return min(rung.longest_s, left_s - kept, max(left_s / (1 + waiting), left_s - 2 * kept))
 
     def _leave_to_delivery(self, first: Compressed) -> None:
         """Moves the deadline where the first measurement took longer than planned: what comes behind the ladder writes and

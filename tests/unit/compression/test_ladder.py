@@ -340,6 +340,20 @@ def test_what_the_user_wants_leaves_time_for_what_else_he_wants(
     assert usable_s / 2 > qat.shortest_s or not shares
 
 
+def test_what_nobody_asked_for_leaves_what_the_user_wants_its_time(table: planted.Planted, tmp_path: pathlib.Path) -> None:
+    """PCQAT on mnist: fewer channels, and more zeros, had the time of quantisation-aware training."""
+    wanted = ("weight-clustering", "quantization-qat")
+    world = World(*[point(0.9) for _ in range(6)])
+    wish = {"settings": SearchSettings(force=wanted)}
+    climbed(table, tmp_path, world, wish=wish, deadline=time.monotonic() + 125.0)
+    kept = sum(ladder.RECOVER * (techniques[id].rung.shortest_s + ladder.MEASURE_S / 2) for id in wanted)
+    usable_s = 125.0 / ladder.SAFETY - ladder.MEASURE_S / 2
+    assert {"magnitude-pruning", *wanted} <= set(world.tried)
+    assert "structured-pruning" not in world.tried
+    for id, asked in world.requests:
+        assert id in wanted or asked["time_s"] <= usable_s - kept
+
+
 @pytest.mark.parametrize(("formats", "tried"), [
     ("tflite:int8", True), ("onnx mobile:int8", True), ("onnx:int8", False), ("microcontroller:int8 tflite", False),
 ])
