@@ -88,6 +88,7 @@ def test_a_converter_that_fails_ends_it_as_unconvertible(work: Work, monkeypatch
 
 
 def test_what_has_crashed_twice_is_not_converted_again(work: Work) -> None:
+    work.workdir.mkdir(parents=True, exist_ok=True)  # No other test of this process may have been there before.
     (work.workdir / "converting").write_text("1")
     assert train(work).artifact is not None
     (work.workdir / "converting").write_text("2")
