@@ -295,11 +295,11 @@ class _Training:
     def _starting_point(self, resume: bool, continue_from: Path | None) -> tuple[checkpoint.Checkpoint | None, bool, bool]:
         """The checkpoint to begin from, whether only for its weights (a warm start), and whether it lay in the workdir."""
         if resume and (found := checkpoint.read(self.workdir)) is not None:
-            if found.position.recipe == self.recipe.identity and found.position.part == self.part:
-                return found, found.position.warm, True
-            position, ours = found.position, (self.recipe.lineage, self.part)
-            if self.paced_to is not None and (position.lineage, position.part) == ours:
-                self._settle_epochs(found.position.fidelity.epochs)  # It had come to its end.
+            position = found.position
+            if position.recipe == self.recipe.identity and position.part == self.part:
+                return found, position.warm, True
+            if self.paced_to is not None and position.lineage == self.recipe.lineage and position.part == self.part:
+                self._settle_epochs(position.fidelity.epochs)  # It had come to its end.
                 return found, False, True
             _log.warning("the checkpoint in %s is of another recipe or part and counts as absent", self.workdir.name)
         if continue_from is None:
