@@ -211,7 +211,7 @@ def best(strategy: str, seed: int, trials: int) -> float:
 
 
 @pytest.mark.parametrize(("name", "trials", "seeds"), [
-    ("tpe", 40, (1, 2, 3)), ("evolution", 160, (1, 2, 3)), ("auto", 60, (1, 2)),
+    ("tpe", 40, (1, 2, 3)), pytest.param("evolution", 160, (1, 2, 3), marks=pytest.mark.slow), ("auto", 60, (1, 2)),
 ])
 def test_models_beat_random_search(name: str, trials: int, seeds: tuple[int, ...]) -> None:
     """On a fixed surrogate, by the mean over seeds; benchmarks/samplers has the curves."""

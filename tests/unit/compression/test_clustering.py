@@ -5,14 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
 
-from automl.compression import magnitude
+from automl.compression import finetuning, magnitude
 from automl.execution import children
 from automl.export import candidate as candidates
-from automl.export import tflite
+from automl.export import tflite, verify
 from tests.unit.compression.conftest import Fresh, Trained, with_kernels
 from tests.unit.export import planted
 
@@ -32,10 +33,12 @@ def test_each_kernel_has_few_distinct_weights_and_zeros_stay(table: planted.Plan
         "seed": 1, "threads": 1,
     }
     sparse, out = tmp_path / "sparse", tmp_path / "out"
-    children.run_in_child(
-        "automl.compression.magnitude:prune",
-        {**asked, "out": str(sparse), "settings": {"sparsity": 0.5, "pattern": "free"}}, timeout_s=600,
-    )
+    shutil.copytree(table.candidate, sparse)
+    zeroed = with_kernels(table.candidate, lambda k: np.where(np.abs(k) < np.median(np.abs(k)), 0.0, k))
+    zeroed.model.save(sparse / "model.keras")
+    recipe = finetuning.with_technique(zeroed.recipe, magnitude.TECHNIQUE, {"sparsity": 0.5, "pattern": "free"})
+    (sparse / "recipe.json").write_bytes(recipe.canonical_json())
+    np.save(sparse / "validation.npy", verify.model_outputs(zeroed, table.data.inputs("validation")))
     children.run_in_child(
         "automl.compression.clustering:cluster",
         {**asked, "candidate": str(sparse), "out": str(out), "settings": {"clusters": 8}}, timeout_s=600,

@@ -63,10 +63,12 @@ def test_a_supernet_takes_a_slot_beside_trials_and_what_it_finds_is_trained_firs
     assert any(f"It found {BLOCK}, {OTHER}" in n.message for n in of(events, Noted))
 
 
-def test_killed_anywhere_the_supernet_goes_on_and_is_trained_once(tmp_path):
+@pytest.mark.parametrize("places", [(2, -1), pytest.param((0, -2), marks=pytest.mark.slow)])
+def test_killed_anywhere_the_supernet_goes_on_and_is_trained_once(places, tmp_path):
+    """Once it has begun, in its middle, before it ends and behind its end."""
     whole = stage(tmp_path / "whole").run()
     marks = [n for n, e in enumerate(whole, 1) if e.payload.kind.startswith("supernet-")]
-    for cut in (marks[0], marks[2], marks[-1] - 1, marks[-1]):
+    for cut in (marks[-1] - 1 if place == -2 else marks[place] for place in places):
         stage_ = stage(tmp_path / str(cut))
         past = stage_.run(stop_after=cut)
         events = stage_.run(past)

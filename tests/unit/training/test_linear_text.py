@@ -91,8 +91,11 @@ def test_the_delivered_network_is_logistic_regression_on_tf_idf(labels: int, tmp
     assert found.outcome == Outcome.COMPLETED
 
 
-@pytest.mark.parametrize("labels", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_every_precision_gives_the_same_answers(labels: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("labels", "precisions"), [
+    (2, ("float32", "int8")), pytest.param(2, ("float16", "dynamic"), marks=pytest.mark.slow),
+    pytest.param(3, ("float32", "float16", "dynamic", "int8"), marks=pytest.mark.slow),
+])
+def test_every_precision_gives_the_same_answers(labels: int, precisions: tuple[str, ...], tmp_path: Path) -> None:
     from automl.export import tflite
 
     data = prepared(tmp_path, labels)
@@ -100,7 +103,7 @@ def test_every_precision_gives_the_same_answers(labels: int, tmp_path: Path) -> 
     model = prediction.load(tmp_path / "work/model.keras")
     rows = {name: np.asarray(v) for name, v in data.inputs("validation").items()}
     expected = prediction.predict(model, rows)
-    for precision in ("float32", "float16", "dynamic", "int8"):
+    for precision in precisions:
         content = tflite.convert(model, precision, rows if precision == "int8" else None)
         given = tflite.TFLitePredictor(content, 1).predict(rows)
         # 1/256 is a step of the probabilities in an int8 file.
