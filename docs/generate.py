@@ -74,7 +74,8 @@ def techniques() -> str:
         if members:
             out.append(f"## Stage: {stage}\n")
         for t in members:
-            facts = [f"slot {t.slot}" if t.slot else "a switch", f"for {', '.join(sorted(t.modalities))}"]
+            what = f"slot {t.slot}" if t.slot else "a switch" if t.searched else f"not searched: {t.decided_by}"
+            facts = [what, f"for {', '.join(sorted(t.modalities))}"]
             if len(t.kinds) == 1:
                 facts.append(f"{next(iter(t.kinds))} only")
             if t.default:

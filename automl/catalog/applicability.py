@@ -57,7 +57,7 @@ def _verdict(entry: Technique | Architecture, derived: space.Space, spec: JobSpe
     if against := entry.reason_against(derived.profile):
         return Verdict(entry, False, against)
     if not entry.searched:
-        return Verdict(entry, True, f"not searched: {entry.options}" if entry.options else "not searched: every job has it")
+        return Verdict(entry, True, f"not searched: {entry.decided_by}")
     if entry.stage in slots.AFTER_TRAINING:
         if entry.id in spec.search.forbid:
             return Verdict(entry, False, "forbidden by the user")

@@ -29,7 +29,8 @@ def violations(recipe: Recipe, profile: Profile | None = None) -> list[Violation
             continue
         technique = entries.techniques[choice.id]
         if not technique.searched:
-            found.append(_violation(f"techniques.{choice.id}", "is no part of a recipe: every job has it", "NOT_SEARCHED"))
+            message = f"is no part of a recipe: {technique.decided_by}"
+            found.append(_violation(f"techniques.{choice.id}", message, "NOT_SEARCHED"))
             continue
         chosen.append(technique)
         found += _bad_values(f"techniques.{choice.id}", choice, technique.params)

@@ -95,6 +95,11 @@ class Technique:
         return self.own_part or (None if self.stage in slots.AFTER_TRAINING else slots.STEPS)
 
     @property
+    def decided_by(self) -> str:
+        """Of what the search doesn't choose: the options that steer it, or that every job has it; "" for what it chooses."""
+        return "" if self.searched else self.options or "every job has it"
+
+    @property
     def default(self) -> bool:
         """A default for some data."""
         return bool(self.default_for)
@@ -250,7 +255,7 @@ class Format:
         return f"{self.id} is written with {names}, which the server lacks: pip install 'automl[{self.extra}]' there"
 
 
-techniques: registry.Registry[Technique] = registry.Registry("technique", "automl.techniques")
+techniques: registry.Registry[Technique] = registry.Registry("technique", "automl.techniques", "automl.export")
 architectures: registry.Registry[Architecture] = registry.Registry("architecture", "automl.architectures")
 tasks: registry.Registry[Task] = registry.Registry("task type", "automl.tasks")
 formats: registry.Registry[Format] = registry.Registry("format", "automl.export")
@@ -428,16 +433,21 @@ def task(
 def format(
     *, id: str, precisions: Iterable[str], suffix: str, runtime: str, raw_input: bool, exporter: str, doc: str,
     needs: Iterable[str] = (), extra: str = "", missing: Callable[[], str] = lambda: "", model: str = "",
-    threads: Iterable[int] = (1,),
+    threads: Iterable[int] = (1,), technique: str = "", reference: str = "",
 ) -> Format:
     """Declares an artifact format; `doc` is usually the module's docstring. `needs` are modules that writing takes beyond
-    the server's own, which the distribution's `extra` brings. `model` is the id of the format whose model it packs."""
+    the server's own, which the distribution's `extra` brings. `model` is the id of the format whose model it packs.
+
+    With that it is declared as a technique of the stage `export`, under the id `technique` if it has another name among
+    techniques than among formats.
+    """
     entry = Format(
         id=id, precisions=tuple(precisions), suffix=suffix, runtime=runtime, raw_input=raw_input, exporter=exporter,
         needs=tuple(needs), extra=extra, missing=missing, model=model or id, threads=tuple(threads),
         doc=inspect.cleandoc(doc),
     )
     formats.add(entry)
+    capability(id=technique or id, stage="export", options=f"--format {id}", doc=doc, reference=reference)
     return entry
 
 

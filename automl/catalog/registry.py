@@ -1,4 +1,4 @@
-"""A registry that fills itself: the first look imports every module of the package whose entries it holds."""
+"""A registry that fills itself: the first look imports every module of the packages whose entries it holds."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ E = TypeVar("E", bound=Entry)
 class Registry(Generic[E]):
     """Entries of one kind by id, in order of their ids."""
 
-    def __init__(self, noun: str, package: str):
+    def __init__(self, noun: str, *packages: str):
         self._noun = noun
-        self._package = package
+        self._packages = packages
         self._entries: dict[str, E] = {}
         self._discovered = False
         self._lock = threading.RLock()
@@ -73,8 +73,8 @@ class Registry(Generic[E]):
         with self._lock:
             if self._discovered:
                 return
-            package = importlib.import_module(self._package)
-            for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-                if not module.name.rpartition(".")[2].startswith("_"):
-                    importlib.import_module(module.name)
+            for package in map(importlib.import_module, self._packages):
+                for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+                    if not module.name.rpartition(".")[2].startswith("_"):
+                        importlib.import_module(module.name)
             self._discovered = True

@@ -7,10 +7,10 @@ import dataclasses
 
 STAGES = (
     "task", "data", "architecture", "block", "attention", "init", "activation", "norm", "regularizer", "optimizer",
-    "schedule", "gradient", "averaging", "precision", "loss", "search", "ensemble", "compress",
+    "schedule", "gradient", "averaging", "precision", "loss", "search", "ensemble", "compress", "export",
 )
 
-AFTER_TRAINING = frozenset({"task", "search", "ensemble", "compress"})
+AFTER_TRAINING = frozenset({"task", "search", "ensemble", "compress", "export"})
 """Stages whose techniques are no dimension of a trial's recipe."""
 
 STEPS = "steps"

@@ -390,7 +390,7 @@ def derive(
     for technique in entries.techniques:
         if not technique.searched:
             if technique.id in forced:
-                how = f"see {technique.options}" if technique.options else "every job has it"
+                how = f"see {technique.options}" if technique.options else technique.decided_by
                 message = f"{technique.id} can't be forced: isn't chosen by a search, {how}"
                 faults.append(_fault("search.force", message, "NOT_APPLICABLE"))
             continue

@@ -1,5 +1,10 @@
 """Browsers: a folder with a page that runs the model where it is opened, and sends nothing anywhere.
 
+What it changes: the model is given with a page and a runtime. Why it may help: nothing has to be installed, and what
+users enter stays on their machines. When it hurts: the runtime is several megabytes to load, and computes slower than a
+native one. How: the model as for `onnx`, preprocessing in JavaScript from the same `preprocess.json`, and samples by
+which the page checks itself.
+
 The file is a zip archive of the folder. Any web server gives it out (`python3 -m http.server` in the folder is one; browsers
 load no models from files that are opened directly). In it:
 
@@ -92,6 +97,7 @@ FORMAT = catalog.format(
     id="browser", precisions=("float32", "int8"), suffix=".browser.zip", runtime="onnxruntime", raw_input=False,
     exporter=f"{__name__}:write", needs=("tf2onnx", "onnx", "onnxruntime"), extra="onnx", missing=runtime_missing,
     model="onnx", doc=__doc__ or "",
+    technique="edge-browser", reference="WebAssembly Core Specification, W3C (2019)",
 )
 
 

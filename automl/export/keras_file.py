@@ -1,5 +1,10 @@
 """Keras: the model as Keras 3 saves it (`.keras`), to be trained on, inspected or exported again.
 
+What it changes: the model is given as it was trained. Why it may help: it is the form to go on from, by training, by
+inspection or by another export. When it hurts: it needs Keras where it is loaded, and for layers of this project this
+project; it is neither small nor fast. How: the trained model's own file with the companions added, loaded again in a
+process of its own and run on held-out rows.
+
 Takes the encoded inputs of the model by name and returns probabilities or numbers. The companions (preprocessing tables,
 recipe, labels, model card, samples) are further members of the same archive, which Keras leaves alone. Models with layers
 of this project's own load where `automl` is installed (`import automl.layers`); `automl predict` does that by itself.
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 FORMAT = catalog.format(
     id="keras-file", precisions=("float32",), suffix=".keras", runtime="keras", raw_input=False,
     exporter=f"{__name__}:write", doc=__doc__ or "",
+    reference="Keras 3, the .keras format (2023)",
 )
 
 

@@ -1,5 +1,11 @@
 """Microcontrollers: the int8 model as C++ source for TensorFlow Lite Micro, with the memory that it needs.
 
+What it changes: the int8 model is given as source code to compile. Why it may help: devices of some hundred kilobytes
+have neither files nor memory to spare; what such a device needs is known before it is flashed. When it hurts: everything
+is integer, so more may be lost than in `tflite:int8`, and models with other operations can't be given. How: converted
+with integer inputs and outputs alone, its operations compared with those that TensorFlow Lite Micro has, its arena found
+by that runtime's allocator.
+
 The file is a zip archive of a folder to build into a firmware:
 
 - `model.h`, `model.cc`: the flatbuffer as an array that stays in flash, the size of the arena (the memory for everything
@@ -54,6 +60,7 @@ HEADER, ARRAY, EXAMPLE, MODEL = "model.h", "model.cc", "main.cc", "model.tflite"
 FORMAT = catalog.format(
     id="microcontroller", precisions=(PRECISION,), suffix=".microcontroller.zip", runtime="tflite-micro", raw_input=False,
     exporter=f"{__name__}:write", doc=__doc__ or "", model="tflite",
+    technique="edge-mcu", reference="David et al.: TensorFlow Lite Micro, arXiv:2010.08678 (2020)",
 )
 
 

@@ -1,5 +1,10 @@
 """Phones: a TFLite model for one row at a time with metadata, by which Android's and iOS's tools know what goes in and out.
 
+What it changes: the `.tflite` file gets metadata, a batch of one, and a table of its latency by threads. Why it may help:
+tools of Android and iOS then know by themselves what goes in and out. When it hurts: one row at a time is slow on
+servers, and the metadata take some kilobytes. How: converted as for `tflite`, the metadata added to the flatbuffer, its
+files appended.
+
 The file is a `.tflite` like those of the format `tflite`, and runs wherever these do. Beside that:
 
 - It holds TFLite's metadata (`TFLITE_METADATA`, the schema of tflite-support and MediaPipe): what the model is, each input
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 FORMAT = catalog.format(
     id="mobile", precisions=("float32", "float16", "dynamic", "int8"), suffix=".mobile.tflite", runtime="ai-edge-litert",
     raw_input=False, exporter=f"{__name__}:write", doc=__doc__ or "", model="tflite", threads=(1, 2, 4),
+    technique="edge-mobile", reference="TensorFlow Lite metadata schema, identifier M001 (2020)",
 )
 FILES = {companions.LABELS: "The classes, one a line, in the order of the outputs.",
          companions.PREPROCESS: "How raw rows become the model's inputs."}

@@ -1,5 +1,10 @@
 """ONNX: one file for onnxruntime on servers, desktops and in browsers, without TensorFlow.
 
+What it changes: the model is given as an `.onnx` file, float32 or int8. Why it may help: onnxruntime runs on nearly every
+machine, with accelerators' own providers, and from many languages. When it hurts: int8 leaves everything between
+quantised operations float, and raw rows have to be encoded before they go in. How: traced by TensorFlow, converted by
+tf2onnx, quantised by onnxruntime with training rows as calibration, and run by onnxruntime on held-out rows.
+
 The file takes the encoded inputs of the model by name (`numeric` float32 [b, d], `categorical` int32 [b, c], `image` uint8
 [b, h, w, channels] …) and returns `probabilities` [b, classes] or `prediction` [b, 1] as float32, in every precision alike;
 the batch is free. It is of opset 17, so any onnxruntime from 1.12 on runs it. What turns raw rows into these inputs is data,
@@ -43,6 +48,7 @@ COMPANIONS_FIELD = 1000
 FORMAT = catalog.format(
     id="onnx", precisions=("float32", "int8"), suffix=".onnx", runtime="onnxruntime", raw_input=False,
     exporter=f"{__name__}:write", needs=("tf2onnx", "onnx", "onnxruntime"), extra="onnx", doc=__doc__ or "",
+    reference="ONNX 1.12, operator set 17 (2022)",
 )
 
 

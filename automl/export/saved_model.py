@@ -1,5 +1,10 @@
 """SavedModel: the model with its preprocessing inside, for TensorFlow Serving and Python. Raw columns in, strings included.
 
+What it changes: the model is given as a SavedModel with everything that precedes it. Why it may help: whoever serves it
+needs no code of this project and can't encode a row wrongly. When it hurts: it is the largest form, and needs TensorFlow
+where it runs. How: preprocessing is written as TensorFlow operations in front of the network, traced with a free batch,
+saved, loaded again in a process of its own and run on held-out raw rows.
+
 The file is a zip archive with the folder `saved_model/` and, beside it, the companions. Its signature `serving_default`
 takes one tensor [batch] for each raw column: float32 for numeric columns (NaN: missing), string for all others (empty, or
 any of the texts that count as missing). Inputs bear the columns' names where these can be names of arguments in
@@ -33,6 +38,7 @@ FOLDER = "saved_model"
 FORMAT = catalog.format(
     id="saved-model", precisions=("float32",), suffix=".saved_model.zip", runtime="tensorflow", raw_input=True,
     exporter=f"{__name__}:write", doc=__doc__ or "",
+    reference="Olston et al.: TensorFlow-Serving, arXiv:1712.06139 (2017)",
 )
 
 

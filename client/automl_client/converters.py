@@ -369,6 +369,7 @@ def technique(message: catalog_pb.Technique) -> types.Technique:
         unsupported_formats=dict(message.unsupported_formats),
         description=message.description,
         on_request=message.on_request,
+        decided_by=message.decided_by,
     )
 
 

@@ -506,6 +506,8 @@ class Technique:
     description: str
     on_request: str = ""
     """Why it is proposed only where it is forced or allowed by name; empty for what a search may propose by itself."""
+    decided_by: str = ""
+    """Of what no search chooses: the options that steer it, or that every job has it; empty for what a search chooses."""
 
 
 @dataclass(frozen=True)

@@ -494,6 +494,7 @@ def technique(entry: entries.Technique, conflicts: Mapping[str, str]) -> catalog
         unsupported_formats=entry.unsupported_formats,
         description=entry.doc,
         on_request=entry.on_request,
+        decided_by=entry.decided_by,
     )
 
 

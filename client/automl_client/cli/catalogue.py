@@ -267,8 +267,9 @@ def _essay(one: types.Technique) -> None:
         click.echo()
     facts = [
         ("Applies to", f"{', '.join(one.modalities)}; {', '.join(one.kinds)}"),
-        ("Time of an epoch", f"x{one.cost:.2g}"),
+        ("Time of an epoch", "" if one.decided_by else f"x{one.cost:.2g}"),
         ("Proposed on request only (--force, --allow)", one.on_request),
+        ("Not searched", one.decided_by),
         ("Reference", one.reference),
     ]
     for name, value in facts:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from automl_protos.v1 import job_service_pb2 as automl__protos_dot_v1_dot_job__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&automl_protos/v1/catalog_service.proto\x12\tautoml.v1\x1a\"automl_protos/v1/job_service.proto\"\x7f\n\x08TaskType\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12\r\n\x05takes\x18\x03 \x01(\t\x12\x0f\n\x07returns\x18\x04 \x01(\t\x12\x10\n\x08modality\x18\x05 \x01(\t\x12\x0f\n\x07metrics\x18\x06 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\"@\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x15\n\rdefault_value\x18\x03 \x01(\t\"\xe0\x03\n\tTechnique\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x12\n\nmodalities\x18\x05 \x03(\t\x12\r\n\x05kinds\x18\x06 \x03(\t\x12(\n\nparameters\x18\x07 \x03(\x0b\x32\x14.automl.v1.Parameter\x12\x11\n\treference\x18\x08 \x01(\t\x12\x0c\n\x04\x63ost\x18\t \x01(\x01\x12\x12\n\nis_default\x18\n \x01(\x08\x12\x36\n\tconflicts\x18\x0b \x03(\x0b\x32#.automl.v1.Technique.ConflictsEntry\x12I\n\x13unsupported_formats\x18\x0c \x03(\x0b\x32,.automl.v1.Technique.UnsupportedFormatsEntry\x12\x13\n\x0b\x64\x65scription\x18\r \x01(\t\x12\x12\n\non_request\x18\x0e \x01(\t\x1a\x30\n\x0e\x43onflictsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x39\n\x17UnsupportedFormatsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x82\x01\n\x06\x46ormat\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12\x12\n\nprecisions\x18\x03 \x03(\t\x12\x0e\n\x06suffix\x18\x04 \x01(\t\x12\x0f\n\x07runtime\x18\x05 \x01(\t\x12\x11\n\traw_input\x18\x06 \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\"=\n\x14ListTaskTypesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x15ListTaskTypesResponse\x12\'\n\ntask_types\x18\x01 \x03(\x0b\x32\x13.automl.v1.TaskType\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"L\n\x15ListTechniquesRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x16ListTechniquesResponse\x12(\n\ntechniques\x18\x01 \x03(\x0b\x32\x14.automl.v1.Technique\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"L\n\x18\x45xplainTechniquesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.automl.v1.JobSpec\"\x91\x01\n\x10TechniqueVerdict\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x0f\n\x07\x61pplies\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x66orced\x18\x07 \x01(\x08\x12\x12\n\nis_default\x18\x08 \x01(\x08\"\xd4\x01\n\x0fProfileEstimate\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x0f\n\x07numeric\x18\x02 \x01(\x03\x12\x13\n\x0b\x63\x61tegorical\x18\x03 \x01(\x03\x12\x17\n\x0f\x63\x61rdinality_max\x18\x04 \x01(\x03\x12\x18\n\x10missing_fraction\x18\x05 \x01(\x01\x12\x0f\n\x07\x63lasses\x18\x06 \x01(\x03\x12\x11\n\tclass_min\x18\x07 \x01(\x03\x12\x11\n\timbalance\x18\x08 \x01(\x01\x12\x13\n\x0bimage_shape\x18\t \x03(\x05\x12\x0e\n\x06length\x18\n \x01(\x03\"\x85\x01\n\x19\x45xplainTechniquesResponse\x12\x0c\n\x04task\x18\x01 \x01(\t\x12-\n\x08verdicts\x18\x02 \x03(\x0b\x32\x1b.automl.v1.TechniqueVerdict\x12+\n\x07profile\x18\x03 \x01(\x0b\x32\x1a.automl.v1.ProfileEstimate\";\n\x12ListFormatsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListFormatsResponse\x12\"\n\x07\x66ormats\x18\x01 \x03(\x0b\x32\x11.automl.v1.Format\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xad\x01\n\x06\x44\x65vice\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x11\n\tram_bytes\x18\x03 \x01(\x03\x12\x13\n\x0b\x66lash_bytes\x18\x04 \x01(\x03\x12\x12\n\noperations\x18\x05 \x03(\t\x12\x0f\n\x07runtime\x18\x06 \x01(\t\x12\x0f\n\x07latency\x18\x07 \x01(\t\x12\x17\n\x0fmacs_per_second\x18\x08 \x01(\x01\x12\x11\n\treference\x18\t \x01(\t\";\n\x12ListDevicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListDevicesResponse\x12\"\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x11.automl.v1.Device\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xb7\x03\n\x0e\x43\x61talogService\x12R\n\rListTaskTypes\x12\x1f.automl.v1.ListTaskTypesRequest\x1a .automl.v1.ListTaskTypesResponse\x12U\n\x0eListTechniques\x12 .automl.v1.ListTechniquesRequest\x1a!.automl.v1.ListTechniquesResponse\x12^\n\x11\x45xplainTechniques\x12#.automl.v1.ExplainTechniquesRequest\x1a$.automl.v1.ExplainTechniquesResponse\x12L\n\x0bListFormats\x12\x1d.automl.v1.ListFormatsRequest\x1a\x1e.automl.v1.ListFormatsResponse\x12L\n\x0bListDevices\x12\x1d.automl.v1.ListDevicesRequest\x1a\x1e.automl.v1.ListDevicesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&automl_protos/v1/catalog_service.proto\x12\tautoml.v1\x1a\"automl_protos/v1/job_service.proto\"\x7f\n\x08TaskType\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12\r\n\x05takes\x18\x03 \x01(\t\x12\x0f\n\x07returns\x18\x04 \x01(\t\x12\x10\n\x08modality\x18\x05 \x01(\t\x12\x0f\n\x07metrics\x18\x06 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\"@\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x15\n\rdefault_value\x18\x03 \x01(\t\"\xf4\x03\n\tTechnique\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x12\n\nmodalities\x18\x05 \x03(\t\x12\r\n\x05kinds\x18\x06 \x03(\t\x12(\n\nparameters\x18\x07 \x03(\x0b\x32\x14.automl.v1.Parameter\x12\x11\n\treference\x18\x08 \x01(\t\x12\x0c\n\x04\x63ost\x18\t \x01(\x01\x12\x12\n\nis_default\x18\n \x01(\x08\x12\x36\n\tconflicts\x18\x0b \x03(\x0b\x32#.automl.v1.Technique.ConflictsEntry\x12I\n\x13unsupported_formats\x18\x0c \x03(\x0b\x32,.automl.v1.Technique.UnsupportedFormatsEntry\x12\x13\n\x0b\x64\x65scription\x18\r \x01(\t\x12\x12\n\non_request\x18\x0e \x01(\t\x12\x12\n\ndecided_by\x18\x0f \x01(\t\x1a\x30\n\x0e\x43onflictsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x39\n\x17UnsupportedFormatsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x82\x01\n\x06\x46ormat\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12\x12\n\nprecisions\x18\x03 \x03(\t\x12\x0e\n\x06suffix\x18\x04 \x01(\t\x12\x0f\n\x07runtime\x18\x05 \x01(\t\x12\x11\n\traw_input\x18\x06 \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\"=\n\x14ListTaskTypesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x15ListTaskTypesResponse\x12\'\n\ntask_types\x18\x01 \x03(\x0b\x32\x13.automl.v1.TaskType\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"L\n\x15ListTechniquesRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x16ListTechniquesResponse\x12(\n\ntechniques\x18\x01 \x03(\x0b\x32\x14.automl.v1.Technique\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"L\n\x18\x45xplainTechniquesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.automl.v1.JobSpec\"\x91\x01\n\x10TechniqueVerdict\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x0f\n\x07\x61pplies\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x66orced\x18\x07 \x01(\x08\x12\x12\n\nis_default\x18\x08 \x01(\x08\"\xd4\x01\n\x0fProfileEstimate\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x0f\n\x07numeric\x18\x02 \x01(\x03\x12\x13\n\x0b\x63\x61tegorical\x18\x03 \x01(\x03\x12\x17\n\x0f\x63\x61rdinality_max\x18\x04 \x01(\x03\x12\x18\n\x10missing_fraction\x18\x05 \x01(\x01\x12\x0f\n\x07\x63lasses\x18\x06 \x01(\x03\x12\x11\n\tclass_min\x18\x07 \x01(\x03\x12\x11\n\timbalance\x18\x08 \x01(\x01\x12\x13\n\x0bimage_shape\x18\t \x03(\x05\x12\x0e\n\x06length\x18\n \x01(\x03\"\x85\x01\n\x19\x45xplainTechniquesResponse\x12\x0c\n\x04task\x18\x01 \x01(\t\x12-\n\x08verdicts\x18\x02 \x03(\x0b\x32\x1b.automl.v1.TechniqueVerdict\x12+\n\x07profile\x18\x03 \x01(\x0b\x32\x1a.automl.v1.ProfileEstimate\";\n\x12ListFormatsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListFormatsResponse\x12\"\n\x07\x66ormats\x18\x01 \x03(\x0b\x32\x11.automl.v1.Format\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xad\x01\n\x06\x44\x65vice\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x11\n\tram_bytes\x18\x03 \x01(\x03\x12\x13\n\x0b\x66lash_bytes\x18\x04 \x01(\x03\x12\x12\n\noperations\x18\x05 \x03(\t\x12\x0f\n\x07runtime\x18\x06 \x01(\t\x12\x0f\n\x07latency\x18\x07 \x01(\t\x12\x17\n\x0fmacs_per_second\x18\x08 \x01(\x01\x12\x11\n\treference\x18\t \x01(\t\";\n\x12ListDevicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListDevicesResponse\x12\"\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x11.automl.v1.Device\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xb7\x03\n\x0e\x43\x61talogService\x12R\n\rListTaskTypes\x12\x1f.automl.v1.ListTaskTypesRequest\x1a .automl.v1.ListTaskTypesResponse\x12U\n\x0eListTechniques\x12 .automl.v1.ListTechniquesRequest\x1a!.automl.v1.ListTechniquesResponse\x12^\n\x11\x45xplainTechniques\x12#.automl.v1.ExplainTechniquesRequest\x1a$.automl.v1.ExplainTechniquesResponse\x12L\n\x0bListFormats\x12\x1d.automl.v1.ListFormatsRequest\x1a\x1e.automl.v1.ListFormatsResponse\x12L\n\x0bListDevices\x12\x1d.automl.v1.ListDevicesRequest\x1a\x1e.automl.v1.ListDevicesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,39 +41,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PARAMETER']._serialized_start=218
   _globals['_PARAMETER']._serialized_end=282
   _globals['_TECHNIQUE']._serialized_start=285
-  _globals['_TECHNIQUE']._serialized_end=765
-  _globals['_TECHNIQUE_CONFLICTSENTRY']._serialized_start=658
-  _globals['_TECHNIQUE_CONFLICTSENTRY']._serialized_end=706
-  _globals['_TECHNIQUE_UNSUPPORTEDFORMATSENTRY']._serialized_start=708
-  _globals['_TECHNIQUE_UNSUPPORTEDFORMATSENTRY']._serialized_end=765
-  _globals['_FORMAT']._serialized_start=768
-  _globals['_FORMAT']._serialized_end=898
-  _globals['_LISTTASKTYPESREQUEST']._serialized_start=900
-  _globals['_LISTTASKTYPESREQUEST']._serialized_end=961
-  _globals['_LISTTASKTYPESRESPONSE']._serialized_start=963
-  _globals['_LISTTASKTYPESRESPONSE']._serialized_end=1052
-  _globals['_LISTTECHNIQUESREQUEST']._serialized_start=1054
-  _globals['_LISTTECHNIQUESREQUEST']._serialized_end=1130
-  _globals['_LISTTECHNIQUESRESPONSE']._serialized_start=1132
-  _globals['_LISTTECHNIQUESRESPONSE']._serialized_end=1223
-  _globals['_EXPLAINTECHNIQUESREQUEST']._serialized_start=1225
-  _globals['_EXPLAINTECHNIQUESREQUEST']._serialized_end=1301
-  _globals['_TECHNIQUEVERDICT']._serialized_start=1304
-  _globals['_TECHNIQUEVERDICT']._serialized_end=1449
-  _globals['_PROFILEESTIMATE']._serialized_start=1452
-  _globals['_PROFILEESTIMATE']._serialized_end=1664
-  _globals['_EXPLAINTECHNIQUESRESPONSE']._serialized_start=1667
-  _globals['_EXPLAINTECHNIQUESRESPONSE']._serialized_end=1800
-  _globals['_LISTFORMATSREQUEST']._serialized_start=1802
-  _globals['_LISTFORMATSREQUEST']._serialized_end=1861
-  _globals['_LISTFORMATSRESPONSE']._serialized_start=1863
-  _globals['_LISTFORMATSRESPONSE']._serialized_end=1945
-  _globals['_DEVICE']._serialized_start=1948
-  _globals['_DEVICE']._serialized_end=2121
-  _globals['_LISTDEVICESREQUEST']._serialized_start=2123
-  _globals['_LISTDEVICESREQUEST']._serialized_end=2182
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=2184
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=2266
-  _globals['_CATALOGSERVICE']._serialized_start=2269
-  _globals['_CATALOGSERVICE']._serialized_end=2708
+  _globals['_TECHNIQUE']._serialized_end=785
+  _globals['_TECHNIQUE_CONFLICTSENTRY']._serialized_start=678
+  _globals['_TECHNIQUE_CONFLICTSENTRY']._serialized_end=726
+  _globals['_TECHNIQUE_UNSUPPORTEDFORMATSENTRY']._serialized_start=728
+  _globals['_TECHNIQUE_UNSUPPORTEDFORMATSENTRY']._serialized_end=785
+  _globals['_FORMAT']._serialized_start=788
+  _globals['_FORMAT']._serialized_end=918
+  _globals['_LISTTASKTYPESREQUEST']._serialized_start=920
+  _globals['_LISTTASKTYPESREQUEST']._serialized_end=981
+  _globals['_LISTTASKTYPESRESPONSE']._serialized_start=983
+  _globals['_LISTTASKTYPESRESPONSE']._serialized_end=1072
+  _globals['_LISTTECHNIQUESREQUEST']._serialized_start=1074
+  _globals['_LISTTECHNIQUESREQUEST']._serialized_end=1150
+  _globals['_LISTTECHNIQUESRESPONSE']._serialized_start=1152
+  _globals['_LISTTECHNIQUESRESPONSE']._serialized_end=1243
+  _globals['_EXPLAINTECHNIQUESREQUEST']._serialized_start=1245
+  _globals['_EXPLAINTECHNIQUESREQUEST']._serialized_end=1321
+  _globals['_TECHNIQUEVERDICT']._serialized_start=1324
+  _globals['_TECHNIQUEVERDICT']._serialized_end=1469
+  _globals['_PROFILEESTIMATE']._serialized_start=1472
+  _globals['_PROFILEESTIMATE']._serialized_end=1684
+  _globals['_EXPLAINTECHNIQUESRESPONSE']._serialized_start=1687
+  _globals['_EXPLAINTECHNIQUESRESPONSE']._serialized_end=1820
+  _globals['_LISTFORMATSREQUEST']._serialized_start=1822
+  _globals['_LISTFORMATSREQUEST']._serialized_end=1881
+  _globals['_LISTFORMATSRESPONSE']._serialized_start=1883
+  _globals['_LISTFORMATSRESPONSE']._serialized_end=1965
+  _globals['_DEVICE']._serialized_start=1968
+  _globals['_DEVICE']._serialized_end=2141
+  _globals['_LISTDEVICESREQUEST']._serialized_start=2143
+  _globals['_LISTDEVICESREQUEST']._serialized_end=2202
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=2204
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=2286
+  _globals['_CATALOGSERVICE']._serialized_start=2289
+  _globals['_CATALOGSERVICE']._serialized_end=2728
 # @@protoc_insertion_point(module_scope)

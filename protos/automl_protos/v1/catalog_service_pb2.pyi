@@ -36,7 +36,7 @@ class Parameter(_message.Message):
     def __init__(self, name: _Optional[str] = ..., domain: _Optional[str] = ..., default_value: _Optional[str] = ...) -> None: ...
 
 class Technique(_message.Message):
-    __slots__ = ("id", "stage", "slot", "summary", "modalities", "kinds", "parameters", "reference", "cost", "is_default", "conflicts", "unsupported_formats", "description", "on_request")
+    __slots__ = ("id", "stage", "slot", "summary", "modalities", "kinds", "parameters", "reference", "cost", "is_default", "conflicts", "unsupported_formats", "description", "on_request", "decided_by")
     class ConflictsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class Technique(_message.Message):
     UNSUPPORTED_FORMATS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     ON_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
     id: str
     stage: str
     slot: str
@@ -79,7 +80,8 @@ class Technique(_message.Message):
     unsupported_formats: _containers.ScalarMap[str, str]
     description: str
     on_request: str
-    def __init__(self, id: _Optional[str] = ..., stage: _Optional[str] = ..., slot: _Optional[str] = ..., summary: _Optional[str] = ..., modalities: _Optional[_Iterable[str]] = ..., kinds: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., reference: _Optional[str] = ..., cost: _Optional[float] = ..., is_default: _Optional[bool] = ..., conflicts: _Optional[_Mapping[str, str]] = ..., unsupported_formats: _Optional[_Mapping[str, str]] = ..., description: _Optional[str] = ..., on_request: _Optional[str] = ...) -> None: ...
+    decided_by: str
+    def __init__(self, id: _Optional[str] = ..., stage: _Optional[str] = ..., slot: _Optional[str] = ..., summary: _Optional[str] = ..., modalities: _Optional[_Iterable[str]] = ..., kinds: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., reference: _Optional[str] = ..., cost: _Optional[float] = ..., is_default: _Optional[bool] = ..., conflicts: _Optional[_Mapping[str, str]] = ..., unsupported_formats: _Optional[_Mapping[str, str]] = ..., description: _Optional[str] = ..., on_request: _Optional[str] = ..., decided_by: _Optional[str] = ...) -> None: ...
 
 class Format(_message.Message):
     __slots__ = ("id", "summary", "precisions", "suffix", "runtime", "raw_input", "description")

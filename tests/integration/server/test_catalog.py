@@ -24,6 +24,9 @@ async def test_everything_declared_is_listed_by_id(server: Served) -> None:
     told = {t.id: t.on_request for t in techniques if t.on_request}
     assert told == {t.id: t.on_request for t in entries.techniques if t.on_request}
     assert "custom-loss" in told
+    decided = {t.id: t.decided_by for t in techniques if t.decided_by}
+    assert decided == {t.id: t.options or "every job has it" for t in entries.techniques if not t.searched}
+    assert decided["edge-mobile"] == "--format mobile"
     formats = (await server.call(server.catalog.ListFormats, pb.ListFormatsRequest())).formats
     assert [f.id for f in formats] == [f.id for f in entries.formats]
     there = {d.id: d for d in (await server.call(server.catalog.ListDevices, pb.ListDevicesRequest())).devices}

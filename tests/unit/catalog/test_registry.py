@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from automl.catalog import Float, architectures, technique, techniques
-from automl.spec import InvalidInput
+from automl.catalog import Float, architectures, formats, space, technique, techniques
+from automl.spec import InvalidInput, Profile, SearchSettings
 
 PROGRAM = """
 import sys, time, random
@@ -37,6 +37,7 @@ def test_deriving_sampling_and_planning_is_quick_and_loads_no_keras():
 
 
 def test_an_id_is_declared_once():
+    assert "relu" in techniques
     with pytest.raises(ValueError, match="declared twice"):
         technique(id="relu", stage="activation")(lambda plan: plan)
 
@@ -70,6 +71,22 @@ def test_a_technique_of_ones_own_takes_one_declaration():
     finally:
         techniques.remove("my-scaling")
     assert "my-scaling" not in techniques
+
+
+def test_every_format_is_a_technique_of_the_stage_export():
+    listed = {t.id: t for t in techniques if t.stage == "export"}
+    assert {t.options for t in listed.values()} == {f"--format {f.id}" for f in formats}
+    assert {"tflite", "saved-model", "onnx", "keras-file", "edge-mobile", "edge-browser", "edge-mcu"} <= listed.keys()
+    assert listed["edge-mcu"].doc == formats["microcontroller"].doc
+    assert not any(t.searched for t in listed.values())
+
+
+def test_what_names_a_format_where_a_technique_is_forced_says_how_it_is_asked_for():
+    profile = Profile(
+        modality="table", task="tabular-classification", rows=500, numeric=4, classes=2, class_min=100, outputs=2
+    )
+    with pytest.raises(InvalidInput, match=r"edge-mobile can't be forced.*see --format mobile"):
+        space.derive(profile.task, profile, SearchSettings(force=("edge-mobile",)))
 
 
 def test_a_near_miss_is_named():

@@ -421,6 +421,7 @@ class FakeServer(
                 catalog_pb.Technique(
                     id="custom-loss", stage="loss", summary="Yours.", on_request="the formula is the user's"
                 ),
+                catalog_pb.Technique(id="edge-mobile", stage="export", summary="Phones.", decided_by="--format mobile"),
                 catalog_pb.Technique(id="mlp", stage="architecture", summary="Layers.", cost=1.0),
             ]
         )

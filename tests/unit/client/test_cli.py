@@ -372,7 +372,9 @@ def test_one_technique_is_printed_whole(automl):
     assert "on request" not in automl("techniques", "label-smoothing").out
     assert automl("techniques", "custom-loss", "--json").json["on_request"] == "the formula is the user's"
     listed = {one["id"]: one["on_request"] for one in automl("techniques", "--json").json}
-    assert listed == {"label-smoothing": "", "custom-loss": "the formula is the user's", "mlp": ""}
+    assert listed == {"label-smoothing": "", "custom-loss": "the formula is the user's", "edge-mobile": "", "mlp": ""}
+    assert "Not searched: --format mobile" in automl("techniques", "edge-mobile").out
+    assert "Not searched" not in automl("techniques", "label-smoothing").out
     said = automl("techniques", "label-smoothing")
     for words in (
         "The whole essay on label smoothing.",

@@ -154,6 +154,7 @@ def failing() -> Iterator[list[FormatRequest]]:
     yield [FormatRequest(format=name) for name in names]
     for name in names:
         catalog.formats.remove(name)
+        catalog.techniques.remove(name)
 
 
 def test_a_crash_costs_one_artifact_and_no_more(
