@@ -3,7 +3,7 @@ order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from automl.catalog import domains, entries, slots
 from automl.catalog.plan import TrainPlan
@@ -54,6 +54,15 @@ def violations(recipe: Recipe, profile: Profile | None = None) -> list[Violation
             if required not in ids:
                 found.append(_violation(f"techniques.{technique.id}", f"needs {required}: {reason}", "REQUIREMENT"))
     return found
+
+
+def unsearched_among(ids: Iterable[str]) -> list[str]:
+    """Of ids that are forced, why those can't be that no search chooses: a sentence each."""
+    found = [entries.techniques[id] for id in sorted(ids) if id in entries.techniques]
+    return [
+        f"{one.id} can't be forced: isn't chosen by a search, {f'see {one.options}' if one.options else one.decided_by}"
+        for one in found if not one.searched
+    ]
 
 
 def conflicts_among(ids: set[str]) -> list[tuple[str, str, str]]:

@@ -388,13 +388,7 @@ def derive(
 
     candidates = []
     for technique in entries.techniques:
-        if not technique.searched:
-            if technique.id in forced:
-                how = f"see {technique.options}" if technique.options else technique.decided_by
-                message = f"{technique.id} can't be forced: isn't chosen by a search, {how}"
-                faults.append(_fault("search.force", message, "NOT_APPLICABLE"))
-            continue
-        if technique.stage in slots.AFTER_TRAINING:
+        if not technique.searched or technique.stage in slots.AFTER_TRAINING:
             continue
         with_part = tuple(sorted(f.id for f in usable if technique.part in f.uses))
         against = reason(technique)
@@ -406,6 +400,7 @@ def derive(
                 faults.append(_fault("search.force", f"{technique.id} can't be forced: {against}", "NOT_APPLICABLE"))
         else:
             candidates.append(technique)
+    faults += [_fault("search.force", message, "NOT_APPLICABLE") for message in compose.unsearched_among(forced)]
     for first, second, why in compose.conflicts_among(forced):
         faults.append(_fault("search.force", f"{first} and {second} are both forced, but {why}", "CONFLICT"))
     for slot in slots.SLOTS.values():

@@ -206,6 +206,7 @@ def _forced_together(spec: JobSpec) -> list[Violation]:
         if len(held) > 1:
             names = " and ".join(held)
             found.append(_fault("search.force", f"{names} are forced, but there is one place: {slot.meaning}", "CONFLICT"))
+    found += [_fault("search.force", message, "NOT_APPLICABLE") for message in compose.unsearched_among(spec.search.force)]
     for first, second, why in compose.conflicts_among(set(spec.search.force)):
         found.append(_fault("search.force", f"{first} and {second} are both forced, but {why}", "CONFLICT"))
     for id in forced:

@@ -72,6 +72,7 @@ def test_formats_budget_and_search():
     assert "FORMAT_MISSING" in reasons(formats=())
     assert "BUDGET_SPENT" in reasons(budget=Budget(wall_s=5, spent_s=6))
     assert "CONTRADICTION" in reasons(search=SearchSettings(force=("dropout",), forbid=("dropout",)))
+    assert reasons(search=SearchSettings(force=("edge-mobile", "data-checks"))) == {"NOT_APPLICABLE"}
     assert "UNKNOWN_ID" in reasons(search=SearchSettings(allow=("droput",)))
     assert "RECIPE_MISSING" in reasons(search=SearchSettings(strategy="fixed"))
 
