@@ -83,8 +83,8 @@ def test_the_first_usable_model_comes_early(tmp_path: Path) -> None:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize("strategy", [
-    "auto", "asha", "mcts-alphazero",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "hyperband", "rl-ppo", "rl-rainbow")),
+    "auto", "asha",
+    *(pytest.param(n, marks=pytest.mark.slow) for n in ("random", "hyperband", "rl-ppo", "rl-rainbow", "mcts-alphazero")),
 ])
 def test_killed_anywhere_it_goes_on_without_losing_or_doubling_a_trial(
     tmp_path_factory: pytest.TempPathFactory, strategy: str, data: st.DataObject

@@ -200,6 +200,7 @@ def test_after_training_on_another_backend_children_begin_afresh(
     assert {call["env"]["KERAS_BACKEND"] for call in calls} == {"tensorflow"}
 
 
+@pytest.mark.slow
 def test_a_job_in_real_children(table: planted.Planted, tmp_path: pathlib.Path) -> None:
     results, _ = delivered(
         table, tmp_path, formats=[FormatRequest.parse("tflite:dynamic")], run_in_child=children.run_in_child
