@@ -137,6 +137,15 @@ def test_tampered_bytes_are_found(either, data, signer):
     assert "the model's own bytes were changed" in faults(result)["artifact"]
 
 
+def test_only_the_model_card_may_be_lacking_without_a_proof(either):
+    """Files under a tight limit of size do without it."""
+    members = proofs.members_of(either)
+    assert {"model_card.md", "recipe.json"} <= members.keys()
+    for name in members:
+        found = proofs.contradictions({other: content for other, content in members.items() if other != name})
+        assert [fault.about for fault in found] == ([] if name == "model_card.md" else [name])
+
+
 def test_a_swapped_labels_file_is_named_with_a_proof_and_without(either, data, signer):
     text = prove(either, signer)
     other = bundle(either, labels="yes\nno\n")
