@@ -18,6 +18,7 @@ from automl.export import companions, deliver
 from automl.report import quantities
 from automl.spec import Artifact, Constraints, FormatRequest, Refused
 from automl.spec.event import ArtifactMade, ArtifactRefused
+from automl_client import proofs
 from tests.unit.export import planted
 
 pytestmark = pytest.mark.xdist_group("delivery")
@@ -96,6 +97,7 @@ def test_what_is_too_large_is_refused_and_the_nearest_named(pictures: planted.Pl
     assert [p.name for p in (tmp_path / "artifacts").iterdir()] == [made.filename]
     assert deliver.infeasible(results, Constraints(max_size_bytes=14_000)) is None
     assert set(made.members) == {*companions.NAMES} - {companions.CARD}
+    assert not proofs.contradictions(proofs.members_of(tmp_path / "artifacts" / made.filename)), "`automl verify` takes it"
 
 
 def test_limits_that_nothing_meets_are_infeasible(pictures: planted.Planted, tmp_path: pathlib.Path) -> None:
